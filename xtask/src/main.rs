@@ -1,0 +1,2 @@
+//! `cargo xtask`: builds, tests and shows macvlan-trace.
+fn main() {}
