@@ -1,2 +1,24 @@
+//! What the kernel side and the user side of macvlan-trace share: the records on the ring, the settings that
+//! user space hands down, and the counters that it reads back.
+//!
+//! A record is a fixed part, whose layout is one of the structs here, and a tail of variable length that the
+//! fixed part's lengths describe. Integers are in the machine's own byte order: both sides run on one machine.
+//! Nothing here is public interface: the public form of an event is macvlan-trace's JSON.
+
 #![no_std]
-//! The records that the kernel side and the user side share.
+
+mod counter;
+mod header;
+mod link;
+mod netns;
+mod offsets;
+mod settings;
+mod task;
+
+pub use counter::Counter;
+pub use header::{ABI, Header, Kind, TaskRef};
+pub use link::{IFF_UP, KIND_MACVLAN, KIND_MACVTAP, LinkChange, LinkRecord, LinkState, MAX_STACK, Probe};
+pub use netns::{ExitRecord, NetnsEndRecord, NetnsMoveRecord, NetnsRef, SignalRecord};
+pub use offsets::{MISSING, Offsets};
+pub use settings::Settings;
+pub use task::{Ancestor, MAX_ANCESTORS, MAX_ARGS, MAX_CGROUP_DEPTH, MAX_CGROUP_PATH, TaskRecord};

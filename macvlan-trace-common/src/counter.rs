@@ -1,0 +1,20 @@
+//! What the kernel side counts, per CPU.
+
+/// Index into the per-CPU counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Counter {
+    /// Records that did not fit into the ring.
+    RingFull = 0,
+    /// Records dropped because a program interrupted another on the same CPU.
+    Nested = 1,
+    /// States that did not fit into a map: their effects come out as unattributed.
+    MapFull = 2,
+    /// Downs and deletions whose effect was seen by the independent probe.
+    Effects = 3,
+}
+
+impl Counter {
+    /// How many there are.
+    pub const COUNT: u32 = 4;
+}

@@ -1,0 +1,84 @@
+//! The head of every record.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Version of the layouts in this crate. The object and its loader are built together, so a mismatch is a
+/// defect and never a matter of migration.
+pub const ABI: u16 = 1;
+
+/// What a record tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Kind {
+    /// A [`TaskRecord`](crate::TaskRecord): everything about the current task. Sent once before the records
+    /// that it explains.
+    Task = 1,
+    /// A [`LinkRecord`](crate::LinkRecord): something happened to a link.
+    Link = 2,
+    /// An [`ExitRecord`](crate::ExitRecord): a process of a watched network namespace ends.
+    Exit = 3,
+    /// A [`SignalRecord`](crate::SignalRecord): a process of a watched network namespace was signalled.
+    Signal = 4,
+    /// A [`NetnsMoveRecord`](crate::NetnsMoveRecord): a task entered or left a watched network namespace.
+    NetnsMove = 5,
+    /// A [`NetnsEndRecord`](crate::NetnsEndRecord): the last reference to a watched network namespace dropped.
+    NetnsEnd = 6,
+}
+
+/// The head of every record: its shape, its place in the order, and the task that was current.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Header {
+    /// [`ABI`].
+    pub abi: u16,
+    /// One of [`Kind`]; kinds that the reader does not know are skipped.
+    pub kind: u16,
+    /// Bytes of the whole record, this header included.
+    pub len: u32,
+    /// Counts the records of this CPU and lane, lost ones too: a gap is a loss.
+    pub seq: u64,
+    /// Nanoseconds since boot (`CLOCK_BOOTTIME`).
+    pub boot_ns: u64,
+    /// The CPU that `seq` belongs to.
+    pub cpu: u32,
+    /// The lane of that CPU: programs that can interrupt each other use different ones.
+    pub lane: u32,
+    /// The task that was current.
+    pub task: TaskRef,
+}
+
+/// A task, in the few bytes that every record can afford.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct TaskRef {
+    /// Process id, as seen from the initial pid namespace.
+    pub tgid: u32,
+    /// Thread id, as seen from the initial pid namespace.
+    pub tid: u32,
+    /// When the process (its first thread) started, in nanoseconds since boot; 0 if unknown. With `tgid` it
+    /// names a process for good: process ids are reused.
+    pub start_boot_ns: u64,
+    /// `task_struct.comm` of the thread, padded with NUL.
+    pub comm: [u8; 16],
+    /// `task_struct.flags`, of which [`TaskRef::KTHREAD`] is used.
+    pub flags: u32,
+    /// Process id inside its own pid namespace; 1 is that namespace's init; 0 if unknown.
+    pub ns_tgid: u32,
+    /// Inode number of its own pid namespace; 0 if unknown.
+    pub pidns: u32,
+    /// Depth of its own pid namespace; 0 is the initial one.
+    pub pidns_level: u32,
+}
+
+impl TaskRef {
+    /// `PF_KTHREAD`: the task is a kernel thread.
+    pub const KTHREAD: u32 = 0x0020_0000;
+
+    /// Whether this is the init of a pid namespace other than the initial one: the main process of a container.
+    #[must_use]
+    pub const fn is_pidns_init(&self) -> bool {
+        self.ns_tgid == 1 && self.pidns_level > 0
+    }
+}
+
+const _: () = assert!(size_of::<TaskRef>() == 48 && size_of::<Header>() == 80);

@@ -1,0 +1,128 @@
+//! What happens to links.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::{Header, NetnsRef};
+
+/// Return addresses of a kernel stack.
+pub const MAX_STACK: usize = 24;
+/// `rtnl_link_ops.kind` of a macvlan, padded.
+pub const KIND_MACVLAN: [u8; 16] = *b"macvlan\0\0\0\0\0\0\0\0\0";
+/// `rtnl_link_ops.kind` of a macvtap, padded.
+pub const KIND_MACVTAP: [u8; 16] = *b"macvtap\0\0\0\0\0\0\0\0\0";
+/// `IFF_UP`: the link is administratively up.
+pub const IFF_UP: u32 = 1;
+
+/// What happened to a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum LinkChange {
+    /// It was made and joined to its parent.
+    Created = 1,
+    /// It was set up.
+    Up = 2,
+    /// It was set down.
+    Down = 3,
+    /// It got another name.
+    Renamed = 4,
+    /// It went to another network namespace.
+    Moved = 5,
+    /// It was deleted.
+    Deleted = 6,
+    /// It went down, and no probe saw who asked.
+    UnseenDown = 7,
+    /// It was deleted, and no probe saw who asked.
+    UnseenDeleted = 8,
+}
+
+/// The hook that sent a record; user space knows which symbol it sits on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Probe {
+    /// `unregister_netdevice_queue`.
+    Unregister = 1,
+    /// `netif_change_flags`, or `dev_change_flags` before 6.15.
+    ChangeFlags = 2,
+    /// `__dev_close_many`.
+    Close = 3,
+    /// `__dev_change_net_namespace`, or `dev_change_net_namespace` before 5.13.
+    ChangeNetns = 4,
+    /// `rtnetlink_event`.
+    Notifier = 5,
+}
+
+/// A link at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct LinkState {
+    /// Address of the `struct net_device`: its identity while it lives; 0 for no link.
+    pub dev: u64,
+    /// The namespace that it is in.
+    pub netns: NetnsRef,
+    /// Its index in that namespace.
+    pub ifindex: u32,
+    /// `IFF_*`.
+    pub flags: u32,
+    /// Its name, padded with NUL.
+    pub name: [u8; 16],
+    /// `rtnl_link_ops.kind`, padded with NUL; all NUL for a device without (a NIC).
+    pub kind: [u8; 16],
+    /// Hardware address; all zero if unknown.
+    pub mac: [u8; 6],
+    /// RFC 2863 state, `IF_OPER_*`.
+    pub operstate: u8,
+    /// `NETREG_*`: 1 is registered, 2 is unregistering.
+    pub reg_state: u8,
+    /// `enum macvlan_mode`: 1 private, 2 vepa, 4 bridge, 8 passthru, 16 source; 0 if unknown or no macvlan.
+    pub mode: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// [`Kind::Link`](crate::Kind::Link): something happened to a macvlan or macvtap link, in the context of the task that
+/// is responsible for the call.
+///
+/// Tail: `stack` × `u64`, the kernel path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct LinkRecord {
+    /// Names the current task.
+    pub header: Header,
+    /// One of [`LinkChange`].
+    pub change: u16,
+    /// One of [`Probe`].
+    pub probe: u16,
+    /// `IFF_*` once the call is done.
+    pub flags_after: u32,
+    /// The link; before the change, except where it was created, renamed or moved.
+    pub link: LinkState,
+    /// The link below it.
+    pub parent: LinkState,
+    /// Where a moved link came from.
+    pub from: NetnsRef,
+    /// The index that a moved link had there; 0 unless moved.
+    pub from_ifindex: u32,
+    /// Return addresses in the tail, innermost first.
+    pub stack: u32,
+}
+
+impl LinkState {
+    /// `NETREG_REGISTERED`.
+    pub const REGISTERED: u8 = 1;
+    /// No link.
+    pub const NONE: Self = Self {
+        dev: 0,
+        netns: NetnsRef { ptr: 0, cookie: 0, inode: 0, reserved: 0 },
+        ifindex: 0,
+        flags: 0,
+        name: [0; 16],
+        kind: [0; 16],
+        mac: [0; 6],
+        operstate: 0,
+        reg_state: 0,
+        mode: 0,
+        reserved: 0,
+    };
+}
+
+const _: () = assert!(size_of::<LinkState>() == 88 && size_of::<LinkRecord>() == 80 + 8 + 176 + 32);

@@ -1,0 +1,143 @@
+//! Where this kernel keeps the fields that the programs read.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// The value of an offset that this kernel lacks: what it would have told is unknown.
+pub const MISSING: u32 = u32::MAX;
+
+macro_rules! offsets {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Byte offsets, each named after its struct and member; [`MISSING`] where this kernel has no such member.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+        #[repr(C)]
+        pub struct Offsets {
+            $($(#[$doc])* pub $name: u32,)*
+        }
+
+        impl Offsets {
+            /// Knows nothing.
+            pub const UNKNOWN: Self = Self { $($name: MISSING,)* };
+            /// The names of the fields, in their order.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($name),)*];
+        }
+    };
+}
+
+offsets! {
+    /// `net_device.name`
+    dev_name,
+    /// `net_device.ifindex`
+    dev_ifindex,
+    /// `net_device.flags`
+    dev_flags,
+    /// `net_device.operstate`
+    dev_operstate,
+    /// `net_device.reg_state`
+    dev_reg_state,
+    /// `net_device.dismantle`
+    dev_dismantle,
+    /// `net_device.dev_addr`
+    dev_addr,
+    /// `net_device.rtnl_link_ops`
+    dev_link_ops,
+    /// `net_device.nd_net.net`
+    dev_net,
+    /// `net_device.adj_list.lower`
+    dev_lower,
+    /// `net_device.close_list`
+    dev_close_list,
+    /// Where the driver's private data starts: `net_device.priv`, or the size of the struct before 6.11.
+    dev_priv,
+    /// `netdev_adjacent.dev`
+    adjacent_dev,
+    /// `netdev_adjacent.list`
+    adjacent_list,
+    /// `rtnl_link_ops.kind`
+    link_ops_kind,
+    /// `netdev_notifier_info.dev`
+    notifier_dev,
+    /// `netdev_notifier_changeupper_info.upper_dev`
+    changeupper_upper,
+    /// `netdev_notifier_changeupper_info.linking`
+    changeupper_linking,
+    /// `net.ns`
+    net_ns,
+    /// `net.ns.count`, or `net.count` before 5.11
+    net_count,
+    /// `net.net_cookie`
+    net_cookie,
+    /// `ns_common.inum`
+    ns_inum,
+    /// `task_struct.comm`
+    task_comm,
+    /// `task_struct.flags`
+    task_flags,
+    /// `task_struct.tgid`
+    task_tgid,
+    /// `task_struct.pid`
+    task_pid,
+    /// `task_struct.start_boottime`
+    task_start,
+    /// `task_struct.group_leader`
+    task_leader,
+    /// `task_struct.real_parent`
+    task_parent,
+    /// `task_struct.mm`
+    task_mm,
+    /// `task_struct.cred`
+    task_cred,
+    /// `task_struct.loginuid`
+    task_loginuid,
+    /// `task_struct.nsproxy`
+    task_nsproxy,
+    /// `task_struct.thread_pid`
+    task_thread_pid,
+    /// `task_struct.signal`
+    task_signal,
+    /// `task_struct.cgroups`
+    task_cgroups,
+    /// `signal_struct.live`
+    signal_live,
+    /// `signal_struct.flags`
+    signal_flags,
+    /// `mm_struct.arg_start`
+    mm_arg_start,
+    /// `mm_struct.arg_end`
+    mm_arg_end,
+    /// `cred.uid`
+    cred_uid,
+    /// `nsproxy.net_ns`
+    nsproxy_net,
+    /// `nsproxy.mnt_ns`
+    nsproxy_mnt,
+    /// `mnt_namespace.ns`
+    mntns_ns,
+    /// `pid_namespace.ns`
+    pidns_ns,
+    /// `pid.level`
+    pid_level,
+    /// `pid.numbers`
+    pid_numbers,
+    /// `upid.nr`
+    upid_nr,
+    /// `upid.ns`
+    upid_ns,
+    /// The size of `struct upid`.
+    upid_size,
+    /// `css_set.dfl_cgrp`
+    css_set_dfl,
+    /// `css_set.subsys[pids]`, or of cpu: the hierarchy that names a process on cgroup v1
+    css_set_v1,
+    /// `cgroup_subsys_state.cgroup`
+    css_cgroup,
+    /// `cgroup.kn`
+    cgroup_kn,
+    /// `kernfs_node.name`
+    kn_name,
+    /// `kernfs_node.parent`, `__parent` from 6.15
+    kn_parent,
+    /// `kernfs_node.id`
+    kn_id,
+    /// `kernel_siginfo.si_code`
+    siginfo_code,
+}

@@ -1,0 +1,15 @@
+//! What user space hands down when it loads the programs.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Set once, before the programs are loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Settings {
+    /// The tracer's own process id, inside its own pid namespace.
+    pub own_tgid: u32,
+    /// Inode number of the tracer's own pid namespace.
+    pub own_pidns: u32,
+    /// This kernel's value of `NETDEV_CHANGEUPPER`: 21 up to 5.18, 22 since `NETDEV_PRE_UNINIT` came.
+    pub changeupper: u32,
+}

@@ -1,0 +1,131 @@
+//! Builds records and sends them.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, generated},
+};
+use macvlan_trace_common::{
+    ABI, Counter, Header, Kind, LinkRecord, MAX_STACK, NetnsEndRecord, TaskRecord, TaskRef,
+};
+
+use crate::{
+    maps::{LANES, RECORDS, count},
+    task,
+};
+
+/// Room for the largest record, and for one more name at its end while a path is walked.
+const SIZE: usize = 8192;
+
+/// The lane of kprobes, which do not interrupt each other.
+pub const KPROBE: u32 = 0;
+/// The lane of tracepoints.
+pub const TRACEPOINT: u32 = 1;
+
+/// Where one CPU builds its records, one at a time.
+#[repr(C)]
+pub struct Lane {
+    /// 1 while a program uses it.
+    busy: u64,
+    /// Sequence number of the last record.
+    seq: u64,
+    /// The task whose record was sent last.
+    last_task: task::Fingerprint,
+    /// The record.
+    pub buffer: [u8; SIZE],
+}
+
+/// Runs `body` with this CPU's lane; a program that interrupted another is counted as a loss instead.
+#[inline(always)]
+pub fn with_lane(number: u32, body: impl FnOnce(&mut Lane)) {
+    let Some(lane) = LANES.get_ptr_mut(number) else { return };
+    // SAFETY: the map's slot belongs to this CPU, and `busy` keeps a second program out.
+    let lane = unsafe { &mut *lane };
+    if lane.busy != 0 {
+        count(Counter::Nested);
+        return;
+    }
+    lane.busy = 1;
+    body(lane);
+    lane.busy = 0;
+}
+
+impl Lane {
+    /// The record under construction, seen as `R`.
+    #[inline(always)]
+    pub fn record<R>(&mut self) -> &mut R {
+        const { assert!(size_of::<R>() <= SIZE && align_of::<R>() <= 8) };
+        // SAFETY: the buffer is as large and as aligned, and every `R` here is plain integers.
+        unsafe { &mut *self.buffer.as_mut_ptr().cast::<R>() }
+    }
+
+    /// Sends the current task's record, unless it was the last one sent from here: a storm repeats it thousands
+    /// of times.
+    #[inline(always)]
+    pub fn send_task(&mut self, lane: u32) {
+        let current = task::current();
+        let fingerprint = task::fingerprint(current);
+        if self.last_task == fingerprint {
+            return;
+        }
+        let len = task::fill(self, current);
+        if self.send(Kind::Task, lane, current, len) {
+            self.last_task = fingerprint;
+        }
+    }
+
+    /// Completes the head of the record in the buffer and sends its first `len` bytes; whether there was room.
+    #[inline(always)]
+    pub fn send(&mut self, kind: Kind, lane: u32, current: u64, len: usize) -> bool {
+        let seq = self.seq + 1;
+        self.seq = seq;
+        let header = self.record::<Header>();
+        header.abi = ABI;
+        header.kind = kind as u16;
+        #[allow(clippy::cast_possible_truncation)] // at most SIZE
+        {
+            header.len = len as u32;
+        }
+        header.seq = seq;
+        // SAFETY: helpers without arguments.
+        header.boot_ns = unsafe { bpf_ktime_get_boot_ns() };
+        // SAFETY: as above.
+        header.cpu = unsafe { bpf_get_smp_processor_id() };
+        header.lane = lane;
+        task::fill_ref(current, &mut header.task);
+        // The verifier wants to see the bound in the register that it checks.
+        let len = core::hint::black_box(len) & (SIZE - 1);
+        // SAFETY: `len` is less than the buffer's size.
+        let sent = unsafe {
+            generated::bpf_ringbuf_output(
+                (&raw const RECORDS).cast_mut().cast(),
+                self.buffer.as_mut_ptr().cast(),
+                len as u64,
+                0,
+            )
+        };
+        if sent != 0 {
+            count(Counter::RingFull);
+        }
+        sent == 0
+    }
+
+    /// Puts the kernel stack behind a fixed part of `at` bytes; the number of its entries.
+    #[inline(always)]
+    pub fn stack(&mut self, ctx: &impl EbpfContext, at: usize) -> u32 {
+        // SAFETY: `at` is a constant at every call, and the stack fits behind it.
+        let got = unsafe {
+            generated::bpf_get_stack(
+                ctx.as_ptr(),
+                self.buffer.as_mut_ptr().add(at).cast(),
+                (MAX_STACK * 8) as u32,
+                0,
+            )
+        };
+        if got < 0 { 0 } else { (got as u32 / 8) & 31 }
+    }
+}
+
+const _: () = assert!(size_of::<LinkRecord>() + MAX_STACK * 8 < SIZE);
+const _: () = assert!(size_of::<NetnsEndRecord>() + MAX_STACK * 8 < SIZE);
+const _: () = assert!(task::MAX_LEN + 256 < SIZE && size_of::<TaskRecord>() > size_of::<TaskRef>());
+const _: () = assert!(MAX_STACK < 32);

@@ -1,0 +1,223 @@
+//! Captures links, and remembers which of their changes have been reported.
+
+use aya_ebpf::{EbpfContext, helpers::bpf_get_current_pid_tgid};
+use macvlan_trace_common::{
+    Counter, IFF_UP, KIND_MACVLAN, KIND_MACVTAP, Kind, LinkChange, LinkRecord, LinkState, NetnsRef, Probe,
+};
+
+use crate::{
+    emit::{KPROBE, with_lane},
+    kread::{bytes, field, offset, read},
+    maps::{MOVES, Move, PENDING, count},
+    netns, task,
+};
+
+/// Bits of [`PENDING`]: a change that a probe has reported and whose effect is still to come.
+pub mod pending {
+    /// It goes down.
+    pub const DOWN: u32 = 1;
+    /// It is deleted.
+    pub const DELETED: u32 = 2;
+}
+
+/// `struct macvlan_dev` (include/linux/if_macvlan.h) is private to a module, so vmlinux's BTF does not describe it.
+/// Its first members have not changed since 2007; both pointers are compared with what the device itself says
+/// before the mode is believed.
+mod macvlan_dev {
+    pub const DEV: u32 = 0;
+    pub const LOWERDEV: u32 = 48;
+    pub const MODE: u32 = 112;
+}
+
+/// Whether the device is one that is traced.
+#[inline(always)]
+pub fn is_traced(dev: u64) -> bool {
+    let kind = kind(dev);
+    kind == KIND_MACVLAN[..8] || kind == KIND_MACVTAP[..8]
+}
+
+/// The first bytes of `rtnl_link_ops.kind`. A NIC has no ops.
+#[inline(always)]
+fn kind(dev: u64) -> [u8; 8] {
+    let ops: u64 = read!(dev, dev_link_ops).unwrap_or(0);
+    let name: u64 = read!(ops, link_ops_kind).unwrap_or(0);
+    field(name, 0).unwrap_or([0; 8])
+}
+
+/// `IFF_*` of the device.
+#[inline(always)]
+pub fn flags(dev: u64) -> u32 {
+    read!(dev, dev_flags).unwrap_or(0)
+}
+
+/// Whether the device is a registered one: neither half made nor on its way out.
+#[inline(always)]
+pub fn is_registered(dev: u64) -> bool {
+    read!(dev, dev_reg_state) == Some(LinkState::REGISTERED)
+}
+
+/// Whether `unregister_netdevice_many` has the device already: what it does to it is part of the deletion.
+#[inline(always)]
+pub fn is_dismantled(dev: u64) -> bool {
+    read!(dev, dev_dismantle) == Some(1_u8)
+}
+
+/// Remembers that a change is reported, before it is; whether it was not already.
+#[inline(always)]
+pub fn announce(dev: u64, change: u32) -> bool {
+    // SAFETY: the value is copied at once.
+    let before = unsafe { PENDING.get(dev) }.copied().unwrap_or(0);
+    if before & change != 0 {
+        return false;
+    }
+    if PENDING.insert(dev, before | change, 0).is_err() {
+        count(Counter::MapFull);
+    }
+    true
+}
+
+/// The effect of a change is here; whether the change was reported.
+#[inline(always)]
+pub fn settle(dev: u64, change: u32) -> bool {
+    count(Counter::Effects);
+    // SAFETY: the value is copied at once.
+    let before = unsafe { PENDING.get(dev) }.copied().unwrap_or(0);
+    if change == pending::DELETED || before == change {
+        // Absent is as good.
+        let _ = PENDING.remove(dev);
+    } else if before & change != 0 {
+        // The entry exists, so there is room.
+        let _ = PENDING.insert(dev, before & !change, 0);
+    }
+    before & change != 0
+}
+
+/// The current task begins to move the device to another network namespace.
+#[inline(always)]
+pub fn move_begins(dev: u64) {
+    let mut from = NetnsRef::default();
+    netns::fill(read!(dev, dev_net).unwrap_or(0), &mut from);
+    let entry = Move { dev, from, from_ifindex: read!(dev, dev_ifindex).unwrap_or(0), reserved: 0 };
+    if MOVES.insert(bpf_get_current_pid_tgid(), entry, 0).is_err() {
+        count(Counter::MapFull);
+    }
+}
+
+/// The current task's move is over.
+#[inline(always)]
+pub fn move_ends() -> Option<Move> {
+    let task = bpf_get_current_pid_tgid();
+    // SAFETY: the value is copied at once.
+    let entry = unsafe { MOVES.get(task) }.copied();
+    // Absent is as good.
+    let _ = MOVES.remove(task);
+    entry
+}
+
+/// Whether the current task is moving the device: what happens to it meanwhile is part of the move.
+#[inline(always)]
+pub fn is_moving(dev: u64) -> bool {
+    // SAFETY: the value is looked at at once.
+    unsafe { MOVES.get(bpf_get_current_pid_tgid()) }.is_some_and(|entry| entry.dev == dev)
+}
+
+/// What a program knows about a change beyond the device itself.
+#[derive(Clone, Copy)]
+pub struct Change {
+    pub what: LinkChange,
+    pub probe: Probe,
+    /// `IFF_*` once the call is done; `None` for those of now.
+    pub flags_after: Option<u32>,
+    pub moved: Option<Move>,
+}
+
+impl Change {
+    /// A change that needs no more words.
+    pub const fn new(what: LinkChange, probe: Probe) -> Self {
+        Self { what, probe, flags_after: None, moved: None }
+    }
+
+    /// The link ends up without `IFF_UP`.
+    #[inline(always)]
+    pub fn down(dev: u64, what: LinkChange, probe: Probe) -> Self {
+        Self { what, probe, flags_after: Some(flags(dev) & !IFF_UP), moved: None }
+    }
+}
+
+/// Sends the record of a change, in the context of the task that causes it.
+#[inline(always)]
+pub fn report(ctx: &impl EbpfContext, dev: u64, change: Change) {
+    with_lane(KPROBE, |lane| {
+        lane.send_task(KPROBE);
+        let stack = lane.stack(ctx, size_of::<LinkRecord>());
+        let record = lane.record::<LinkRecord>();
+        record.change = change.what as u16;
+        record.probe = change.probe as u16;
+        record.stack = stack;
+        let lower = lower(dev);
+        fill(dev, &mut record.link);
+        fill(lower, &mut record.parent);
+        record.link.mode = mode(dev, lower);
+        record.flags_after = match change.flags_after {
+            Some(flags) => flags,
+            None => record.link.flags,
+        };
+        match change.moved {
+            Some(moved) => {
+                record.from = moved.from;
+                record.from_ifindex = moved.from_ifindex;
+            }
+            None => {
+                record.from = NetnsRef { ptr: 0, cookie: 0, inode: 0, reserved: 0 };
+                record.from_ifindex = 0;
+            }
+        }
+        // Whoever ends either namespace from now on may be the reason for what happens to the link.
+        netns::watch(record.link.netns.ptr);
+        netns::watch(record.parent.netns.ptr);
+        lane.send(Kind::Link, KPROBE, task::current(), size_of::<LinkRecord>() + stack as usize * 8);
+    });
+}
+
+/// Describes a device; nothing but zeroes for none.
+#[inline(always)]
+fn fill(dev: u64, out: &mut LinkState) {
+    out.dev = dev;
+    netns::fill(read!(dev, dev_net).unwrap_or(0), &mut out.netns);
+    out.ifindex = read!(dev, dev_ifindex).unwrap_or(0);
+    out.flags = flags(dev);
+    out.name = bytes(dev, offset!(dev_name));
+    let ops: u64 = read!(dev, dev_link_ops).unwrap_or(0);
+    out.kind = [0; 16];
+    // SAFETY: the field has 16 bytes.
+    unsafe { crate::kread::string(read!(ops, link_ops_kind).unwrap_or(0), out.kind.as_mut_ptr(), 16) };
+    out.mac = bytes(read!(dev, dev_addr).unwrap_or(0), 0);
+    out.operstate = read!(dev, dev_operstate).unwrap_or(0);
+    out.reg_state = read!(dev, dev_reg_state).unwrap_or(0);
+    out.mode = 0;
+    out.reserved = 0;
+}
+
+/// The device below; 0 for none. It is linked from `netdev_upper_dev_link` on, and until `macvlan_dellink` has
+/// called `unregister_netdevice_queue`.
+#[inline(always)]
+fn lower(dev: u64) -> u64 {
+    let list = offset!(dev_lower);
+    let first: u64 = read!(dev, dev_lower).unwrap_or(0);
+    if first == 0 || first == dev + u64::from(list) {
+        return 0;
+    }
+    read!(first - u64::from(offset!(adjacent_list)), adjacent_dev).unwrap_or(0)
+}
+
+/// `enum macvlan_mode` of the link; 0 if it cannot be trusted.
+#[inline(always)]
+fn mode(dev: u64, lower: u64) -> u32 {
+    let private = dev + u64::from(offset!(dev_priv));
+    let own: u64 = field(private, macvlan_dev::DEV).unwrap_or(0);
+    let below: u64 = field(private, macvlan_dev::LOWERDEV).unwrap_or(0);
+    if lower == 0 || own != dev || below != lower {
+        return 0;
+    }
+    field(private, macvlan_dev::MODE).unwrap_or(0)
+}

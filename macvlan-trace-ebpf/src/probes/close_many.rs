@@ -1,0 +1,39 @@
+//! `__dev_close_many(head)`: lies under every way down, `dev_close` inside the kernel among them. What the probe on
+//! the flags has reported, and what is part of a deletion or a move, is no event of its own.
+
+use aya_ebpf::{macros::kprobe, programs::ProbeContext};
+use aya_log_ebpf::debug;
+use macvlan_trace_common::{IFF_UP, LinkChange, Probe};
+
+use crate::{
+    kread::{field, offset},
+    netdev::{self, Change, pending},
+};
+
+/// Lists of several devices are closed by deletions, which are reported elsewhere, and by drivers that close
+/// what stands on them, such as 8021q, whose links are not of a traced kind. The bound is the verifier's.
+const MAX_DEVICES: u32 = 4;
+
+/// Reports a link that the kernel closes without anybody's request to set it down.
+#[kprobe]
+pub fn close_many(ctx: ProbeContext) -> u32 {
+    let Some(head) = ctx.arg::<u64>(0) else { return 0 };
+    let mut node: u64 = field(head, 0).unwrap_or(0);
+    let mut n = 0;
+    while n < MAX_DEVICES && node != 0 && node != head {
+        let dev = node - u64::from(offset!(dev_close_list));
+        if netdev::is_traced(dev)
+            && netdev::flags(dev) & IFF_UP != 0
+            && netdev::is_registered(dev)
+            && !netdev::is_dismantled(dev)
+            && !netdev::is_moving(dev)
+            && netdev::announce(dev, pending::DOWN)
+        {
+            debug!(&ctx, "closed: dev {:x}", dev);
+            netdev::report(&ctx, dev, Change::down(dev, LinkChange::Down, Probe::Close));
+        }
+        node = field(node, 0).unwrap_or(0);
+        n += 1;
+    }
+    0
+}

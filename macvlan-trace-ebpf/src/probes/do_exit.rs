@@ -1,0 +1,31 @@
+//! `do_exit(code)`: the last moment at which a task's memory, namespaces and cgroup can all be read.
+
+use aya_ebpf::{macros::kprobe, programs::ProbeContext};
+use aya_log_ebpf::debug;
+use macvlan_trace_common::{ExitRecord, Kind};
+
+use crate::{
+    emit::{KPROBE, with_lane},
+    netns, task,
+};
+
+/// Reports the end of a process that lives in a watched network namespace.
+#[kprobe]
+pub fn do_exit(ctx: ProbeContext) -> u32 {
+    let current = task::current();
+    let net = netns::of_task(current);
+    if !netns::is_watched(net) || !task::ends_process(current) {
+        return 0;
+    }
+    let Some(code) = ctx.arg::<u32>(0) else { return 0 };
+    debug!(&ctx, "exit: code {:x}", code);
+    with_lane(KPROBE, |lane| {
+        lane.send_task(KPROBE);
+        let record = lane.record::<ExitRecord>();
+        netns::fill(net, &mut record.netns);
+        record.code = code;
+        record.reserved = 0;
+        lane.send(Kind::Exit, KPROBE, current, size_of::<ExitRecord>());
+    });
+    0
+}

@@ -1,0 +1,11 @@
+//! One file a hook.
+
+mod change_flags;
+mod change_netns;
+mod close_many;
+mod do_exit;
+mod netns_end;
+mod rtnetlink_event;
+mod signal_generate;
+mod switch_namespaces;
+mod unregister;

@@ -1,0 +1,55 @@
+//! `__put_net(net)` and `netns_put(ns)`: where the last reference to a network namespace drops. The second holds an
+//! inlined copy of the first, so neither alone is enough.
+
+use aya_ebpf::{EbpfContext, macros::kprobe, programs::ProbeContext};
+use aya_log_ebpf::debug;
+use macvlan_trace_common::{Kind, MISSING, NetnsEndRecord};
+
+use crate::{
+    emit::{KPROBE, with_lane},
+    kread::{offset, read},
+    netns, task,
+};
+
+/// Reports the last reference, dropped by a task that left, a socket that closed, or whoever else held one.
+#[kprobe]
+pub fn put_net(ctx: ProbeContext) -> u32 {
+    if let Some(net) = ctx.arg::<u64>(0) {
+        report(&ctx, net);
+    }
+    0
+}
+
+/// Reports the last reference, dropped by an unmount or by the last file descriptor.
+#[kprobe]
+pub fn netns_put(ctx: ProbeContext) -> u32 {
+    let (Some(ns), at) = (ctx.arg::<u64>(0), offset!(net_ns)) else { return 0 };
+    if at == MISSING {
+        return 0;
+    }
+    let net = ns - u64::from(at);
+    // It runs for every reference that a file or mount held: only the last one counts.
+    if read!(net, net_count) == Some(1_u32) {
+        report(&ctx, net);
+    }
+    0
+}
+
+#[inline(always)]
+fn report(ctx: &impl EbpfContext, net: u64) {
+    if !netns::is_watched(net) {
+        return;
+    }
+    netns::forget(net);
+    debug!(ctx, "netns ends: net {:x}", net);
+    let current = task::current();
+    with_lane(KPROBE, |lane| {
+        lane.send_task(KPROBE);
+        let stack = lane.stack(ctx, size_of::<NetnsEndRecord>());
+        let record = lane.record::<NetnsEndRecord>();
+        netns::fill(net, &mut record.netns);
+        record.threads = task::threads(current);
+        record.stack = stack;
+        lane.send(Kind::NetnsEnd, KPROBE, current, size_of::<NetnsEndRecord>() + stack as usize * 8);
+    });
+}

@@ -1,0 +1,59 @@
+//! `rtnetlink_event(nb, event, info)`: a notifier that sees every change of every device, in the context of the task
+//! that causes it. It reports what needs no probe of its own, and it is the independent second entry in the books:
+//! an effect that no probe has announced is reported as unseen.
+
+use aya_ebpf::{macros::kprobe, programs::ProbeContext};
+use aya_log_ebpf::debug;
+use macvlan_trace_common::{LinkChange, Probe};
+
+use crate::{
+    kread::{read, settings},
+    netdev::{self, Change, pending},
+};
+
+/// `enum netdev_cmd`, include/linux/netdevice.h; these have kept their numbers since 5.0.
+const NETDEV_UP: u64 = 1;
+const NETDEV_DOWN: u64 = 2;
+const NETDEV_UNREGISTER: u64 = 6;
+const NETDEV_CHANGENAME: u64 = 11;
+
+/// Reports links created, up and renamed, and the effects that nobody announced.
+#[kprobe]
+pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
+    let (Some(event), Some(info)) = (ctx.arg::<u64>(1), ctx.arg::<u64>(2)) else { return 0 };
+    let (dev, what) = if event == u64::from(settings().changeupper) {
+        // A macvlan is whole once it is joined to its parent, of which this is an event.
+        if read!(info, changeupper_linking) != Some(1_u8) {
+            return 0;
+        }
+        (read!(info, changeupper_upper).unwrap_or(0), LinkChange::Created)
+    } else {
+        let what = match event {
+            NETDEV_UP => LinkChange::Up,
+            NETDEV_CHANGENAME => LinkChange::Renamed,
+            NETDEV_DOWN => LinkChange::UnseenDown,
+            NETDEV_UNREGISTER => LinkChange::UnseenDeleted,
+            _ => return 0,
+        };
+        (read!(info, notifier_dev).unwrap_or(0), what)
+    };
+    if !netdev::is_traced(dev) {
+        return 0;
+    }
+    let news = match what {
+        // Effects of a deletion and of a move are not downs; a move unregisters a device that stays registered.
+        LinkChange::UnseenDown => {
+            netdev::is_registered(dev)
+                && !netdev::is_dismantled(dev)
+                && !netdev::is_moving(dev)
+                && !netdev::settle(dev, pending::DOWN)
+        }
+        LinkChange::UnseenDeleted => !netdev::is_registered(dev) && !netdev::settle(dev, pending::DELETED),
+        _ => true,
+    };
+    if news {
+        debug!(&ctx, "netdev event {}: dev {:x}", event, dev);
+        netdev::report(&ctx, dev, Change::new(what, Probe::Notifier));
+    }
+    0
+}

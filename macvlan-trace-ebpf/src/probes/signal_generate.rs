@@ -1,0 +1,66 @@
+//! Raw tracepoint `signal:signal_generate(sig, info, task, group, result)`: who signals whom, in the sender's context.
+
+use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
+use aya_log_ebpf::debug;
+use macvlan_trace_common::{Kind, SignalRecord};
+
+use crate::{
+    emit::{TRACEPOINT, with_lane},
+    kread::read,
+    netns, task,
+};
+
+/// `TRACE_SIGNAL_DELIVERED`, include/trace/events/signal.h.
+const DELIVERED: i32 = 0;
+/// `SEND_SIG_NOINFO` and `SEND_SIG_PRIV`, include/linux/sched/signal.h: values that stand for an info.
+const SEND_SIG_NOINFO: u64 = 0;
+const SEND_SIG_PRIV: u64 = 1;
+/// `si_code` of what a process sends: `SI_USER`, `SI_QUEUE`, `SI_TKILL`.
+const SENT_BY_PROCESS: [i32; 3] = [0, -1, -6];
+/// Signals of the kernel's own that end a process from without: `SIGHUP`, `SIGINT`, `SIGQUIT` from a terminal,
+/// `SIGKILL` from the OOM killer or a dying pid namespace.
+const FROM_KERNEL: [i32; 4] = [1, 2, 3, 9];
+
+/// Reports a signal to a process of a watched network namespace, from another process or from the kernel.
+#[raw_tracepoint]
+pub fn signal_generate(ctx: RawTracePointContext) -> i32 {
+    let target: u64 = ctx.arg(2);
+    let net = netns::of_task(target);
+    if !netns::is_watched(net) || ctx.arg::<i32>(4) != DELIVERED {
+        return 0;
+    }
+    let signal: i32 = ctx.arg(0);
+    let info: u64 = ctx.arg(1);
+    let from_process = match info {
+        SEND_SIG_NOINFO => true,
+        SEND_SIG_PRIV => false,
+        _ => {
+            let code: i32 = read!(info, siginfo_code).unwrap_or(1);
+            code == SENT_BY_PROCESS[0] || code == SENT_BY_PROCESS[1] || code == SENT_BY_PROCESS[2]
+        }
+    };
+    let sender = task::current();
+    let to_itself = read!(sender, task_tgid).unwrap_or(0_u32) == read!(target, task_tgid).unwrap_or(0_u32);
+    let matters = if from_process {
+        !to_itself
+    } else {
+        signal == FROM_KERNEL[0]
+            || signal == FROM_KERNEL[1]
+            || signal == FROM_KERNEL[2]
+            || signal == FROM_KERNEL[3]
+    };
+    if !matters {
+        return 0;
+    }
+    debug!(&ctx, "signal {}", signal);
+    with_lane(TRACEPOINT, |lane| {
+        lane.send_task(TRACEPOINT);
+        let record = lane.record::<SignalRecord>();
+        netns::fill(net, &mut record.netns);
+        task::fill_ref(target, &mut record.target);
+        record.signal = signal.unsigned_abs();
+        record.from_kernel = u32::from(!from_process);
+        lane.send(Kind::Signal, TRACEPOINT, sender, size_of::<SignalRecord>());
+    });
+    0
+}

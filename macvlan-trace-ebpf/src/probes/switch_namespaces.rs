@@ -1,0 +1,45 @@
+//! `switch_task_namespaces(task, new)`: `setns`, `unshare` and the end of a task.
+
+use aya_ebpf::{macros::kprobe, programs::ProbeContext};
+use aya_log_ebpf::debug;
+use macvlan_trace_common::{Kind, NetnsMoveRecord};
+
+use crate::{
+    emit::{KPROBE, with_lane},
+    kread::read,
+    maps::OWN_NETNS,
+    netns, task,
+};
+
+/// Reports a task that enters or leaves a watched network namespace, and tells the tracer where it is itself.
+#[kprobe]
+pub fn switch_namespaces(ctx: ProbeContext) -> u32 {
+    let (Some(task), Some(new)) = (ctx.arg::<u64>(0), ctx.arg::<u64>(1)) else { return 0 };
+    // At the end of a task there is no new one; a task that is being made is not current.
+    if new == 0 || task != task::current() {
+        return 0;
+    }
+    let from = netns::of_task(task);
+    let to: u64 = read!(new, nsproxy_net).unwrap_or(0);
+    if task::is_own() {
+        if let Some(own) = OWN_NETNS.get_ptr_mut(0) {
+            // SAFETY: a slot of the map; one thread of the tracer enters namespaces.
+            netns::fill(to, unsafe { &mut *own });
+        }
+        return 0;
+    }
+    if from == to || !(netns::is_watched(from) || netns::is_watched(to)) {
+        return 0;
+    }
+    debug!(&ctx, "netns {:x} to {:x}", from, to);
+    with_lane(KPROBE, |lane| {
+        lane.send_task(KPROBE);
+        let record = lane.record::<NetnsMoveRecord>();
+        netns::fill(from, &mut record.from);
+        netns::fill(to, &mut record.to);
+        record.threads = task::threads(task);
+        record.reserved = 0;
+        lane.send(Kind::NetnsMove, KPROBE, task, size_of::<NetnsMoveRecord>());
+    });
+    0
+}

@@ -1,0 +1,19 @@
+//! `unregister_netdevice_queue(dev, head)`, the body of the inline `unregister_netdevice`: every deletion passes it,
+//! and the parent is still linked.
+
+use aya_ebpf::{macros::kprobe, programs::ProbeContext};
+use aya_log_ebpf::debug;
+use macvlan_trace_common::{LinkChange, Probe};
+
+use crate::netdev::{self, Change, pending};
+
+/// Reports a deletion.
+#[kprobe]
+pub fn unregister(ctx: ProbeContext) -> u32 {
+    let Some(dev) = ctx.arg::<u64>(0) else { return 0 };
+    if netdev::is_traced(dev) && netdev::is_registered(dev) && netdev::announce(dev, pending::DELETED) {
+        debug!(&ctx, "deleted: dev {:x}", dev);
+        netdev::report(&ctx, dev, Change::new(LinkChange::Deleted, Probe::Unregister));
+    }
+    0
+}
