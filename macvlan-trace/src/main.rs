@@ -1,3 +1,2 @@
-fn main() {
-    println!("macvlan-trace");
-}
+//! The command line of macvlan-trace.
+fn main() {}

@@ -1,0 +1,451 @@
+//! The public records: one JSON object a line. Field by field they are described in docs/events.md.
+//!
+//! Unknown is `null`, never an empty string or zero. 64-bit ids are strings, because many readers of JSON hold
+//! numbers as doubles.
+
+use serde::Serialize;
+
+use crate::text::Text;
+
+/// Version of what this module describes; it grows when a reader could misunderstand.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One line of output.
+#[derive(Clone, Debug, Serialize)]
+pub struct Record {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// What it is, and its content.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// What a record is.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Body {
+    /// The first record: what this run can see.
+    Run(Box<Run>),
+    /// Something happened to a link.
+    Event(Box<Event>),
+    /// Something happened to a link, and no probe saw who asked for it.
+    Unattributed(Box<Event>),
+    /// Records that the kernel could not hand over.
+    Lost(Lost),
+    /// A remark for people.
+    Notice(Notice),
+    /// The last record.
+    Summary(Box<Summary>),
+}
+
+/// When something was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct When {
+    /// RFC 3339, UTC, nanoseconds.
+    pub time: String,
+    /// Nanoseconds since boot.
+    pub boot_ns: u64,
+}
+
+/// What this run can see.
+#[derive(Clone, Debug, Serialize)]
+pub struct Run {
+    /// When it began.
+    #[serde(flatten)]
+    pub when: When,
+    /// `macvlan-trace`.
+    pub tool: String,
+    /// Its version.
+    pub version: String,
+    /// Release of the kernel.
+    pub kernel: String,
+    /// Name of the host.
+    pub host: Text,
+    /// `/proc/sys/kernel/random/boot_id`.
+    pub boot_id: Option<String>,
+    /// The probes, attached or not.
+    pub probes: Vec<ProbeState>,
+    /// What this run cannot see, a sentence each.
+    pub degraded: Vec<String>,
+    /// The links that were there before.
+    pub stock: Stock,
+}
+
+/// A probe of this run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProbeState {
+    /// The hook's name.
+    pub hook: String,
+    /// The kernel function or tracepoint that it sits on; `None` if it sits nowhere.
+    pub symbol: Option<String>,
+    /// What is lost without it; `None` if it is attached.
+    pub lost: Option<String>,
+}
+
+/// The links that were there before the tracer: their past is unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Stock {
+    /// How many are watched.
+    pub links: usize,
+    /// In how many network namespaces.
+    pub namespaces: usize,
+    /// Network namespaces that could not be looked into.
+    pub unseen_namespaces: usize,
+    /// Each of them.
+    pub watched: Vec<StockLink>,
+}
+
+/// A link that was there before the tracer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StockLink {
+    /// Name.
+    pub name: Text,
+    /// Index.
+    pub ifindex: u32,
+    /// `macvlan` or `macvtap`.
+    pub kind: Text,
+    /// Where it is.
+    pub netns: Netns,
+    /// Whether it is up; how it came down is not known.
+    pub up: bool,
+    /// The link below it.
+    pub parent: Option<Parent>,
+}
+
+/// Something happened to a link.
+#[derive(Clone, Debug, Serialize)]
+pub struct Event {
+    /// Counts the records of this run that tell an event.
+    pub seq: u64,
+    /// When.
+    #[serde(flatten)]
+    pub when: When,
+    /// What.
+    pub event: EventKind,
+    /// Events with one cause share a number.
+    pub incident: u64,
+    /// The link.
+    pub link: Link,
+    /// Where a moved link went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Destination>,
+    /// The task that executed the kernel function.
+    pub actor: Option<Task>,
+    /// The process that is responsible; `None` where no process did it, or where that is not known.
+    pub culprit: Option<Task>,
+    /// Who lost the link.
+    pub victim: Victim,
+    /// Why.
+    pub verdict: Verdict,
+    /// How the kernel got there.
+    pub kernel: Kernel,
+}
+
+/// What can happen to a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum EventKind {
+    /// It was made.
+    Created,
+    /// It was set up.
+    Up,
+    /// It was set down.
+    Down,
+    /// It got another name.
+    Renamed,
+    /// It went to another network namespace.
+    Moved,
+    /// It was deleted.
+    Deleted,
+}
+
+impl EventKind {
+    /// Its word, as in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Up => "up",
+            Self::Down => "down",
+            Self::Renamed => "renamed",
+            Self::Moved => "moved",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// Whether it breaks a link, and is therefore shown unless told otherwise.
+    #[must_use]
+    pub fn is_break(self) -> bool {
+        matches!(self, Self::Down | Self::Deleted)
+    }
+}
+
+/// A link.
+#[derive(Clone, Debug, Serialize)]
+pub struct Link {
+    /// The same for the link's whole life, through renames, moves and new indexes.
+    pub id: String,
+    /// Name.
+    pub name: Text,
+    /// Names that it had before, oldest first.
+    pub former_names: Vec<Text>,
+    /// Index in its network namespace.
+    pub ifindex: u32,
+    /// `macvlan` or `macvtap`.
+    pub kind: Option<Text>,
+    /// Hardware address.
+    pub mac: Option<String>,
+    /// `private`, `vepa`, `bridge`, `passthru` or `source`.
+    pub mode: Option<String>,
+    /// Nanoseconds since it was created; `None` if that was before the tracer.
+    pub age_ns: Option<u64>,
+    /// Nanoseconds since it last came up; `None` if that was before the tracer, or never.
+    pub up_for_ns: Option<u64>,
+    /// `IFF_*` by name.
+    pub flags: Flags,
+    /// Where it is.
+    pub netns: Netns,
+    /// The link below it.
+    pub parent: Option<Parent>,
+}
+
+/// Flags of a link around an event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Flags {
+    /// Before it.
+    pub before: Vec<String>,
+    /// After it.
+    pub after: Vec<String>,
+}
+
+/// A network namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Netns {
+    /// Inode number, as in `/proc/PID/ns/net`.
+    pub inode: Option<u32>,
+    /// Name, as in `ip netns`.
+    pub name: Option<Text>,
+}
+
+/// The link below a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Parent {
+    /// Name.
+    pub name: Text,
+    /// Index.
+    pub ifindex: u32,
+    /// Inode number of its network namespace.
+    pub netns: Option<u32>,
+    /// Whether it was being deleted itself.
+    pub deleted: bool,
+}
+
+/// Where a moved link went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Destination {
+    /// The namespace.
+    pub netns: Netns,
+    /// The container that owns it.
+    pub container: Option<Container>,
+    /// Its name there.
+    pub name: Text,
+    /// Its index there.
+    pub ifindex: u32,
+}
+
+/// A task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Task {
+    /// Process id.
+    pub pid: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// Name of the thread.
+    pub comm: Text,
+    /// Argument vector.
+    pub args: Option<Vec<Text>>,
+    /// Real user id.
+    pub uid: Option<u32>,
+    /// Login user id.
+    pub login_uid: Option<u32>,
+    /// When the process started, in nanoseconds since boot.
+    pub start_boot_ns: u64,
+    /// Parents, nearest first.
+    pub ancestors: Vec<Ancestor>,
+    /// Control group.
+    pub cgroup: Cgroup,
+    /// systemd unit that the cgroup belongs to.
+    pub unit: Option<Text>,
+    /// Container that the cgroup belongs to.
+    pub container: Option<Container>,
+    /// Inode number of its network namespace.
+    pub netns: Option<u32>,
+    /// How it ended, where that is what counts.
+    pub exit: Option<Exit>,
+}
+
+/// A parent of a task, or a parent's parent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ancestor {
+    /// Process id.
+    pub pid: u32,
+    /// Name.
+    pub comm: Text,
+}
+
+/// A control group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cgroup {
+    /// Inode number of its folder.
+    pub id: Option<String>,
+    /// Path from the hierarchy's root.
+    pub path: Option<Text>,
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Exit {
+    /// Exit code; `None` where a signal ended it.
+    pub code: Option<u8>,
+    /// Number of the signal that ended it.
+    pub signal: Option<u8>,
+    /// Who sent the signal that counts, handled or not.
+    pub sender: Option<Box<Task>>,
+}
+
+/// A container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Container {
+    /// `docker`, `podman`, `containerd`, …
+    pub runtime: String,
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: Option<String>,
+}
+
+/// Who lost the link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Victim {
+    /// The container that owns the namespace.
+    pub container: Option<Container>,
+    /// The main process of the namespace, where its end was seen.
+    pub init: Option<Task>,
+}
+
+/// Why it happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Name of the rule.
+    pub rule: String,
+    /// One sentence.
+    pub cause: String,
+    /// What to do, in one sentence.
+    pub remedy: Option<String>,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// The chain, in order.
+    pub evidence: Vec<Step>,
+}
+
+/// How sure a verdict is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// Every step was observed.
+    Certain,
+    /// A step was inferred.
+    Likely,
+    /// Not known.
+    Unknown,
+}
+
+/// One step of a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// When.
+    #[serde(flatten)]
+    pub when: When,
+    /// What it was.
+    pub what: String,
+    /// The task that did it; `None` for the kernel's own doing.
+    pub task: Option<StepTask>,
+    /// In words.
+    pub detail: String,
+}
+
+/// A task of a step, in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StepTask {
+    /// Process id.
+    pub pid: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// Name of the thread.
+    pub comm: Text,
+}
+
+/// How the kernel got there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Kernel {
+    /// The function that the probe sits on.
+    pub probe: String,
+    /// The functions that led there, innermost first; an address that has no symbol is `?`.
+    pub stack: Vec<String>,
+}
+
+/// Records that the kernel could not hand over.
+#[derive(Clone, Debug, Serialize)]
+pub struct Lost {
+    /// When that was noticed.
+    #[serde(flatten)]
+    pub when: When,
+    /// How many.
+    pub records: u64,
+    /// How many in this run so far.
+    pub total: u64,
+}
+
+/// A remark for people.
+#[derive(Clone, Debug, Serialize)]
+pub struct Notice {
+    /// When.
+    #[serde(flatten)]
+    pub when: When,
+    /// One sentence.
+    pub message: String,
+}
+
+/// The end of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// When.
+    #[serde(flatten)]
+    pub when: When,
+    /// Events shown.
+    pub events: u64,
+    /// Events that the filters left out.
+    pub filtered: u64,
+    /// Effects that no probe announced.
+    pub unattributed: u64,
+    /// Records lost.
+    pub lost: u64,
+    /// Events by culprit, most first.
+    pub culprits: Vec<CulpritCount>,
+}
+
+/// What one culprit did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CulpritCount {
+    /// Process id; `None` where no process did it or where it is not known.
+    pub pid: Option<u32>,
+    /// Its name.
+    pub comm: Option<Text>,
+    /// Its unit, or the path of its control group.
+    pub cgroup: Option<Text>,
+    /// What happened.
+    pub event: EventKind,
+    /// How often.
+    pub count: u64,
+}

@@ -1,0 +1,273 @@
+//! Facts: what the kernel's probes and the lookups tell, in one order. Everything after this stage is computed
+//! from facts alone, so a recorded stream gives the same answers again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::text::Text;
+
+/// Nanoseconds since boot (`CLOCK_BOOTTIME`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Ktime(pub u64);
+
+/// Inode number of a namespace, which is what people see; it is reused as soon as the namespace is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NsInode(pub u32);
+
+/// A network namespace at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Netns {
+    /// Address of the `struct net`: identity while it lives.
+    pub ptr: u64,
+    /// `net_cookie`; `None` where this kernel has not made one.
+    pub cookie: Option<u64>,
+    /// Inode number.
+    pub inode: Option<NsInode>,
+}
+
+/// Names a process for good: ids are reused, start times are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ProcessId {
+    /// Process id.
+    pub tgid: u32,
+    /// When its first thread started.
+    pub start: Ktime,
+}
+
+/// A task, as every record carries it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskRef {
+    /// Its process.
+    pub process: ProcessId,
+    /// Thread id.
+    pub tid: u32,
+    /// Name of the thread.
+    pub comm: Text,
+    /// Whether it is a kernel thread.
+    pub kthread: bool,
+    /// Process id inside its own pid namespace.
+    pub ns_tgid: Option<u32>,
+    /// Its pid namespace.
+    pub pidns: Option<NsInode>,
+    /// Depth of that namespace: 0 is the initial one.
+    pub pidns_level: u32,
+}
+
+impl TaskRef {
+    /// Whether it is the init of a pid namespace other than the first: the main process of a container.
+    #[must_use]
+    pub fn is_pidns_init(&self) -> bool {
+        self.ns_tgid == Some(1) && self.pidns_level > 0
+    }
+}
+
+/// Everything about a task that was captured while it was current.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Who it is.
+    pub task: TaskRef,
+    /// Argument vector; `None` if it could not be read.
+    pub args: Option<Vec<Text>>,
+    /// Real user id.
+    pub uid: Option<u32>,
+    /// Login user id; `None` if nobody logged in.
+    pub login_uid: Option<u32>,
+    /// Parents, nearest first.
+    pub ancestors: Vec<Ancestor>,
+    /// Its cgroup.
+    pub cgroup: Cgroup,
+    /// Its network namespace.
+    pub netns: Option<Netns>,
+    /// Its mount namespace.
+    pub mntns: Option<NsInode>,
+}
+
+/// A parent, or a parent's parent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ancestor {
+    /// Its process.
+    pub process: ProcessId,
+    /// Its name.
+    pub comm: Text,
+}
+
+/// A control group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cgroup {
+    /// `kernfs_node.id`.
+    pub id: Option<u64>,
+    /// Path from the hierarchy's root.
+    pub path: Option<Text>,
+}
+
+/// A link at one instant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Address of the `struct net_device`: identity while it lives. `None` from a netlink dump, which does not tell.
+    pub dev: Option<u64>,
+    /// Where it is; `None` where a dump does not tell.
+    pub netns: Option<Netns>,
+    /// Index in that namespace.
+    pub ifindex: u32,
+    /// Name.
+    pub name: Text,
+    /// `rtnl_link_ops.kind`; `None` for a device without, such as a NIC.
+    pub kind: Option<Text>,
+    /// `IFF_*`.
+    pub flags: u32,
+    /// Whether it is registered: false once its own deletion has begun.
+    pub registered: bool,
+    /// Hardware address.
+    pub mac: Option<[u8; 6]>,
+    /// `enum macvlan_mode`.
+    pub mode: Option<u32>,
+}
+
+/// What happened to a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LinkChange {
+    /// Made and joined to its parent.
+    Created,
+    /// Set up.
+    Up,
+    /// Set down.
+    Down,
+    /// Got another name.
+    Renamed,
+    /// Went to another network namespace.
+    Moved,
+    /// Deleted.
+    Deleted,
+    /// Went down, and no probe saw who asked.
+    UnseenDown,
+    /// Was deleted, and no probe saw who asked.
+    UnseenDeleted,
+}
+
+/// One fact and when it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fact {
+    /// When.
+    pub at: Ktime,
+    /// What.
+    pub what: What,
+}
+
+/// What a fact tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum What {
+    /// A task, whole; the facts after it refer to it.
+    Task(Box<Task>),
+    /// A link changed.
+    Link(Box<LinkFact>),
+    /// A process of a watched namespace ends.
+    Exit(Exit),
+    /// A process of a watched namespace was signalled.
+    Signal(Signal),
+    /// A task changed its network namespace.
+    NetnsMove(NetnsMove),
+    /// The last reference to a watched namespace dropped.
+    NetnsEnd(NetnsEnd),
+    /// A link that was there before the tracer.
+    Stock(Box<Stock>),
+    /// A name that people know a namespace by.
+    NetnsName {
+        /// The namespace.
+        netns: Netns,
+        /// Its name under /run/netns or in a runtime's folder.
+        name: Text,
+    },
+    /// Records that never arrived.
+    Lost {
+        /// How many.
+        records: u64,
+    },
+}
+
+/// A link changed, in the context of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkFact {
+    /// The task that was current.
+    pub task: TaskRef,
+    /// What changed.
+    pub change: LinkChange,
+    /// The kernel function that the probe sits on.
+    pub probe: String,
+    /// The link.
+    pub link: Link,
+    /// `IFF_*` once the call is done.
+    pub flags_after: u32,
+    /// The link below.
+    pub parent: Option<Link>,
+    /// Where a moved link came from: the namespace, and its index there.
+    pub from: Option<(Netns, u32)>,
+    /// The kernel path, innermost first; `None` where a symbol is not known.
+    pub stack: Vec<Option<String>>,
+}
+
+/// A process ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// The process.
+    pub task: TaskRef,
+    /// The namespace that it lived in.
+    pub netns: Netns,
+    /// How.
+    pub status: ExitStatus,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExitStatus {
+    /// It left with this code.
+    Code(u8),
+    /// This signal ended it.
+    Signal(u8),
+}
+
+/// A process was signalled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signal {
+    /// Who sent it; `None` for the kernel.
+    pub sender: Option<TaskRef>,
+    /// Who got it.
+    pub target: TaskRef,
+    /// The namespace that the target lives in.
+    pub netns: Netns,
+    /// Number of the signal.
+    pub number: u32,
+}
+
+/// A task changed its network namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetnsMove {
+    /// The task.
+    pub task: TaskRef,
+    /// What it left.
+    pub from: Netns,
+    /// What it entered.
+    pub to: Netns,
+    /// Whether it was the only thread of its process.
+    pub whole_process: bool,
+}
+
+/// The last reference to a namespace dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetnsEnd {
+    /// The task that was current, which need not be responsible.
+    pub task: TaskRef,
+    /// The namespace.
+    pub netns: Netns,
+    /// Whether it was the only thread of its process.
+    pub whole_process: bool,
+    /// The kernel path, innermost first; `None` where a symbol is not known.
+    pub stack: Vec<Option<String>>,
+}
+
+/// A link that was there before the tracer: its past is unknown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stock {
+    /// The link.
+    pub link: Link,
+    /// The link below it; `None` where it could not be found.
+    pub parent: Option<Link>,
+}

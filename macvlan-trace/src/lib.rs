@@ -1,0 +1,15 @@
+//! macvlan-trace names the process that took a macvlan link down or deleted it, and says why.
+//!
+//! One straight way, a module a stage:
+//!
+//! ```text
+//! kernel probe → ring → decode ┐
+//! lookup (live only) ──────────┴→ fact → correlate → diagnose → filter → sink
+//! ```
+//!
+//! Everything from [`fact`] on is computed from facts alone: no root, no kernel, no clock, no files.
+
+pub mod event;
+pub mod fact;
+pub mod probe;
+pub mod text;

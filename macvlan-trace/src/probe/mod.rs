@@ -1,0 +1,3 @@
+//! The kernel side, seen from user space: which hooks there are, how they are loaded and where they are attached.
+
+pub mod catalog;
