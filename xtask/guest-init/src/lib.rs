@@ -1,0 +1,92 @@
+//! What the host and the guest's init say to each other.
+//!
+//! The host puts a [`Request`] into the initramfs; the guest answers with [`Report`]s, one JSON line each, on
+//! the port [`port::CONTROL`]. The command's output has ports of its own, so that nothing else mixes into it.
+
+use std::ffi::OsString;
+
+use serde::{Deserialize, Serialize};
+
+/// Where the initramfs holds the [`Request`].
+pub const REQUEST_PATH: &str = "/request.json";
+
+/// Where the paths of `--copy` appear in the guest.
+pub const COPIES_DIR: &str = "/mnt";
+
+/// The names of the virtio-serial ports.
+pub mod port {
+    /// Reports, from the guest to the host.
+    pub const CONTROL: &str = "control";
+    /// The command's standard output; for a shell on a terminal, both directions of that terminal.
+    pub const STDOUT: &str = "stdout";
+    /// The command's standard error.
+    pub const STDERR: &str = "stderr";
+}
+
+/// What the guest is to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The program, looked up on the guest's PATH, and its arguments.
+    pub command: Vec<OsString>,
+    /// Variables added to the command's environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Set when a person sits in front of the command.
+    pub terminal: Option<Terminal>,
+}
+
+/// The terminal in front of an interactive command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terminal {
+    /// Height in characters.
+    pub rows: u16,
+    /// Width in characters.
+    pub columns: u16,
+    /// The value of TERM.
+    pub kind: OsString,
+}
+
+/// What the guest tells the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Report {
+    /// The guest is up and the command is about to start.
+    Started,
+    /// The command ended by itself.
+    Exited {
+        /// Its exit status.
+        code: i32,
+    },
+    /// A signal ended the command.
+    Killed {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// The guest could not run the command.
+    Failed {
+        /// What went wrong, in one sentence.
+        why: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_request_keeps_arguments_that_are_not_unicode() {
+        let request = Request {
+            command: vec!["echo".into(), OsString::from_vec(vec![b'a', 0xff, b'\n'])],
+            environment: vec![("NAME".into(), "a value".into())],
+            terminal: Some(Terminal { rows: 25, columns: 80, kind: "vt100".into() }),
+        };
+        let json = serde_json::to_string(&request).expect("a request is always JSON");
+        assert_eq!(serde_json::from_str::<Request>(&json).expect("it reads back"), request);
+    }
+
+    #[test]
+    fn a_report_is_one_line() {
+        let json = serde_json::to_string(&Report::Failed { why: "one\ntwo".into() }).expect("JSON");
+        assert_eq!(json.lines().count(), 1);
+    }
+}

@@ -1,0 +1,94 @@
+//! What a freshly booted kernel lacks: mounts, a name.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change, mount_move};
+use rustix::process::{chdir, chroot, umask};
+use rustix::system::sethostname;
+
+/// The host name of every guest.
+const HOSTNAME: &str = "guest";
+
+struct Mount {
+    kind: &'static str,
+    target: &'static str,
+    flags: MountFlags,
+    data: Option<&'static std::ffi::CStr>,
+}
+
+impl Mount {
+    const fn new(kind: &'static str, target: &'static str, flags: MountFlags) -> Self {
+        Self { kind, target, flags, data: None }
+    }
+
+    const fn with(self, data: &'static std::ffi::CStr) -> Self {
+        Self { data: Some(data), ..self }
+    }
+}
+
+const SEALED: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
+const PRIVATE: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
+
+const MOUNTS: [Mount; 11] = [
+    Mount::new("proc", "/proc", SEALED),
+    Mount::new("sysfs", "/sys", SEALED),
+    Mount::new("cgroup2", "/sys/fs/cgroup", SEALED),
+    Mount::new("bpf", "/sys/fs/bpf", SEALED).with(c"mode=700"),
+    Mount::new("tracefs", "/sys/kernel/tracing", SEALED),
+    Mount::new("securityfs", "/sys/kernel/security", SEALED),
+    Mount::new("devtmpfs", "/dev", MountFlags::NOSUID).with(c"mode=755"),
+    Mount::new("devpts", "/dev/pts", MountFlags::NOSUID.union(MountFlags::NOEXEC))
+        .with(c"gid=5,mode=620,ptmxmode=666"),
+    Mount::new("tmpfs", "/dev/shm", PRIVATE).with(c"mode=1777"),
+    Mount::new("tmpfs", "/run", PRIVATE).with(c"mode=755"),
+    Mount::new("tmpfs", "/tmp", PRIVATE).with(c"mode=1777"),
+];
+
+/// Puts a mount on top of the initramfs and makes it the root, as `switch_root` does: `pivot_root` refuses to
+/// leave the kernel's very first root, and container runtimes pivot.
+pub fn leave_the_first_root() -> Result<()> {
+    let enter = || -> rustix::io::Result<()> {
+        mount_bind("/", "/mnt")?;
+        chdir("/mnt")?;
+        mount_move(".", "/")?;
+        chroot(".")?;
+        chdir("/")?;
+        // What systemd does on every machine that people use: mounts made in one namespace appear in the others.
+        mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)
+    };
+    enter().context("could not make the initramfs an ordinary root")
+}
+
+/// Mounts the file systems that an ordinary machine has.
+pub fn mount_everything() -> Result<()> {
+    umask(Mode::empty());
+    for Mount { kind, target, flags, data } in MOUNTS {
+        // The directories in sysfs and devtmpfs are the kernel's own; a kernel without one lacks the feature.
+        if let Err(error) = fs::create_dir_all(target) {
+            println!("guest-init: no {target} for {kind}: {error}");
+            continue;
+        }
+        match mount(kind, target, kind, flags, data) {
+            Ok(()) | Err(Errno::NODEV) => {}
+            Err(error) => return Err(error).with_context(|| format!("could not mount {kind} on {target}")),
+        }
+    }
+    umask(Mode::WGRP | Mode::WOTH);
+    for (link, target) in [
+        ("/dev/fd", "/proc/self/fd"),
+        ("/dev/stdin", "/proc/self/fd/0"),
+        ("/dev/stdout", "/proc/self/fd/1"),
+        ("/dev/stderr", "/proc/self/fd/2"),
+    ] {
+        rustix::fs::symlink(target, link).with_context(|| format!("could not link {link}"))?;
+    }
+    Ok(())
+}
+
+/// Sets the host name.
+pub fn name_the_guest() -> Result<()> {
+    sethostname(HOSTNAME.as_bytes()).context("could not set the host name")
+}
