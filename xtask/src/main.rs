@@ -1,2 +1,46 @@
 //! `cargo xtask`: builds, tests and shows macvlan-trace.
-fn main() {}
+
+mod cargo;
+mod host;
+mod process;
+mod progress;
+mod vm;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::vm::{Broken, Failure};
+use crate::workspace::Workspace;
+
+/// Builds, tests and shows macvlan-trace
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Options {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    Vm(vm::Options),
+}
+
+fn main() -> ExitCode {
+    let Options { task } = Options::parse();
+    let result = Workspace::find().and_then(|workspace| match task {
+        Task::Vm(options) => vm::main(options, &workspace),
+    });
+    match result {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            match error.downcast_ref::<Broken>() {
+                Some(Broken { failure: Failure::TimedOut { .. }, .. }) => ExitCode::from(124),
+                Some(_) => ExitCode::from(125),
+                None => ExitCode::FAILURE,
+            }
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! `cargo xtask vm`: runs a command on one of Debian's kernels.
+//!
+//! [`sources`] finds the mirror, [`archive`] fetches from it, [`kernel`], [`modules`] and [`userland`] prepare what
+//! a guest is made of, [`initramfs`] packs it, [`qemu`] runs it and [`outcome`] says how that ended.
+
+mod archive;
+mod cached;
+mod initramfs;
+mod kernel;
+mod modules;
+mod outcome;
+mod qemu;
+mod sources;
+mod userland;
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use guest_init::{COPIES_DIR, REQUEST_PATH, Request, Terminal};
+use rustix::fs::{FlockOperation, MemfdFlags, flock, memfd_create};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+
+use self::archive::Archive;
+use self::initramfs::Segment;
+pub use self::kernel::{Kernel, Series};
+pub use self::outcome::{Broken, Failure, Outcome};
+pub use self::qemu::Sinks;
+use self::qemu::{Accelerator, Machine, QEMU};
+use crate::cargo::GuestBuild;
+use crate::host::{self, Tool};
+use crate::progress::Progress;
+use crate::workspace::Workspace;
+
+/// The kernel that is used where none is asked for.
+pub const DEFAULT_SERIES: &str = "6.12";
+
+const MEGABYTE: u64 = 1 << 20;
+
+/// Guest memory in megabytes, before what is copied into it.
+const MEMORY: u64 = 512;
+
+const TOOLS: [Tool; 5] = [
+    Tool { program: QEMU, package: "qemu-system-x86" },
+    Tool { program: "depmod", package: "kmod" },
+    Tool { program: "xz", package: "xz-utils" },
+    Tool { program: "apt-get", package: "apt" },
+    Tool { program: "dpkg-deb", package: "dpkg" },
+];
+
+/// Run a command as root in a small virtual machine, on a kernel of Debian's archive
+///
+/// The guest has busybox, iproute2's ip, macvlan-trace and the usual file systems. The command's output and exit
+/// status become this command's own; 124 stands for a command that ran out of time, 125 for a guest that failed.
+#[derive(Args)]
+pub struct Options {
+    /// The kernel series, such as 5.10; 7 means the newest 7.x
+    #[arg(long, value_name = "SERIES", default_value = DEFAULT_SERIES)]
+    kernel: Series,
+    /// A file or directory of this machine that appears in the guest's /mnt under its last name
+    #[arg(long, value_name = "PATH")]
+    copy: Vec<PathBuf>,
+    /// Stop the guest after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    timeout: u64,
+    #[command(flatten)]
+    mirror: MirrorOption,
+    /// The command and its arguments; without one, a shell
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// Where kernels come from.
+#[derive(Args, Clone)]
+pub struct MirrorOption {
+    /// A mirror of Debian's archive, instead of the one in this machine's apt sources
+    #[arg(long = "mirror", value_name = "URL")]
+    pub url: Option<String>,
+}
+
+/// Runs `cargo xtask vm`; yields the exit status.
+pub fn main(options: Options, workspace: &Workspace) -> Result<u8> {
+    let progress = Progress::new(0);
+    let guests = Guests::new(workspace, options.mirror.url, &progress)?;
+    let kernel = guests.kernel(&options.kernel)?;
+    let build = GuestBuild::new(workspace, None);
+    let programs = Programs { init: build.binary("guest-init")?, tracer: build.binary("macvlan-trace")? };
+    let mut job = Job {
+        request: Request { command: options.command, environment: Vec::new(), terminal: None },
+        copies: options.copy,
+        cpus: 2,
+        timeout: Duration::from_secs(options.timeout),
+    };
+    let outcome = if job.request.command.is_empty() {
+        let seat = Seat::take()?;
+        job.request.command = vec!["sh".into(), "-l".into()];
+        job.request.terminal = Some(seat.terminal.clone());
+        guests.run(
+            &kernel,
+            &programs,
+            &job,
+            Sinks { stdin: Some(Box::new(io::stdin())), ..standard_streams() },
+        )
+    } else {
+        guests.run(&kernel, &programs, &job, standard_streams())
+    };
+    Ok(outcome?.code())
+}
+
+/// Our own standard output and error.
+pub fn standard_streams() -> Sinks {
+    Sinks { stdout: Box::new(io::stdout()), stderr: Box::new(io::stderr()), stdin: None }
+}
+
+/// What is built for guests.
+pub struct Programs {
+    /// The guest's first process.
+    pub init: PathBuf,
+    /// macvlan-trace.
+    pub tracer: PathBuf,
+}
+
+/// One run of a guest.
+pub struct Job {
+    /// What to run.
+    pub request: Request,
+    /// What to copy into the guest.
+    pub copies: Vec<PathBuf>,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// Makes and runs guests; everything that they are made of is kept.
+pub struct Guests<'a> {
+    cache: PathBuf,
+    archive: Archive<'a>,
+    progress: &'a Progress,
+}
+
+impl<'a> Guests<'a> {
+    /// Looks whether this machine can run guests, and installs what is missing.
+    pub fn new(workspace: &Workspace, mirror: Option<String>, progress: &'a Progress) -> Result<Self> {
+        if !cfg!(all(target_arch = "x86_64", target_os = "linux")) {
+            bail!(
+                "the guests are x86_64 ones and made of this machine's own programs: use an x86_64 Linux machine"
+            );
+        }
+        host::ensure_tools(&TOOLS, progress)?;
+        let cache = workspace.target().join("vm");
+        let apt = cache.join("apt");
+        fs::create_dir_all(&apt).with_context(|| format!("could not make {}", apt.display()))?;
+        Ok(Self { cache, archive: Archive::new(apt, mirror, progress), progress })
+    }
+
+    /// The newest kernel of the series, fetched unless it is in the cache.
+    pub fn kernel(&self, series: &Series) -> Result<Kernel> {
+        let _lock = self.lock()?;
+        kernel::get(series, &self.cache.join("kernels"), &self.archive, self.progress)
+    }
+
+    /// Boots the kernel, runs the job and returns when it has ended.
+    pub fn run(&self, kernel: &Kernel, programs: &Programs, job: &Job, sinks: Sinks) -> Result<Outcome> {
+        let (userland, accelerator) = {
+            let _lock = self.lock()?;
+            let userland = userland::pack(&self.cache, &self.archive, self.progress)?;
+            (userland, Accelerator::find(&self.cache.join("accelerator"), &kernel.image)?)
+        };
+        let initramfs = initramfs(&[&userland, &kernel.modules], programs, job)?;
+        // The initramfs is there twice while the kernel unpacks it.
+        let memory = MEMORY + 2 * initramfs.metadata()?.len() / MEGABYTE;
+        let machine = Machine {
+            kernel: kernel.image.clone(),
+            initramfs,
+            memory,
+            cpus: job.cpus,
+            accelerator,
+            timeout: job.timeout,
+        };
+        qemu::run(&machine, sinks)
+    }
+
+    /// One xtask at a time may change the cache.
+    fn lock(&self) -> Result<File> {
+        let path = self.cache.join("lock");
+        let file = File::create(&path).with_context(|| format!("could not make {}", path.display()))?;
+        flock(&file, FlockOperation::LockExclusive)
+            .with_context(|| format!("could not lock {}", path.display()))?;
+        Ok(file)
+    }
+}
+
+/// The cached segments, and one more with what belongs to this run; in memory, so that nothing is left behind.
+fn initramfs(segments: &[&Path], programs: &Programs, job: &Job) -> Result<File> {
+    let memory =
+        memfd_create("initramfs", MemfdFlags::CLOEXEC).context("could not make room for the initramfs")?;
+    let mut out = File::from(memory);
+    for segment in segments {
+        let mut segment =
+            File::open(segment).with_context(|| format!("could not read {}", segment.display()))?;
+        io::copy(&mut segment, &mut out)?;
+    }
+    let mut segment = Segment::new(io::BufWriter::new(out));
+    segment.file("init", &programs.init)?;
+    segment.file("usr/local/bin/macvlan-trace", &programs.tracer)?;
+    segment.bytes(REQUEST_PATH.trim_start_matches('/'), 0o600, &serde_json::to_vec(&job.request)?)?;
+    for (index, copy) in job.copies.iter().enumerate() {
+        let copy =
+            copy.canonicalize().with_context(|| format!("could not find {} to copy", copy.display()))?;
+        let name = copy.file_name().and_then(|name| name.to_str());
+        let name =
+            name.with_context(|| format!("{} has no name that the guest could use", copy.display()))?;
+        if job.copies[..index].iter().any(|other| other.file_name() == copy.file_name()) {
+            bail!(
+                "two of the paths to copy are called {name}: the guest's {COPIES_DIR} holds one of each name"
+            );
+        }
+        segment.tree(&copy, &format!("{}/{name}", COPIES_DIR.trim_start_matches('/')))?;
+    }
+    let out = segment.finish()?;
+    out.into_inner().context("could not write the initramfs")
+}
+
+/// The terminal of the person who asked for a shell, given over to the guest: every key goes there.
+struct Seat {
+    terminal: Terminal,
+    before: Termios,
+}
+
+impl Seat {
+    fn take() -> Result<Self> {
+        if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+            bail!("a shell needs a terminal: give the command to run after `--`");
+        }
+        eprintln!("xtask: a shell in the guest; `exit` ends it");
+        let size = tcgetwinsize(io::stdin())?;
+        let kind = std::env::var_os("TERM").unwrap_or_else(|| "vt100".into());
+        let before = tcgetattr(io::stdin()).context("could not read the terminal's settings")?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(io::stdin(), OptionalActions::Now, &raw).context("could not set the terminal")?;
+        Ok(Self { terminal: Terminal { rows: size.ws_row, columns: size.ws_col, kind }, before })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        // When this fails the terminal has gone.
+        tcsetattr(io::stdin(), OptionalActions::Now, &self.before).ok();
+        io::stdout().flush().ok();
+    }
+}

@@ -1,0 +1,302 @@
+//! The machine: QEMU's command line, its ports, and the watch over a run.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read, Write};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use guest_init::{Report, port};
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Signal, set_parent_process_death_signal};
+
+use super::outcome::{Broken, Failure, Outcome, of_report, of_silence, tail};
+
+/// The program, from the package qemu-system-x86.
+pub const QEMU: &str = "qemu-system-x86_64";
+
+/// Quiet on the console, so that what is there means something; a panic ends QEMU instead of hanging it; without
+/// mitigations and the timer check an emulated kernel boots faster and always.
+const KERNEL_ARGUMENTS: &str =
+    "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off no_timer_check random.trust_cpu=on";
+
+/// How many lines of the console accompany a failure.
+const CONSOLE_LINES: usize = 30;
+
+/// How much of the console is kept.
+const CONSOLE_BYTES: usize = 64 * 1024;
+
+/// A guest that is ready to start.
+pub struct Machine {
+    /// The kernel's image.
+    pub kernel: PathBuf,
+    /// The whole initramfs, in memory.
+    pub initramfs: File,
+    /// Guest memory in megabytes.
+    pub memory: u64,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// `kvm` or `tcg`.
+    pub accelerator: Accelerator,
+    /// How long the run may take.
+    pub timeout: Duration,
+}
+
+/// Where the guest's output goes.
+pub struct Sinks {
+    /// For the command's standard output.
+    pub stdout: Box<dyn Write + Send>,
+    /// For its standard error.
+    pub stderr: Box<dyn Write + Send>,
+    /// What a person types, for an interactive run.
+    pub stdin: Option<Box<dyn Read + Send>>,
+}
+
+/// Who executes the guest's code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accelerator {
+    /// The processor.
+    Kvm,
+    /// An emulator.
+    Tcg,
+}
+
+impl Accelerator {
+    /// KVM where it works. A machine that is itself a guest may have a /dev/kvm that starts guests and then
+    /// cannot run them, so a kernel is booted once to see, and the answer is kept in this file.
+    pub fn find(answer: &Path, kernel: &Path) -> Result<Self> {
+        let known = fs::read_to_string(answer).unwrap_or_default();
+        match known.trim() {
+            "kvm" => return Ok(Self::Kvm),
+            "tcg" => return Ok(Self::Tcg),
+            _ => {}
+        }
+        let found = if Self::kvm_boots(kernel)? { Self::Kvm } else { Self::Tcg };
+        fs::write(answer, found.name()).with_context(|| format!("could not write {}", answer.display()))?;
+        Ok(found)
+    }
+
+    /// Boots a kernel without any root: it panics, and the machine ends at once, well within the time.
+    fn kvm_boots(kernel: &Path) -> Result<bool> {
+        const LIMIT: Duration = Duration::from_secs(5);
+        if File::options().read(true).write(true).open("/dev/kvm").is_err() {
+            return Ok(false);
+        }
+        let mut command = base_command(Self::Kvm, kernel, 256, 1);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("could not start {QEMU}"))?;
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status.success());
+            }
+            if Instant::now() > deadline {
+                stop(&mut child);
+                return Ok(false);
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        }
+    }
+}
+
+fn base_command(accelerator: Accelerator, kernel: &Path, memory: u64, cpus: u32) -> Command {
+    let mut command = Command::new(QEMU);
+    command
+        .args(["-no-user-config", "-nodefaults", "-no-reboot", "-display", "none", "-machine", "q35"])
+        .args(["-cpu", "max", "-accel"])
+        .arg(match accelerator {
+            Accelerator::Kvm => "kvm",
+            Accelerator::Tcg => "tcg,thread=multi",
+        })
+        .args(["-m", &format!("{memory}M"), "-smp", &cpus.to_string()])
+        .args(["-append", KERNEL_ARGUMENTS])
+        .arg("-kernel")
+        .arg(kernel);
+    command
+}
+
+/// What the threads that watch a guest tell the one that waits.
+enum Event {
+    Report(Report),
+    /// The control port is closed: QEMU has ended.
+    Gone,
+    /// Our own output can no longer be written.
+    OutputFailed(io::Error),
+}
+
+/// Boots the machine and stays until the command has ended, or something else has.
+///
+/// The thread that calls this has to live as long as the guest: when it ends, the guest is killed.
+pub fn run(machine: &Machine, sinks: Sinks) -> Result<Outcome> {
+    let (control, control_end) = UnixStream::pair()?;
+    let (stdout, stdout_end) = UnixStream::pair()?;
+    let (stderr, stderr_end) = UnixStream::pair()?;
+    let ports = [
+        (port::CONTROL, OwnedFd::from(control_end)),
+        (port::STDOUT, OwnedFd::from(stdout_end)),
+        (port::STDERR, OwnedFd::from(stderr_end)),
+    ];
+    let mut child = spawn(machine, &ports)?;
+    // Ours are copies: the ports hang up with QEMU only when it holds the last ones.
+    drop(ports);
+
+    let console = collect(child.stdout.take());
+    let complaint = collect(child.stderr.take());
+    let (tell, events) = channel();
+    if let Some(stdin) = sinks.stdin {
+        let terminal = stdout.try_clone()?;
+        // Never joined: it sits in a read of the user's terminal.
+        thread::spawn(move || carry(stdin, terminal));
+    }
+    let carriers =
+        [carry_output(stdout, sinks.stdout, tell.clone()), carry_output(stderr, sinks.stderr, tell.clone())];
+    thread::spawn(move || listen(control, &tell));
+
+    let ending = wait(&events, machine.timeout);
+    // The command's output has left the guest before its report: nothing is lost by stopping here.
+    stop(&mut child);
+    for carrier in carriers {
+        carrier.join().ok();
+    }
+    let console = console.join().unwrap_or_default();
+    let complaint = complaint.join().unwrap_or_default();
+    let failure = match ending {
+        Ending::Outcome(outcome) => return Ok(outcome),
+        Ending::Output(error) => return Err(error).context("could not write the guest's output"),
+        Ending::Failure(failure) => failure,
+        Ending::Silence => of_silence(&console, &complaint),
+    };
+    Err(Broken { failure, console: tail(&console, CONSOLE_LINES) }.into())
+}
+
+enum Ending {
+    Outcome(Outcome),
+    Failure(Failure),
+    Silence,
+    Output(io::Error),
+}
+
+fn wait(events: &Receiver<Event>, limit: Duration) -> Ending {
+    let deadline = Instant::now() + limit;
+    let mut started = false;
+    loop {
+        match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(Event::Report(report)) => match of_report(report) {
+                None => started = true,
+                Some(Ok(outcome)) => return Ending::Outcome(outcome),
+                Some(Err(failure)) => return Ending::Failure(failure),
+            },
+            Ok(Event::OutputFailed(error)) if error.kind() == ErrorKind::BrokenPipe => {
+                return Ending::Outcome(Outcome::NobodyListens);
+            }
+            Ok(Event::OutputFailed(error)) => return Ending::Output(error),
+            Err(RecvTimeoutError::Timeout) => return Ending::Failure(Failure::TimedOut { limit, started }),
+            Ok(Event::Gone) | Err(RecvTimeoutError::Disconnected) => return Ending::Silence,
+        }
+    }
+}
+
+fn spawn(machine: &Machine, ports: &[(&str, OwnedFd)]) -> Result<Child> {
+    let mut command = base_command(machine.accelerator, &machine.kernel, machine.memory, machine.cpus);
+    command
+        .arg("-initrd")
+        .arg(format!("/proc/self/fd/{}", machine.initramfs.as_raw_fd()))
+        .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
+        .args(["-device", "virtio-serial-pci"]);
+    for (name, fd) in ports {
+        command
+            .arg("-chardev")
+            .arg(format!("socket,id={name},fd={}", fd.as_raw_fd()))
+            .arg("-device")
+            .arg(format!("virtserialport,chardev={name},name={name}"));
+    }
+    let inherited: Vec<i32> =
+        ports.iter().map(|(_, fd)| fd.as_raw_fd()).chain([machine.initramfs.as_raw_fd()]).collect();
+    let prepare = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        for fd in &inherited {
+            // SAFETY: the descriptors are open: `machine` and `ports` are borrowed until after the spawn.
+            let fd = unsafe { BorrowedFd::borrow_raw(*fd) };
+            fcntl_setfd(fd, FdFlags::empty())?;
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only system calls are made and nothing is allocated.
+    unsafe { command.pre_exec(prepare) };
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("could not start {QEMU}"))
+}
+
+fn stop(child: &mut Child) {
+    // Both fail only when it has ended already.
+    child.kill().ok();
+    child.wait().ok();
+}
+
+fn listen(control: UnixStream, tell: &Sender<Event>) {
+    for line in BufReader::new(control).lines().map_while(Result::ok) {
+        if let Ok(report) = serde_json::from_str(&line) {
+            tell.send(Event::Report(report)).ok();
+        }
+    }
+    tell.send(Event::Gone).ok();
+}
+
+fn carry_output(from: UnixStream, to: Box<dyn Write + Send>, tell: Sender<Event>) -> JoinHandle<()> {
+    thread::spawn(move || {
+        if let Err(error) = carry(from, to) {
+            tell.send(Event::OutputFailed(error)).ok();
+        }
+    })
+}
+
+/// Carries bytes as they come, and fails only when they cannot be written.
+fn carry(mut from: impl Read, mut to: impl Write) -> io::Result<()> {
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        match from.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => return Ok(()),
+            Ok(count) => {
+                to.write_all(&buffer[..count])?;
+                to.flush()?;
+            }
+        }
+    }
+}
+
+/// Keeps the end of what a stream says.
+fn collect(stream: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut kept = Vec::new();
+        let mut buffer = [0; 4096];
+        if let Some(mut stream) = stream {
+            while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                kept.extend_from_slice(&buffer[..count]);
+                kept.drain(..kept.len().saturating_sub(CONSOLE_BYTES));
+            }
+        }
+        String::from_utf8_lossy(&kept).into_owned()
+    })
+}
