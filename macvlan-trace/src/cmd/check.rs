@@ -1,0 +1,262 @@
+//! `macvlan-trace check`: what this kernel has, which function each probe will use, and what to do about what is
+//! missing. It attaches nothing, and needs no privileges.
+
+use std::{
+    collections::HashSet,
+    io::{self, Write},
+};
+
+use crate::{
+    btf::{self, Resolved},
+    lookup::symbols,
+    preflight::{self, Finding, State},
+    probe::catalog::{Attach, HOOKS, Hook},
+};
+
+/// Prints what this machine has; false if something is missing without which tracing does not work.
+pub fn run(out: &mut impl Write) -> anyhow::Result<bool> {
+    let surroundings = preflight::gather();
+    let names: Vec<Vec<String>> = HOOKS.iter().map(functions_of).collect();
+    let wanted: Vec<&str> = names.iter().flatten().map(String::as_str).collect();
+    let report = Report {
+        findings: preflight::judge(&surroundings),
+        hooks: hooks(&names, symbols::functions_among(&wanted).as_ref()),
+        fields: fields(btf::of_this_kernel()),
+    };
+    writeln!(
+        out,
+        "{} {} on Linux {}",
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_VERSION"),
+        surroundings.release
+    )?;
+    report.print(out)?;
+    Ok(report.count(State::Missing) == 0)
+}
+
+/// Everything that was looked at.
+struct Report {
+    findings: Vec<Finding>,
+    hooks: Vec<Line>,
+    fields: Vec<Line>,
+}
+
+/// How a hook or field stands.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    name: &'static str,
+    state: State,
+    text: String,
+}
+
+impl Report {
+    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "\nmachine")?;
+        for finding in &self.findings {
+            print_line(out, finding.subject, finding.state, &finding.sentence())?;
+        }
+        writeln!(out, "\nprobes")?;
+        for line in &self.hooks {
+            print_line(out, line.name, line.state, &line.text)?;
+        }
+        writeln!(out, "\nkernel fields")?;
+        for line in &self.fields {
+            print_line(out, line.name, line.state, &line.text)?;
+        }
+        let (missing, degraded, unknown) =
+            (self.count(State::Missing), self.count(State::Degraded), self.count(State::Unknown));
+        writeln!(out, "\n{}", conclusion(missing, degraded, unknown))
+    }
+
+    fn count(&self, state: State) -> usize {
+        let lines = self.hooks.iter().chain(&self.fields).map(|line| line.state);
+        self.findings.iter().map(|finding| finding.state).chain(lines).filter(|is| *is == state).count()
+    }
+}
+
+fn print_line(out: &mut impl Write, name: &str, state: State, text: &str) -> io::Result<()> {
+    let state = match state {
+        State::Ok => "ok",
+        State::Degraded => "degraded",
+        State::Missing => "missing",
+        State::Unknown => "unknown",
+    };
+    writeln!(out, "  {name:<19}  {state:<8}  {text}")
+}
+
+fn conclusion(missing: usize, degraded: usize, unknown: usize) -> String {
+    if missing > 0 {
+        return format!("Tracing does not work here: {} missing.", things(missing));
+    }
+    match (degraded, unknown) {
+        (0, 0) => "Tracing works here.".into(),
+        (0, _) => {
+            format!("Tracing should work here; {} could not be looked at.", things_without_verb(unknown))
+        }
+        (_, 0) => format!("Tracing works here and shows less: {} degraded.", things(degraded)),
+        _ => format!(
+            "Tracing should work here and shows less: {} degraded; {} could not be looked at.",
+            things(degraded),
+            things_without_verb(unknown)
+        ),
+    }
+}
+
+fn things(count: usize) -> String {
+    format!("{} {}", things_without_verb(count), if count == 1 { "is" } else { "are" })
+}
+
+fn things_without_verb(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "thing" } else { "things" })
+}
+
+/// The kernel functions that tell whether each symbol of a hook is there.
+fn functions_of(hook: &Hook) -> Vec<String> {
+    let symbols = hook.symbols.iter();
+    match hook.attach {
+        Attach::Kprobe | Attach::Kretprobe => symbols.map(|symbol| (*symbol).to_owned()).collect(),
+        // What a tracepoint calls an eBPF program with.
+        Attach::RawTracepoint => symbols.map(|symbol| format!("__bpf_trace_{symbol}")).collect(),
+    }
+}
+
+/// How each hook of the table stands: `names` are the functions to look for, hook by hook, and `present` are those of
+/// them that this kernel has.
+fn hooks(names: &[Vec<String>], present: Result<&HashSet<&str>, &io::Error>) -> Vec<Line> {
+    HOOKS.iter().zip(names).map(|(hook, names)| hook_line(hook, names, present)).collect()
+}
+
+fn hook_line(hook: &Hook, names: &[String], present: Result<&HashSet<&str>, &io::Error>) -> Line {
+    let name = hook.program;
+    let Ok(present) = present else {
+        let text = "/proc/kallsyms cannot be read: use a kernel built with CONFIG_KALLSYMS, and mount /proc";
+        return Line { name, state: State::Unknown, text: text.into() };
+    };
+    let symbol = hook.symbols.iter().zip(names).find(|(_, name)| present.contains(name.as_str()));
+    let symbols = hook.symbols.join(", nor ");
+    match (symbol, hook.required) {
+        (Some((symbol, _)), _) => {
+            let how = match hook.attach {
+                Attach::Kprobe => "",
+                Attach::Kretprobe => ", at its return",
+                Attach::RawTracepoint => ", a tracepoint",
+            };
+            Line { name, state: State::Ok, text: format!("{symbol}{how}") }
+        }
+        (None, false) => {
+            Line { name, state: State::Degraded, text: format!("no {symbols}: not seen is {}", hook.without) }
+        }
+        (None, true) => Line {
+            name,
+            state: State::Missing,
+            text: format!(
+                "no {symbols}: not seen would be {}; use a distribution's kernel, or report this one as unknown",
+                hook.without
+            ),
+        },
+    }
+}
+
+/// How the kernel's fields stand: one line if all are known, else one for each that is not.
+fn fields(resolved: anyhow::Result<Resolved>) -> Vec<Line> {
+    let resolved = match resolved {
+        Ok(resolved) => resolved,
+        // Why is among the findings, or in the error.
+        Err(error) => return vec![Line { name: "types", state: State::Unknown, text: format!("{error:#}") }],
+    };
+    let missing = resolved.missing.iter().map(|name| Line {
+        name,
+        state: State::Missing,
+        text: "this version does not know where this kernel keeps it: please report the kernel".into(),
+    });
+    let unknown = resolved.unknown.iter().map(|name| Line {
+        name,
+        state: State::Degraded,
+        text: "not in this kernel's types: what it would tell is unknown".into(),
+    });
+    let lines: Vec<Line> = missing.chain(unknown).collect();
+    if lines.is_empty() {
+        return vec![Line {
+            name: "types",
+            state: State::Ok,
+            text: "all fields are where they are looked for".into(),
+        }];
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hook(program: &str) -> &'static Hook {
+        HOOKS.iter().find(|hook| hook.program == program).unwrap()
+    }
+
+    fn line(program: &str, present: &[&str]) -> (State, String) {
+        let hook = hook(program);
+        let line = hook_line(hook, &functions_of(hook), Ok(&present.iter().copied().collect()));
+        (line.state, line.text)
+    }
+
+    #[test]
+    fn the_first_symbol_that_is_there_is_used() {
+        let both = ["dev_change_flags", "netif_change_flags"];
+        assert_eq!(line("change_flags", &both), (State::Ok, "netif_change_flags".into()));
+        assert_eq!(line("change_flags", &both[..1]), (State::Ok, "dev_change_flags".into()));
+    }
+
+    #[test]
+    fn a_tracepoint_is_there_with_the_function_that_calls_programs() {
+        let there = (State::Ok, "signal_generate, a tracepoint".into());
+        assert_eq!(line("signal_generate", &["__bpf_trace_signal_generate"]), there);
+        assert_eq!(line("signal_generate", &["signal_generate"]).0, State::Degraded);
+    }
+
+    #[test]
+    fn a_required_hook_that_is_missing_says_what_to_do() {
+        let (state, text) = line("unregister", &[]);
+        assert_eq!(state, State::Missing);
+        assert_eq!(
+            text,
+            "no unregister_netdevice_queue: not seen would be who deleted a link; use a distribution's kernel, or \
+             report this one as unknown"
+        );
+    }
+
+    #[test]
+    fn an_optional_hook_that_is_missing_says_what_is_lost() {
+        let (state, text) = line("put_net", &[]);
+        assert_eq!(state, State::Degraded);
+        assert!(text.starts_with("no __put_net: not seen is "), "{text}");
+    }
+
+    #[test]
+    fn without_symbols_nothing_is_claimed() {
+        let hook = hook("unregister");
+        let line = hook_line(hook, &functions_of(hook), Err(&io::Error::other("")));
+        assert_eq!(line.state, State::Unknown);
+    }
+
+    #[test]
+    fn the_conclusion_counts() {
+        assert_eq!(conclusion(0, 0, 0), "Tracing works here.");
+        assert_eq!(conclusion(1, 2, 0), "Tracing does not work here: 1 thing is missing.");
+        assert_eq!(conclusion(0, 2, 0), "Tracing works here and shows less: 2 things are degraded.");
+        assert_eq!(conclusion(0, 0, 1), "Tracing should work here; 1 thing could not be looked at.");
+    }
+
+    #[test]
+    fn this_machine_is_reported_in_aligned_lines() {
+        let mut out = Vec::new();
+        run(&mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        for line in text.lines().filter(|line| line.starts_with("  ")) {
+            let state = line.get(23..31).unwrap_or_default().trim_end();
+            assert!(["ok", "degraded", "missing", "unknown"].contains(&state), "{line}");
+        }
+        for hook in HOOKS {
+            assert!(text.contains(hook.program), "{text}");
+        }
+    }
+}

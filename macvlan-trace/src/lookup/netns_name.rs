@@ -1,0 +1,126 @@
+//! The names that people know network namespaces by: files in the folders of `ip netns` and of the runtimes.
+
+use std::{
+    collections::HashMap,
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    fact::{Netns, NsInode},
+    text::Text,
+};
+
+/// Where the names are; the first that knows a namespace wins. Podman, CNI and CRI-O use the folder of `ip netns`.
+const FOLDERS: [&str; 2] = ["/run/netns", "/run/docker/netns"];
+
+/// How often a namespace is looked for: `ip netns attach` can name it when it has links already.
+const MAX_LOOKS: u8 = 3;
+
+/// How many namespaces are remembered as looked for.
+const MAX_REMEMBERED: usize = 16_384;
+
+/// The names of namespaces that come up while tracing.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// How often each may still be looked for.
+    looks: HashMap<Netns, u8>,
+}
+
+impl Names {
+    /// The name of a namespace, if it has one that this has not told yet. Asking again and again is cheap.
+    pub fn of_new(&mut self, netns: &Netns) -> Option<Text> {
+        let inode = netns.inode?;
+        if self.looks.len() >= MAX_REMEMBERED && !self.looks.contains_key(netns) {
+            self.looks.clear();
+        }
+        let looks = self.looks.entry(*netns).or_insert(MAX_LOOKS);
+        *looks = looks.checked_sub(1)?;
+        let name = name_of(inode)?;
+        *looks = 0;
+        Some(name)
+    }
+}
+
+/// The name of a namespace, as in `ip netns`, or as its runtime calls it.
+///
+/// It costs one `stat` a named namespace of the machine.
+#[must_use]
+pub fn name_of(inode: NsInode) -> Option<Text> {
+    named().find_map(|named| (named.inode == inode).then_some(named.name))
+}
+
+/// A namespace with a name.
+pub(super) struct Named {
+    /// The namespace.
+    pub inode: NsInode,
+    /// The file that stands for it.
+    pub path: PathBuf,
+    /// What it is called.
+    pub name: Text,
+}
+
+/// Every namespace with a name.
+pub(super) fn named() -> impl Iterator<Item = Named> {
+    // All namespaces are files of one file system; another file can have the same inode number.
+    let nsfs = fs::metadata("/proc/self/ns/net").ok().map(|own| own.dev());
+    FOLDERS.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().filter_map(Result::ok).filter_map(
+        move |entry| {
+            let path = entry.path();
+            // A link to /proc/PID/ns/net is a common way to name a container's namespace: follow it.
+            let file = fs::metadata(&path).ok().filter(|file| Some(file.dev()) == nsfs)?;
+            let inode = NsInode(u32::try_from(file.ino()).ok()?);
+            Some(Named { inode, name: name_in(&path)?, path })
+        },
+    )
+}
+
+/// The name that a path gives to a namespace: that of a file in a folder `netns`.
+pub(super) fn name_in(path: &Path) -> Option<Text> {
+    let folder = path.parent()?;
+    // Docker marks the namespace that it runs in itself so; nobody knows the machine's own by this name.
+    if folder.file_name() != Some(OsStr::new("netns")) || path.ends_with("docker/netns/default") {
+        return None;
+    }
+    Some(Text::from(path.file_name()?.as_bytes().to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_in_a_folder_netns_names_a_namespace() {
+        let name = |path: &str| name_in(Path::new(path));
+        assert_eq!(name("/run/netns/blue"), Some(Text::from("blue")));
+        assert_eq!(name("/var/run/docker/netns/9f3c01d2"), Some(Text::from("9f3c01d2")));
+        assert_eq!(name("/run/user/1000/netns/netns-7d1c"), Some(Text::from("netns-7d1c")));
+    }
+
+    #[test]
+    fn other_files_do_not() {
+        let name = |path: &str| name_in(Path::new(path));
+        assert_eq!(name("/run/snapd/ns/lxd.mnt"), None);
+        assert_eq!(name("/run/docker/netns/default"), None);
+        assert_eq!(name("/"), None);
+    }
+
+    #[test]
+    fn a_namespace_is_not_looked_for_for_ever() {
+        let mut names = Names::default();
+        let nameless = Netns { ptr: 1, cookie: None, inode: Some(NsInode(1)) };
+        for _ in 0..10 {
+            assert_eq!(names.of_new(&nameless), None);
+        }
+        assert_eq!(names.looks[&nameless], 0);
+        assert_eq!(names.of_new(&Netns { inode: None, ..nameless }), None);
+        assert_eq!(names.looks.len(), 1);
+    }
+
+    #[test]
+    fn a_namespace_without_a_name_has_none() {
+        assert_eq!(name_of(NsInode(1)), None);
+    }
+}
