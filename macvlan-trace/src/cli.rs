@@ -1,0 +1,466 @@
+//! The command line: what may be said, and what is wrong with what cannot work.
+//!
+//! Whatever needs no look at the machine is judged here; the rest when [`crate::filter::Filter`] is made.
+
+use std::ffi::{OsStr, OsString};
+use std::num::NonZeroU64;
+use std::os::unix::ffi::OsStrExt as _;
+use std::time::Duration;
+
+use clap::builder::{OsStringValueParser, StyledStr, TypedValueParser as _};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use glob::Pattern;
+
+use crate::event::EventKind;
+use crate::text::Text;
+
+/// `IFNAMSIZ` without its NUL.
+const NAME_MAX: usize = 15;
+/// `TASK_COMM_LEN` without its NUL.
+const COMM_MAX: usize = 15;
+/// `PID_MAX_LIMIT`: no kernel gives out a larger process id.
+const PID_MAX: u32 = 1 << 22;
+
+const CHECK: &str = "check";
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo macvlan-trace                          Watch every namespace until Ctrl-C
+  sudo macvlan-trace -i 'macvlan*' -e all     Follow the whole life of some links
+  sudo macvlan-trace --netns web -v           One namespace, with the kernel path of each event
+  sudo macvlan-trace -c 1 -o json             Wait for the next break; one JSON object a line
+  sudo macvlan-trace -- docker stop web       Watch while a command runs; leave with its status
+  sudo macvlan-trace check                    What this kernel offers, and what is missing
+
+Values of one filter are alternatives; different filters must all match.
+Exit status: 0 fine, 1 failed, 2 usage; with `-- CMD`, the status of CMD.";
+
+/// Names the process that took a macvlan link down or deleted it, and says why.
+///
+/// Watches all network namespaces of the machine at once and prints a row for each macvlan or macvtap link that goes
+/// down or is deleted. Needs root.
+#[derive(Debug, Parser)]
+#[command(
+    name = "macvlan-trace",
+    version,
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    override_usage = "macvlan-trace [OPTIONS] [-- CMD [ARGS]...]\n       macvlan-trace check"
+)]
+pub struct Cli {
+    /// What else to do than trace.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+
+    /// Which events to show.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+
+    /// Stop after N events have been shown.
+    #[arg(short, long, value_name = "N", value_parser = count, help_heading = "When to stop")]
+    pub count: Option<NonZeroU64>,
+
+    /// Stop after this many seconds, or this time with a unit: 30, 1.5s, 5m, 1h.
+    #[arg(short, long, value_name = "SECONDS", value_parser = duration, help_heading = "When to stop")]
+    pub timeout: Option<Duration>,
+
+    /// How to print: a table for people, or one JSON object a line.
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t, help_heading = "Output")]
+    pub output: Output,
+
+    /// Show the kernel path under each row; twice, also the log of the eBPF programs.
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+
+    /// Run this once everything is attached, and trace until it has ended.
+    #[arg(last = true, value_name = "CMD", help_heading = "Command")]
+    pub command: Vec<OsString>,
+}
+
+/// What else to do than trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Verb {
+    /// Say what this kernel offers, which function each probe will use, and what is missing.
+    #[command(name = CHECK)]
+    Check,
+}
+
+/// Which events to show; they act on finished events, so nothing is overlooked behind them.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Filters (each may be repeated)")]
+pub struct FilterArgs {
+    /// Links by name, present or former, or as `macvlan0@eth0`; quote `*` and `?`.
+    #[arg(short, long = "iface", value_name = "GLOB", value_parser = iface)]
+    pub ifaces: Vec<IfaceGlob>,
+
+    /// Process id of whoever did it, or of whoever is responsible.
+    #[arg(short, long = "pid", value_name = "PID", value_parser = pid)]
+    pub pids: Vec<u32>,
+
+    /// Name of whoever did it, or of whoever is responsible, as the kernel cuts it: 15 bytes at most.
+    #[arg(long = "comm", value_name = "NAME", value_parser = OsStringValueParser::new().try_map(|name| comm(&name)))]
+    pub comms: Vec<Text>,
+
+    /// Network namespace of the link: its name as in `ip netns`, its inode number, or a path such as
+    /// /proc/PID/ns/net.
+    #[arg(long = "netns", value_name = "NETNS")]
+    pub netns: Vec<OsString>,
+
+    /// Kind of the link: macvlan or macvtap.
+    #[arg(short, long = "kind", value_name = "KIND", value_parser = kind)]
+    pub kinds: Vec<Kind>,
+
+    /// What happened: created, up, down, renamed, moved, deleted, or all; separated by commas.
+    #[arg(short, long = "event", value_name = "EVENT", value_delimiter = ',', value_parser = event)]
+    #[arg(default_value = "down,deleted")]
+    pub events: Vec<EventChoice>,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// One object a line.
+    Json,
+}
+
+/// Kind of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `macvlan`.
+    Macvlan,
+    /// `macvtap`.
+    Macvtap,
+}
+
+impl Kind {
+    /// The kernel's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Macvlan => "macvlan",
+            Self::Macvtap => "macvtap",
+        }
+    }
+}
+
+/// Which events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventChoice {
+    /// Every one.
+    All,
+    /// Those of one kind.
+    One(EventKind),
+}
+
+/// A pattern for names of links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IfaceGlob {
+    /// The pattern.
+    pub pattern: Pattern,
+    /// Whether it asks for `NAME@PARENT`, as the table shows a link.
+    pub with_parent: bool,
+}
+
+impl Cli {
+    /// The command line of this process. Prints help or what is wrong, and exits, where there is nothing to do.
+    #[must_use]
+    pub fn of_process() -> Self {
+        Self::from_args(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// A command line, the program's name first.
+    pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(args).map_err(with_hint)
+    }
+}
+
+/// Who types `macvlan-trace ip link …` means `macvlan-trace -- ip link …`.
+fn with_hint(mut error: clap::Error) -> clap::Error {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return error;
+    }
+    let hint = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) if word == CHECK => {
+            "`check` goes without flags of tracing: macvlan-trace check".to_owned()
+        }
+        Some(ContextValue::String(word)) if !word.starts_with('-') => {
+            format!("to trace while a command runs, put `--` before it: macvlan-trace -- {word}")
+        }
+        _ => return error,
+    };
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(hint)]));
+    error
+}
+
+/// A glob that some interface name can match.
+fn iface(text: &str) -> Result<IfaceGlob, String> {
+    let pattern = Pattern::new(text).map_err(|error| format!("it is no glob: {}", error.msg))?;
+    if text.is_empty() {
+        return Err("an interface name is never empty; `*` stands for any".into());
+    }
+    if text.contains('/') {
+        return Err("no interface name contains `/`; give the name alone, such as macvlan0".into());
+    }
+    let with_parent = text.contains('@');
+    let limit = if with_parent { 2 * NAME_MAX + 1 } else { NAME_MAX };
+    let least = least_match(text);
+    if least > limit {
+        return Err(format!(
+            "it matches only names of {least} bytes or more, and an interface name has at most {NAME_MAX}; shorten \
+             it, or end it with `*`"
+        ));
+    }
+    Ok(IfaceGlob { pattern, with_parent })
+}
+
+/// How many bytes the shortest match of a valid glob has.
+fn least_match(glob: &str) -> usize {
+    let mut least = 0;
+    let mut chars = glob.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '*' => {}
+            '?' => least += 1,
+            '[' => {
+                // A `]` that stands first, negated or not, is a member of the set.
+                let set = chars.as_str();
+                let set = set.strip_prefix('!').unwrap_or(set);
+                let first = set.chars().next().map_or(0, char::len_utf8);
+                let end = set[first..].find(']').map_or(set.len(), |at| first + at + 1);
+                chars = set[end..].chars();
+                least += 1;
+            }
+            c => least += c.len_utf8(),
+        }
+    }
+    least
+}
+
+/// A process id that a process can have.
+fn pid(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(0) => Err("0 is the idle task of the kernel, which changes no link".into()),
+        Ok(pid @ 1..=PID_MAX) => Ok(pid),
+        Ok(_) => Err(format!("no process id is larger than {PID_MAX}")),
+        Err(_) => Err("a process id is a number, such as 812; for a name there is --comm".into()),
+    }
+}
+
+/// A name that a task can have.
+fn comm(name: &OsStr) -> Result<Text, String> {
+    let bytes = name.as_bytes();
+    if bytes.is_empty() {
+        return Err("the name is empty".into());
+    }
+    if bytes.len() > COMM_MAX {
+        let cut = Text::from(bytes[..COMM_MAX].to_vec());
+        return Err(format!("the kernel keeps {COMM_MAX} bytes of a process's name: use --comm '{cut}'"));
+    }
+    Ok(Text::from(bytes.to_vec()))
+}
+
+fn kind(text: &str) -> Result<Kind, String> {
+    match text {
+        "macvlan" => Ok(Kind::Macvlan),
+        "macvtap" => Ok(Kind::Macvtap),
+        _ => Err("only macvlan and macvtap links are traced for now".into()),
+    }
+}
+
+fn event(text: &str) -> Result<EventChoice, String> {
+    if text == "all" {
+        return Ok(EventChoice::All);
+    }
+    EventKind::from_str(text, false).map(EventChoice::One).map_err(|_| {
+        let kinds: Vec<&str> = EventKind::value_variants().iter().map(|kind| kind.as_str()).collect();
+        format!("events are {}, or all", kinds.join(", "))
+    })
+}
+
+fn count(text: &str) -> Result<NonZeroU64, String> {
+    text.parse().map_err(|_| "it must be a whole number, 1 or more".into())
+}
+
+/// `30`, `1.5s`, `500ms`, `5m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit {
+        "" | "s" => 1.0,
+        "ms" => 0.001,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => f64::NAN,
+    };
+    let seconds = number.parse::<f64>().unwrap_or(f64::NAN) * unit;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if !duration.is_zero() => Ok(duration),
+        _ => {
+            Err("it must be a time above zero: seconds, or a number with ms, s, m or h, such as 30 or 5m"
+                .into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::from_args(["macvlan-trace"].iter().chain(args).map(Into::into))
+    }
+
+    /// What a wrong command line says.
+    fn complaint(args: &[&str]) -> String {
+        let error = parse(args).expect_err("a usage error");
+        assert_eq!(error.exit_code(), 2, "{args:?}");
+        error.to_string()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn nothing_said_shows_what_breaks_a_link_in_a_table() {
+        let cli = parse(&[]).unwrap();
+        let breaks: Vec<EventChoice> = EventKind::value_variants()
+            .iter()
+            .filter(|kind| kind.is_break())
+            .map(|&kind| EventChoice::One(kind))
+            .collect();
+        assert_eq!(cli.filter.events, breaks);
+        assert_eq!((cli.output, cli.verbose, cli.verb), (Output::Table, 0, None));
+        assert!(cli.command.is_empty() && cli.count.is_none() && cli.timeout.is_none());
+    }
+
+    #[test]
+    fn every_flag_has_its_letter_and_its_word() {
+        let words = |line: &'static str| parse(&line.split(' ').collect::<Vec<_>>()).unwrap();
+        let cli = words(
+            "-i macvlan* -i eth0 -p 812 --comm ip --netns web -k macvtap -e up,down -e all -c 3 -t 5m -o json -vv",
+        );
+        let filter = &cli.filter;
+        assert_eq!(
+            filter.ifaces.iter().map(|glob| glob.pattern.as_str()).collect::<Vec<_>>(),
+            ["macvlan*", "eth0"]
+        );
+        assert_eq!(filter.pids, [812]);
+        assert_eq!(filter.comms, ["ip".into()]);
+        assert_eq!(filter.netns, ["web"]);
+        assert_eq!(filter.kinds, [Kind::Macvtap]);
+        assert_eq!(
+            filter.events,
+            [EventChoice::One(EventKind::Up), EventChoice::One(EventKind::Down), EventChoice::All]
+        );
+        assert_eq!(cli.count.map(NonZeroU64::get), Some(3));
+        assert_eq!(cli.timeout, Some(Duration::from_secs(300)));
+        assert_eq!((cli.output, cli.verbose), (Output::Json, 2));
+        words(
+            "--iface a --pid 1 --kind macvlan --event moved --count 1 --timeout 1 --output table --verbose",
+        );
+    }
+
+    #[test]
+    fn the_command_keeps_its_bytes_and_its_flags() {
+        let odd = OsString::from_vec(b"\xff".to_vec());
+        let args = ["macvlan-trace", "-v", "--", "ip", "-c", "--", "link"].map(OsString::from);
+        let cli = Cli::from_args(args.into_iter().chain([odd.clone()])).unwrap();
+        assert_eq!(cli.command, ["ip".into(), "-c".into(), "--".into(), "link".into(), odd]);
+    }
+
+    #[test]
+    fn check_is_a_subcommand() {
+        assert_eq!(parse(&["check"]).unwrap().verb, Some(Verb::Check));
+        let said = complaint(&["-c", "1", "check"]);
+        assert!(said.contains("`check` goes without flags of tracing"), "{said}");
+    }
+
+    #[test]
+    fn a_command_without_dashes_gets_a_hint() {
+        for args in [&["docker", "stop", "web"][..], &["-v", "docker", "stop"], &["-c", "1", "docker"]] {
+            let said = complaint(args);
+            assert!(said.contains("'docker'"), "{said}");
+            assert!(said.contains("put `--` before it: macvlan-trace -- docker"), "{said}");
+        }
+        let said = complaint(&["chek"]);
+        assert!(said.contains("\n       macvlan-trace check\n"), "{said}");
+    }
+
+    #[test]
+    fn an_unknown_flag_is_named() {
+        let said = complaint(&["--ifase", "x"]);
+        assert!(said.contains("'--ifase'") && said.contains("--iface"), "{said}");
+    }
+
+    #[test]
+    fn what_can_never_match_is_refused_with_the_reason() {
+        for (args, reason) in [
+            (["-i", "a/b"], "no interface name contains `/`"),
+            (
+                ["-i", "macvlan-of-the-web"],
+                "only names of 18 bytes or more, and an interface name has at most 15",
+            ),
+            (["-i", "macvlan-of-the-[wx]?*"], "17 bytes"),
+            (["-i", ""], "never empty"),
+            (["-i", "[a"], "it is no glob"),
+            (["-p", "0"], "idle task"),
+            (["-p", "4194305"], "no process id is larger than 4194304"),
+            (["-p", "ip"], "for a name there is --comm"),
+            (["--comm", "systemd-networkd"], "use --comm 'systemd-network'"),
+            (["--comm", ""], "empty"),
+            (["-k", "veth"], "only macvlan and macvtap links are traced for now"),
+            (["-e", "down,gone"], "events are created, up, down, renamed, moved, deleted, or all"),
+            (["-c", "0"], "1 or more"),
+            (["-t", "0"], "above zero"),
+            (["-t", "0.0000000001"], "above zero"),
+            (["-t", "5d"], "a number with ms, s, m or h"),
+            (["-t", "1e3"], "a number with ms, s, m or h"),
+            (["-t", ""], "above zero"),
+            (["-o", "xml"], "table, json"),
+        ] {
+            let said = complaint(&args);
+            assert!(
+                said.contains(reason) && said.contains(args[0].trim_start_matches('-')),
+                "{args:?}: {said}"
+            );
+        }
+    }
+
+    #[test]
+    fn globs_that_can_match_are_taken() {
+        for glob in ["*", "macvlan-of-web0", "macvlan-of-the*", "[]a]*", "[!]]x", "mac???[0-9]*"] {
+            assert!(iface(glob).is_ok(), "{glob}");
+        }
+        let pair = iface("macvlan-of-web0@enp94s0f0np0x").unwrap();
+        assert!(pair.with_parent);
+    }
+
+    #[test]
+    fn times_have_units() {
+        for (text, millis) in
+            [("30", 30_000), ("1.5", 1_500), ("30s", 30_000), ("500ms", 500), ("1h", 3_600_000)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn help_is_for_operators() {
+        let help = Cli::command().render_long_help().to_string();
+        for part in ["Filters", "When to stop", "Output", "Examples:", "-- docker stop web", "check"] {
+            assert!(help.contains(part), "{part} in {help}");
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Which events are shown. Filters act on finished events, so they hide and never blind.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cli::{Cli, EventChoice, IfaceGlob, Kind};
+use crate::event::{Event, Netns, Parent, Task};
+use crate::text::Text;
+
+/// Where network namespaces have names.
+const NAMED: &[&str] = &["/run/netns", "/run/docker/netns"];
+
+/// `NSFS_MAGIC`: the file system of namespaces.
+const NSFS: u64 = 0x6e73_6673;
+
+/// Values of one sort are alternatives; the sorts must all match; a sort without values matches everything.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    events: Vec<EventChoice>,
+    ifaces: Vec<IfaceGlob>,
+    kinds: Vec<Kind>,
+    netns: Vec<NetnsChoice>,
+    pids: Vec<u32>,
+    comms: Vec<Text>,
+}
+
+/// A network namespace that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct NetnsChoice {
+    /// Its inode number when the run began.
+    inode: u32,
+    /// Its name, where it was asked for by that: a later namespace may bear it as well.
+    name: Option<Text>,
+}
+
+impl Filter {
+    /// The filters of a command line. A namespace that does not exist is an error: nothing could match.
+    pub fn from_cli(cli: &Cli) -> Result<Self> {
+        let asked = &cli.filter;
+        Ok(Self {
+            events: asked.events.clone(),
+            ifaces: asked.ifaces.clone(),
+            kinds: asked.kinds.clone(),
+            netns: asked.netns.iter().map(|netns| NetnsChoice::find(netns, NAMED)).collect::<Result<_>>()?,
+            pids: asked.pids.clone(),
+            comms: asked.comms.clone(),
+        })
+    }
+
+    /// Whether an event is shown.
+    #[must_use]
+    pub fn shows(&self, event: &Event) -> bool {
+        self.wants_link(event) && self.wants_task(event)
+    }
+
+    /// Whether an effect is shown that no probe announced. Nobody knows whose it was, so the filters for processes do
+    /// not hide it.
+    #[must_use]
+    pub fn shows_unattributed(&self, event: &Event) -> bool {
+        self.wants_link(event)
+    }
+
+    fn wants_link(&self, event: &Event) -> bool {
+        let link = &event.link;
+        let kind = link.kind.as_ref().map(Text::as_bytes);
+        any(&self.events, |&choice| choice == EventChoice::All || choice == EventChoice::One(event.event))
+            && any(&self.kinds, |choice| kind == Some(choice.as_str().as_bytes()))
+            && any(&self.ifaces, |glob| {
+                let arrived = event.to.as_ref().map(|to| &to.name);
+                let mut names = link.former_names.iter().chain([&link.name]).chain(arrived);
+                names.any(|name| glob.matches(name, link.parent.as_ref()))
+            })
+            && any(&self.netns, |choice| {
+                choice.is(&link.netns) || event.to.as_ref().is_some_and(|to| choice.is(&to.netns))
+            })
+    }
+
+    /// Whether one task, actor or culprit, is what was asked for in every respect.
+    fn wants_task(&self, event: &Event) -> bool {
+        let wanted = |task: &Task| {
+            any(&self.pids, |&pid| pid == task.pid) && any(&self.comms, |comm| *comm == task.comm)
+        };
+        self.pids.is_empty() && self.comms.is_empty() || event.actor.iter().chain(&event.culprit).any(wanted)
+    }
+}
+
+/// Whether one of the choices holds, or there are none.
+fn any<T>(choices: &[T], holds: impl FnMut(&T) -> bool) -> bool {
+    choices.is_empty() || choices.iter().any(holds)
+}
+
+impl IfaceGlob {
+    fn matches(&self, name: &Text, parent: Option<&Parent>) -> bool {
+        let name = name.to_lossy();
+        self.pattern.matches(&name)
+            || self.with_parent
+                && parent
+                    .is_some_and(|parent| self.pattern.matches(&format!("{name}@{}", parent.name.to_lossy())))
+    }
+}
+
+impl NetnsChoice {
+    /// Finds what a name, an inode number or a path stands for.
+    fn find(asked: &OsStr, folders: &[&str]) -> Result<Self> {
+        let shown = Text::from(asked.as_bytes().to_vec());
+        let vain = || format!("--netns '{shown}' can match nothing");
+        if asked.as_bytes().contains(&b'/') {
+            return Ok(Self { inode: inode_of(Path::new(asked)).with_context(vain)?, name: None });
+        }
+        if asked.is_empty() || asked == "." || asked == ".." {
+            bail!("{}: give a namespace's name, its inode number or a path", vain());
+        }
+        if let Some(path) =
+            folders.iter().map(|folder| Path::new(folder).join(asked)).find(|path| path.exists())
+        {
+            return Ok(Self { inode: inode_of(&path).with_context(vain)?, name: Some(shown) });
+        }
+        if !asked.as_bytes().iter().all(u8::is_ascii_digit) {
+            bail!(
+                "{}: there is no such name in {}; `ip netns` lists the names, and an inode number or a path such as \
+                 /proc/PID/ns/net will do as well",
+                vain(),
+                folders.join(" or "),
+            );
+        }
+        match asked.to_string_lossy().parse() {
+            Ok(inode) if inode > 0 => Ok(Self { inode, name: None }),
+            _ => bail!("{}: inode numbers of namespaces go from 1 to {}", vain(), u32::MAX),
+        }
+    }
+
+    fn is(&self, netns: &Netns) -> bool {
+        netns.inode == Some(self.inode) || self.name.is_some() && self.name == netns.name
+    }
+}
+
+/// The inode number of the network namespace at a path. Nothing is opened, so nothing is held.
+fn inode_of(path: &Path) -> Result<u32> {
+    let shown = Text::from(path.as_os_str().as_bytes().to_vec());
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!("{shown} does not exist"),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            bail!("{shown} may not be looked at by this user; run it with sudo")
+        }
+        Err(error) => bail!("{shown} cannot be looked at: {error}"),
+    };
+    let on_nsfs = rustix::fs::statfs(path).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(NSFS));
+    // Under /proc the kind of a namespace is in its link, such as `net:[4026531840]`; elsewhere nothing tells.
+    let other_kind = fs::read_link(path).is_ok_and(|link| {
+        let link = link.as_os_str().as_bytes();
+        link.contains(&b'[') && !link.starts_with(b"net:[")
+    });
+    match u32::try_from(metadata.ino()) {
+        Ok(inode) if on_nsfs && !other_kind => Ok(inode),
+        _ => bail!("{shown} is not a network namespace; those of processes are /proc/PID/ns/net"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::event::{Destination, EventKind};
+    use crate::sink::fixtures;
+
+    /// The filter of a command line, as far as it does not need the machine.
+    fn filter(args: &[&str]) -> Filter {
+        let args = ["macvlan-trace"].iter().chain(args).map(OsString::from);
+        Filter::from_cli(&Cli::from_args(args).unwrap()).unwrap()
+    }
+
+    fn shows(args: &[&str], change: impl FnOnce(&mut Event)) -> bool {
+        let mut event = fixtures::event(EventKind::Deleted);
+        change(&mut event);
+        filter(args).shows(&event)
+    }
+
+    fn same(_: &mut Event) {}
+
+    #[test]
+    fn unless_told_otherwise_what_breaks_a_link_is_shown() {
+        for kind in <EventKind as clap::ValueEnum>::value_variants() {
+            let event = fixtures::event(*kind);
+            assert_eq!(filter(&[]).shows(&event), kind.is_break(), "{kind:?}");
+            assert!(filter(&["-e", "all"]).shows(&event), "{kind:?}");
+        }
+        assert!(!shows(&["-e", "up,moved"], same));
+        assert!(shows(&["-e", "up", "-e", "deleted"], same));
+    }
+
+    #[test]
+    fn a_link_is_found_by_any_name_that_it_ever_had() {
+        assert!(shows(&["-i", "macvlan0"], same));
+        assert!(shows(&["-i", "mac*", "-i", "x"], same));
+        assert!(!shows(&["-i", "eth*"], same));
+        assert!(shows(&["-i", "eth*"], |event| event.link.former_names = vec!["eth1".into()]));
+        assert!(shows(&["-i", "web?"], |event| {
+            event.to = Some(Destination {
+                netns: event.link.netns.clone(),
+                container: None,
+                name: "web0".into(),
+                ifindex: 3,
+            });
+        }));
+    }
+
+    #[test]
+    fn a_link_is_found_by_what_the_table_shows() {
+        assert!(shows(&["-i", "macvlan0@eth0"], same));
+        assert!(shows(&["-i", "*@eth?"], same));
+        assert!(!shows(&["-i", "*@eth1"], same));
+        assert!(!shows(&["-i", "*eth0"], same), "without @ a glob is for names alone");
+        assert!(!shows(&["-i", "*@*"], |event| event.link.parent = None));
+    }
+
+    #[test]
+    fn names_that_are_no_text_can_be_found() {
+        assert!(shows(&["-i", "a?b"], |event| event.link.name = b"a\xffb".to_vec().into()));
+    }
+
+    #[test]
+    fn a_process_is_found_as_actor_and_as_culprit() {
+        let cleanup = |event: &mut Event| {
+            event.actor = Some(fixtures::task(42, "kworker/u8:1"));
+            event.culprit = Some(fixtures::task(600, "sh"));
+        };
+        for found in [&["-p", "42"][..], &["-p", "600"], &["--comm", "sh"], &["-p", "600", "--comm", "sh"]] {
+            assert!(shows(found, cleanup), "{found:?}");
+        }
+        for other in [&["-p", "1"][..], &["--comm", "s"], &["-p", "42", "--comm", "sh"]] {
+            assert!(!shows(other, cleanup), "{other:?}");
+        }
+        assert!(!shows(&["-p", "812"], |event| (event.actor, event.culprit) = (None, None)));
+    }
+
+    #[test]
+    fn what_nobody_announced_is_not_hidden_by_a_filter_for_processes() {
+        let mut event = fixtures::event(EventKind::Down);
+        (event.actor, event.culprit) = (None, None);
+        assert!(filter(&["-p", "812", "--comm", "ip"]).shows_unattributed(&event));
+        assert!(!filter(&["-i", "eth0"]).shows_unattributed(&event));
+    }
+
+    #[test]
+    fn a_kind_must_be_known_to_match() {
+        assert!(shows(&["-k", "macvlan"], same));
+        assert!(shows(&["-k", "macvtap", "-k", "macvlan"], same));
+        assert!(!shows(&["-k", "macvtap"], same));
+        assert!(!shows(&["-k", "macvlan"], |event| event.link.kind = None));
+    }
+
+    #[test]
+    fn filters_of_different_sorts_must_all_match() {
+        assert!(shows(&["-i", "macvlan0", "-k", "macvlan", "-p", "812", "-e", "deleted"], same));
+        assert!(!shows(&["-i", "macvlan0", "-k", "macvlan", "-p", "813", "-e", "deleted"], same));
+    }
+
+    #[test]
+    fn a_namespace_is_found_by_number_wherever_the_link_goes() {
+        assert!(shows(&["--netns", "4026532115"], same));
+        assert!(!shows(&["--netns", "4026532116"], same));
+        assert!(shows(&["--netns", "4026532116"], |event| {
+            event.to = Some(Destination {
+                netns: Netns { inode: Some(4_026_532_116), name: None },
+                container: None,
+                name: "macvlan0".into(),
+                ifindex: 3,
+            });
+        }));
+    }
+
+    #[test]
+    fn a_namespace_is_found_by_path_and_by_name() {
+        let own = fs::metadata("/proc/self/ns/net").unwrap().ino();
+        let by_path = NetnsChoice::find(OsStr::new("/proc/self/ns/net"), &[]).unwrap();
+        assert_eq!((u64::from(by_path.inode), &by_path.name), (own, &None));
+
+        let folder = tempfile::tempdir().unwrap();
+        symlink("/proc/self/ns/net", folder.path().join("7")).unwrap();
+        let by_name =
+            NetnsChoice::find(OsStr::new("7"), &["/nowhere", folder.path().to_str().unwrap()]).unwrap();
+        assert_eq!(by_name, NetnsChoice { inode: by_path.inode, name: Some("7".into()) });
+        assert!(by_name.is(&Netns { inode: Some(by_path.inode), name: Some("alias".into()) }));
+        assert!(by_name.is(&Netns { inode: Some(1), name: Some("7".into()) }), "made anew under its name");
+        assert!(!by_name.is(&Netns { inode: Some(1), name: None }));
+        assert!(!by_path.is(&Netns { inode: None, name: None }));
+    }
+
+    #[test]
+    fn a_namespace_that_does_not_exist_is_refused_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let plain = folder.path().join("plain");
+        fs::write(&plain, "").unwrap();
+        for (asked, reason) in [
+            ("web", "there is no such name in "),
+            ("plain", "plain is not a network namespace"),
+            (plain.to_str().unwrap(), "is not a network namespace"),
+            ("/nowhere/net", "/nowhere/net does not exist"),
+            ("/proc/self/ns/mnt", "/proc/self/ns/mnt is not a network namespace"),
+            ("0", "inode numbers of namespaces go from 1"),
+            ("99999999999", "inode numbers of namespaces go from 1"),
+            ("", "give a namespace's name"),
+            ("..", "give a namespace's name"),
+        ] {
+            let error = NetnsChoice::find(OsStr::new(asked), &[folder.path().to_str().unwrap()]).unwrap_err();
+            let said = format!("{error:#}");
+            assert!(said.starts_with(&format!("--netns '{asked}' can match nothing: ")), "{said}");
+            assert!(said.contains(reason), "{asked}: {said}");
+        }
+    }
+}

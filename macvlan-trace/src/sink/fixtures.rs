@@ -1,0 +1,273 @@
+//! Records and writers for tests.
+
+use std::io::{self, Write};
+
+use crate::event::{
+    Ancestor, Body, Cgroup, Confidence, Container, CulpritCount, Destination, Event, EventKind, Exit, Flags,
+    Kernel, Link, Lost, Netns, Notice, Parent, ProbeState, Record, Run, SCHEMA_VERSION, Step, StepTask,
+    Stock, StockLink, Summary, Task, Verdict, Victim, When,
+};
+use crate::text::Text;
+
+/// Names that attack a terminal, a parser of lines or a layout.
+pub(crate) const HOSTILE: &[&[u8]] = &[
+    b"\x1b[2J\x1b]0;owned\x07",
+    b"a\nb\r\tc",
+    b"\xff\xfe\xc3",
+    "\u{202e}gpj.exe\u{200b}\u{2066}".as_bytes(),
+    "\u{9b}31m\u{7f}\u{85}\u{2028}".as_bytes(),
+    b"\"quoted\\x5c\\xff\"",
+    "日本語日本語日本語".as_bytes(),
+    "e\u{301}\u{301}\u{301}".as_bytes(),
+    "\u{1100}\u{1100}\u{1100}\u{1100}\u{1100}\u{1100}\u{1100}\u{1100}\u{1100}".as_bytes(),
+    &[b'x'; 400],
+    b"  two  words  ",
+    b"",
+];
+
+/// Counts writes, so that a test can ask for exactly one.
+#[derive(Debug, Default)]
+pub(crate) struct Writes(Vec<Vec<u8>>);
+
+impl Writes {
+    /// The only write.
+    pub(crate) fn only(&self) -> String {
+        assert_eq!(self.0.len(), 1, "a record is one write");
+        String::from_utf8(self.0[0].clone()).unwrap()
+    }
+}
+
+impl Write for Writes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.push(bytes.to_vec());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A pipe whose reader has left.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Any record.
+pub(crate) fn record(body: Body) -> Record {
+    Record { schema_version: SCHEMA_VERSION, body }
+}
+
+/// An instant: 01:02:03.123456789 UTC plus some seconds.
+pub(crate) fn when(seconds: i64) -> When {
+    let start: jiff::Timestamp = "2026-11-24T01:02:03.123456789Z".parse().unwrap();
+    let time = start + jiff::SignedDuration::from_secs(seconds);
+    When {
+        time: format!("{time:.9}"),
+        boot_ns: 93_123_456_789 + u64::try_from(seconds).unwrap() * 1_000_000_000,
+    }
+}
+
+/// A process in a systemd service.
+pub(crate) fn task(pid: u32, comm: &str) -> Task {
+    Task {
+        pid,
+        tid: pid,
+        comm: comm.into(),
+        args: Some(vec![comm.into(), "link".into()]),
+        uid: Some(0),
+        login_uid: Some(1000),
+        start_boot_ns: 90_000_000_000,
+        ancestors: vec![Ancestor { pid: 1, comm: "systemd".into() }],
+        cgroup: Cgroup { id: Some("1234".into()), path: Some("/system.slice/docker.service".into()) },
+        unit: Some("docker.service".into()),
+        container: None,
+        netns: Some(4_026_531_840),
+        exit: None,
+    }
+}
+
+/// A container.
+pub(crate) fn container(name: Option<&str>) -> Container {
+    Container {
+        runtime: "docker".into(),
+        id: "9f3c1a2b4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8".into(),
+        name: name.map(Into::into),
+    }
+}
+
+/// What happened to `macvlan0@eth0` in netns `web`; `ip`, process 812, asked for it.
+pub(crate) fn event(kind: EventKind) -> Event {
+    Event {
+        seq: 1,
+        when: when(0),
+        event: kind,
+        incident: 1,
+        link: Link {
+            id: "1".into(),
+            name: "macvlan0".into(),
+            former_names: Vec::new(),
+            ifindex: 7,
+            kind: Some("macvlan".into()),
+            mac: Some("02:00:00:00:00:01".into()),
+            mode: Some("bridge".into()),
+            age_ns: Some(3_200_000_000),
+            up_for_ns: Some(3_100_000_000),
+            flags: Flags { before: vec!["UP".into(), "BROADCAST".into()], after: vec!["BROADCAST".into()] },
+            netns: Netns { inode: Some(4_026_532_115), name: Some("web".into()) },
+            parent: Some(Parent {
+                name: "eth0".into(),
+                ifindex: 2,
+                netns: Some(4_026_531_840),
+                deleted: false,
+            }),
+        },
+        to: None,
+        actor: Some(task(812, "ip")),
+        culprit: Some(task(812, "ip")),
+        victim: Victim { container: None, init: None },
+        verdict: Verdict {
+            rule: "direct".into(),
+            cause: "ip (pid 812) asked for it.".into(),
+            remedy: None,
+            confidence: Confidence::Certain,
+            evidence: Vec::new(),
+        },
+        kernel: Kernel {
+            probe: "unregister_netdevice_queue".into(),
+            stack: ["unregister_netdevice_queue", "macvlan_dellink", "rtnl_dellink", "rtnetlink_rcv_msg"]
+                .map(Into::into)
+                .to_vec(),
+        },
+    }
+}
+
+/// `macvlan0` is deleted.
+pub(crate) fn deleted() -> Record {
+    record(Body::Event(Box::new(event(EventKind::Deleted))))
+}
+
+/// A deletion in which everybody's names are these bytes.
+pub(crate) fn record_with_names(bytes: &[u8]) -> Record {
+    let name = || Text::from(bytes.to_vec());
+    let mut event = event(EventKind::Deleted);
+    let culprit = Task {
+        comm: name(),
+        args: Some(vec![name(), name()]),
+        cgroup: Cgroup { id: None, path: Some(name()) },
+        unit: None,
+        ..task(812, "")
+    };
+    event.link.name = name();
+    event.link.netns.name = Some(name());
+    if let Some(parent) = &mut event.link.parent {
+        parent.name = name();
+    }
+    let said = String::from_utf8_lossy(bytes).into_owned();
+    event.verdict.cause = format!("{said} asked for it.");
+    event.verdict.remedy = Some(format!("Ask {said}."));
+    event.kernel.stack.push(said);
+    event.actor = Some(culprit.clone());
+    event.culprit = Some(culprit);
+    record(Body::Event(Box::new(event)))
+}
+
+/// A run that watches `macvlan0`, up, and `macvlan1`, down, in netns `web`.
+pub(crate) fn run() -> Run {
+    let link = |name: &str, ifindex, up| StockLink {
+        name: name.into(),
+        ifindex,
+        kind: "macvlan".into(),
+        netns: Netns { inode: Some(4_026_532_115), name: Some("web".into()) },
+        up,
+        parent: Some(Parent { name: "eth0".into(), ifindex: 2, netns: Some(4_026_531_840), deleted: false }),
+    };
+    Run {
+        when: when(0),
+        tool: "macvlan-trace".into(),
+        version: "0.1.0".into(),
+        kernel: "6.12.48+deb13-amd64".into(),
+        host: "node1".into(),
+        boot_id: Some("2f1c7a52-7f0e-4b5c-9a53-0d8a4b1f6c3e".into()),
+        probes: vec![ProbeState {
+            hook: "netns_end".into(),
+            symbol: Some("__put_net".into()),
+            lost: Some("who ended a namespace".into()),
+        }],
+        degraded: Vec::new(),
+        stock: Stock {
+            links: 2,
+            namespaces: 1,
+            unseen_namespaces: 0,
+            watched: vec![link("macvlan0", 7, true), link("macvlan1", 8, false)],
+        },
+    }
+}
+
+/// The end of a run in which `ip` deleted two links.
+pub(crate) fn summary() -> Summary {
+    Summary {
+        when: when(9),
+        events: 3,
+        filtered: 1,
+        unattributed: 0,
+        lost: 0,
+        culprits: vec![
+            CulpritCount {
+                pid: Some(812),
+                comm: Some("ip".into()),
+                cgroup: Some("docker.service".into()),
+                event: EventKind::Deleted,
+                count: 2,
+            },
+            CulpritCount { pid: None, comm: None, cgroup: None, event: EventKind::Down, count: 1 },
+        ],
+    }
+}
+
+/// One record of each type, in which nothing is null or empty.
+pub(crate) fn records() -> Vec<Record> {
+    let sender = task(700, "dockerd");
+    let init = Task {
+        container: Some(container(Some("web"))),
+        exit: Some(Exit { code: Some(0), signal: Some(15), sender: Some(Box::new(sender)) }),
+        ..task(600, "sh")
+    };
+    let mut moved = event(EventKind::Moved);
+    moved.link.former_names = vec!["eth1".into()];
+    moved.to = Some(Destination {
+        netns: Netns { inode: Some(4_026_532_200), name: Some("db".into()) },
+        container: Some(container(Some("db"))),
+        name: "eth0".into(),
+        ifindex: 3,
+    });
+    moved.actor = Some(init.clone());
+    moved.culprit = Some(init.clone());
+    moved.victim = Victim { container: Some(container(Some("web"))), init: Some(init) };
+    moved.verdict.remedy = Some("Move it back.".into());
+    moved.verdict.evidence = vec![Step {
+        when: when(0),
+        what: "signal".into(),
+        task: Some(StepTask { pid: 700, tid: 700, comm: "dockerd".into() }),
+        detail: "SIGTERM to sh (pid 600)".into(),
+    }];
+    [
+        Body::Run(Box::new(Run { degraded: vec!["Nobody counts.".into()], ..run() })),
+        Body::Event(Box::new(moved.clone())),
+        Body::Unattributed(Box::new(moved)),
+        Body::Lost(Lost { when: when(1), records: 12, total: 34 }),
+        Body::Notice(Notice { when: when(2), message: "The clock was set.".into() }),
+        Body::Summary(Box::new(summary())),
+    ]
+    .map(record)
+    .to_vec()
+}

@@ -1,0 +1,128 @@
+//! JSON: one object a line, for log stacks and scripts.
+
+use std::io::{self, Write};
+
+use serde::Serialize as _;
+use serde_json::ser::{Formatter, Serializer};
+
+use super::Sink;
+use crate::event::Record;
+
+/// Writes each record as one line of JSON.
+#[derive(Debug)]
+pub struct Json<W> {
+    out: W,
+    line: Vec<u8>,
+}
+
+impl<W: Write> Json<W> {
+    /// Writes to `out`.
+    pub fn new(out: W) -> Self {
+        Self { out, line: Vec::new() }
+    }
+}
+
+impl<W: Write> Sink for Json<W> {
+    fn record(&mut self, record: &Record) -> io::Result<()> {
+        self.line.clear();
+        record.serialize(&mut Serializer::with_formatter(&mut self.line, Printable))?;
+        self.line.push(b'\n');
+        self.out.write_all(&self.line)?;
+        self.out.flush()
+    }
+}
+
+/// JSON without spaces, in which whatever does not print is `\uNNNN`.
+///
+/// JSON itself asks for that only below U+0020. The others (DEL, C1, marks that turn the direction of text) would
+/// steer the terminal of somebody who looks at the lines; for a parser both spellings are the same string.
+struct Printable;
+
+impl Formatter for Printable {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        let mut written = 0;
+        for (at, c) in fragment.char_indices() {
+            if prints(c) {
+                continue;
+            }
+            out.write_all(&fragment.as_bytes()[written..at])?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+            written = at + c.len_utf8();
+        }
+        out.write_all(&fragment.as_bytes()[written..])
+    }
+}
+
+/// Whether a character shows as itself and does nothing else: the measure of `Text`'s `Display`.
+fn prints(c: char) -> bool {
+    c == '\'' || c.escape_debug().len() == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::sink::fixtures::{self, Closed, HOSTILE, Writes};
+    use crate::text::Text;
+
+    fn line(record: &Record) -> String {
+        let mut writes = Writes::default();
+        Json::new(&mut writes).record(record).unwrap();
+        writes.only()
+    }
+
+    #[test]
+    fn each_record_is_one_line_and_one_write() {
+        for record in fixtures::records() {
+            let line = line(&record);
+            assert_eq!(line.find('\n'), Some(line.len() - 1), "{line}");
+            let value: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(value["schema_version"], 1, "{line}");
+            assert!(value["type"].is_string(), "{line}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_steers_a_terminal_is_in_a_line_and_no_byte_is_lost() {
+        for hostile in HOSTILE {
+            let line = line(&fixtures::record_with_names(hostile));
+            let text = line.strip_suffix('\n').unwrap();
+            assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}' || c == '\u{200b}'), "{line}");
+            let value: Value = serde_json::from_str(text).unwrap();
+            for pointer in [
+                "/culprit/comm",
+                "/link/name",
+                "/culprit/cgroup/path",
+                "/culprit/args/1",
+                "/link/parent/name",
+            ] {
+                let json = value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+                assert_eq!(Text::from_json(json).as_bytes(), *hostile, "{pointer} in {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn characters_beyond_the_first_plane_are_escaped_as_surrogates() {
+        let tag = "\u{e0041}";
+        let line = line(&fixtures::record_with_names(tag.as_bytes()));
+        assert!(line.contains(r#""comm":"\udb40\udc41""#), "{line}");
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["culprit"]["comm"], tag);
+    }
+
+    #[test]
+    fn names_that_print_stay_readable() {
+        let line = line(&fixtures::record_with_names("é'日本".as_bytes()));
+        assert!(line.contains(r#""comm":"é'日本""#), "{line}");
+    }
+
+    #[test]
+    fn a_closed_pipe_reaches_the_caller() {
+        let error = Json::new(Closed).record(&fixtures::deleted()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}

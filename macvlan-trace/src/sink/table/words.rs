@@ -1,0 +1,272 @@
+//! What the table says: cells and sentences, fit for a terminal.
+
+use std::fmt::Display;
+
+use crate::event::{Event, EventKind, Lost, Netns, Notice, Parent, Run, StockLink, Summary, Task};
+use crate::text::Text;
+
+/// What stands for an unknown.
+pub(super) const UNKNOWN: &str = "-";
+
+/// How many links the opening line names.
+const NAMED: usize = 5;
+
+/// How much of a container's id tells it from others.
+const SHORT_ID: usize = 12;
+
+/// A sentence or a name that was put together elsewhere: it may hold what a process chose.
+pub(super) fn safe(text: &str) -> String {
+    Text::from(text).to_string()
+}
+
+/// A known value, or what stands for an unknown.
+pub(super) fn known<T: Display>(value: Option<T>) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), |value| value.to_string())
+}
+
+/// `macvlan0@eth0`.
+pub(super) fn link(name: &Text, parent: Option<&Parent>) -> String {
+    match parent {
+        Some(parent) => format!("{name}@{}", parent.name),
+        None => name.to_string(),
+    }
+}
+
+/// The namespace's name, or its inode number.
+pub(super) fn netns(netns: &Netns) -> String {
+    netns.name.as_ref().map_or_else(|| known(netns.inode), Text::to_string)
+}
+
+/// What people call the place where a task runs: its container, its unit, or its cgroup.
+pub(super) fn place(task: &Task) -> String {
+    if let Some(container) = &task.container {
+        let short = || container.id.chars().take(SHORT_ID).collect();
+        let name = container.name.clone().unwrap_or_else(short);
+        return safe(&format!("{}:{name}", container.runtime));
+    }
+    known(task.unit.as_ref().or(task.cgroup.path.as_ref()))
+}
+
+/// `docker.service: Because.`; the cause alone where no process is to blame.
+pub(super) fn place_and_cause(event: &Event, width: u16) -> String {
+    let cause = safe(&event.verdict.cause);
+    match &event.culprit {
+        Some(task) => format!("{}: {cause}", keep_end(&place(task), width)),
+        None => cause,
+    }
+}
+
+/// At most `width` characters; the end stays, since that is where paths differ.
+pub(super) fn keep_end(text: &str, width: u16) -> String {
+    let width = usize::from(width);
+    let count = text.chars().count();
+    if count <= width {
+        return text.to_owned();
+    }
+    let end: String = text.chars().skip(count + 1 - width.max(1)).collect();
+    format!("…{end}")
+}
+
+/// At most `width` characters; the beginning stays.
+pub(super) fn keep_start(text: &str, width: u16) -> String {
+    let width = usize::from(width);
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(width.max(1) - 1).collect();
+    format!("{start}…")
+}
+
+/// `1 link`, `2 links`.
+fn count(number: impl TryInto<u64>, one: &str, many: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// The opening lines: what is watched, and what this run cannot see.
+pub(super) fn opening(run: &Run, stop_hint: bool) -> Vec<String> {
+    let stock = &run.stock;
+    let mut first = if stock.links == 0 {
+        "No macvlan link exists yet; watching every network namespace for new ones.".to_owned()
+    } else {
+        format!(
+            "Watching {} in {}{}.",
+            kinds(&stock.watched, stock.links),
+            count(stock.namespaces, "network namespace", "network namespaces"),
+            already_down(&stock.watched),
+        )
+    };
+    if stop_hint {
+        first.push_str(" Ctrl-C to stop.");
+    }
+    let mut lines = vec![first];
+    if stock.unseen_namespaces > 0 {
+        lines.push(format!(
+            "{} could not be looked into: links that are there already show once something happens to them.",
+            count(stock.unseen_namespaces, "network namespace", "network namespaces"),
+        ));
+    }
+    lines.extend(run.degraded.iter().map(|sentence| format!("Degraded: {}", safe(sentence))));
+    lines
+}
+
+/// `3 macvlan links`.
+fn kinds(watched: &[StockLink], links: usize) -> String {
+    let macvtaps = watched.iter().filter(|link| link.kind.as_bytes() == b"macvtap").count();
+    if macvtaps == 0 {
+        count(links, "macvlan link", "macvlan links")
+    } else if macvtaps == links {
+        count(links, "macvtap link", "macvtap links")
+    } else {
+        format!("{links} macvlan and macvtap links")
+    }
+}
+
+/// ` (1 already down: macvlan0@eth0 in netns web; how it came down is not known)`, or nothing.
+fn already_down(watched: &[StockLink]) -> String {
+    let down: Vec<String> = watched
+        .iter()
+        .filter(|stock| !stock.up)
+        .map(|stock| format!("{} in netns {}", link(&stock.name, stock.parent.as_ref()), netns(&stock.netns)))
+        .collect();
+    if down.is_empty() {
+        return String::new();
+    }
+    let named = down[..down.len().min(NAMED)].join(", ");
+    let more = match down.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let they = if down.len() == 1 { "it" } else { "they" };
+    format!(" ({} already down: {named}{more}; how {they} came down is not known)", down.len())
+}
+
+/// An effect that no probe announced.
+pub(super) fn unattributed(event: &Event) -> String {
+    let what = match event.event {
+        EventKind::Created => "was created",
+        EventKind::Up => "came up",
+        EventKind::Down => "went down",
+        EventKind::Renamed => "was renamed",
+        EventKind::Moved => "was moved",
+        EventKind::Deleted => "was deleted",
+    };
+    format!(
+        "unattributed: {} in netns {} {what}. {}",
+        link(&event.link.name, event.link.parent.as_ref()),
+        netns(&event.link.netns),
+        safe(&event.verdict.cause),
+    )
+}
+
+/// Records that the kernel could not hand over.
+pub(super) fn lost(lost: &Lost) -> String {
+    format!(
+        "lost: {} ({} in this run) came faster than they could be read; events may be missing here.",
+        count(lost.records, "record", "records"),
+        lost.total,
+    )
+}
+
+/// A remark.
+pub(super) fn notice(notice: &Notice) -> String {
+    format!("note: {}", safe(&notice.message))
+}
+
+/// `12 events, 0 unattributed, 0 lost`.
+pub(super) fn totals(summary: &Summary) -> String {
+    let filtered = match summary.filtered {
+        0 => String::new(),
+        filtered => format!(" ({filtered} more not shown)"),
+    };
+    format!(
+        "{}, {} unattributed, {} lost{filtered}",
+        count(summary.events, "event", "events"),
+        summary.unattributed,
+        summary.lost,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::fixtures;
+
+    #[test]
+    fn the_opening_says_what_is_watched_and_what_is_down_already() {
+        let mut run = fixtures::run();
+        assert_eq!(
+            opening(&run, true),
+            [
+                "Watching 2 macvlan links in 1 network namespace (1 already down: macvlan1@eth0 in netns web; how it \
+                 came down is not known). Ctrl-C to stop."
+            ]
+        );
+        run.stock.watched.iter_mut().for_each(|link| link.up = true);
+        assert_eq!(opening(&run, false), ["Watching 2 macvlan links in 1 network namespace."]);
+    }
+
+    #[test]
+    fn the_opening_names_a_few_of_many() {
+        let mut run = fixtures::run();
+        let down = run.stock.watched.remove(1);
+        run.stock.watched = vec![down; 7];
+        run.stock.watched[0].kind = "macvtap".into();
+        run.stock.links = 7;
+        run.stock.namespaces = 3;
+        let said = opening(&run, false).remove(0);
+        assert!(
+            said.starts_with("Watching 7 macvlan and macvtap links in 3 network namespaces (7 already"),
+            "{said}"
+        );
+        assert!(said.ends_with(" and 2 more; how they came down is not known)."), "{said}");
+        assert_eq!(said.matches("macvlan1@eth0").count(), NAMED, "{said}");
+    }
+
+    #[test]
+    fn the_opening_admits_what_it_cannot_see() {
+        let mut run = fixtures::run();
+        run.stock = crate::event::Stock { unseen_namespaces: 1, ..Default::default() };
+        run.degraded = vec!["Senders of signals are not seen\x1b[m.".into()];
+        assert_eq!(
+            opening(&run, true),
+            [
+                "No macvlan link exists yet; watching every network namespace for new ones. Ctrl-C to stop.",
+                "1 network namespace could not be looked into: links that are there already show once something \
+                 happens to them.",
+                "Degraded: Senders of signals are not seen\\u{1b}[m.",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_task_is_placed_by_container_then_unit_then_cgroup() {
+        let mut task = fixtures::task(812, "ip");
+        task.container = Some(fixtures::container(Some("web")));
+        assert_eq!(place(&task), "docker:web");
+        task.container = Some(fixtures::container(None));
+        assert_eq!(place(&task), "docker:9f3c1a2b4d5e");
+        task.container = None;
+        assert_eq!(place(&task), "docker.service");
+        task.unit = None;
+        assert_eq!(place(&task), "/system.slice/docker.service");
+        task.cgroup.path = None;
+        assert_eq!(place(&task), "-");
+    }
+
+    #[test]
+    fn long_paths_lose_their_beginning_and_long_names_their_end() {
+        assert_eq!(keep_end("/system.slice/docker.service", 15), "…docker.service");
+        assert_eq!(keep_end("/a", 15), "/a");
+        assert_eq!(keep_start("cni-5d8a3c1e", 10), "cni-5d8a3…");
+        assert_eq!(keep_end("日本語", 2), "…語");
+    }
+
+    #[test]
+    fn totals_count_in_plain_words() {
+        let mut summary = fixtures::summary();
+        assert_eq!(totals(&summary), "3 events, 0 unattributed, 0 lost (1 more not shown)");
+        (summary.events, summary.filtered) = (1, 0);
+        assert_eq!(totals(&summary), "1 event, 0 unattributed, 0 lost");
+    }
+}
