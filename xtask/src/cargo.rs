@@ -1,11 +1,11 @@
 //! Builds that xtask asks cargo for.
 
-use std::io::BufReader;
+use std::io::{self, BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use cargo_metadata::{Artifact, Message, TargetKind};
+use cargo_metadata::{Artifact, Message, TargetKind, diagnostic::DiagnosticLevel};
 
 use crate::process;
 use crate::workspace::Workspace;
@@ -21,6 +21,45 @@ pub fn cargo(workspace: &Workspace) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(workspace.root());
     command
+}
+
+/// A program that cargo has built.
+pub struct Built {
+    /// The program.
+    pub executable: PathBuf,
+    /// How many times the compiler warned.
+    pub warnings: usize,
+}
+
+/// Runs a build, shows what the compiler says, and finds the program among what was made.
+pub fn build(mut command: Command, wanted: impl Fn(&Artifact) -> bool) -> Result<Built> {
+    let colour = io::stderr().is_terminal();
+    let mut child = command
+        .args(["--message-format", if colour { "json-diagnostic-rendered-ansi" } else { "json" }])
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("could not start `{}`", process::display(&command)))?;
+    let stdout = child.stdout.take().context("cargo has no standard output")?;
+    let mut executable = None;
+    let mut warnings = 0;
+    for message in Message::parse_stream(BufReader::new(stdout)) {
+        match message.context("could not read cargo's messages")? {
+            Message::CompilerArtifact(artifact) if wanted(&artifact) => {
+                executable = artifact.executable.map(PathBuf::from).or(executable);
+            }
+            Message::CompilerMessage(message) => {
+                warnings += usize::from(message.message.level == DiagnosticLevel::Warning);
+                eprint!("{}", message.message.rendered.unwrap_or_default());
+            }
+            _ => {}
+        }
+    }
+    if !child.wait()?.success() {
+        bail!("`{}` failed", process::display(&command));
+    }
+    let executable =
+        executable.with_context(|| format!("`{}` built no program", process::display(&command)))?;
+    Ok(Built { executable, warnings })
 }
 
 /// A build for guests: without any shared library, since a guest's libc is older than some hosts'.
@@ -40,21 +79,20 @@ impl<'a> GuestBuild<'a> {
     pub fn binary(&self, package: &str) -> Result<PathBuf> {
         let mut command = self.command("build");
         command.args(["--package", package, "--bin", package]);
-        executable(command, |artifact| artifact.target.is_kind(TargetKind::Bin))
+        Ok(build(command, |artifact| artifact.target.is_kind(TargetKind::Bin))?.executable)
     }
 
     /// Builds a package's integration tests of this name, and its binaries along with them.
     pub fn tests(&self, package: &str, name: &str) -> Result<PathBuf> {
         let mut command = self.command("test");
         command.args(["--no-run", "--package", package, "--test", name]);
-        executable(command, |artifact| artifact.target.is_kind(TargetKind::Test))
+        Ok(build(command, |artifact| artifact.target.is_kind(TargetKind::Test))?.executable)
     }
 
     fn command(&self, verb: &str) -> Command {
         let mut command = cargo(self.workspace);
         command
-            .args([verb, "--quiet", "--release", "--message-format", "json-render-diagnostics"])
-            .args(["--target", GUEST_TARGET])
+            .args([verb, "--quiet", "--release", "--target", GUEST_TARGET])
             .arg("--target-dir")
             .arg(self.workspace.target().join("guest"))
             .env("RUSTFLAGS", "-C target-feature=+crt-static")
@@ -65,26 +103,4 @@ impl<'a> GuestBuild<'a> {
         }
         command
     }
-}
-
-/// Runs the build, and finds among its messages the program that it made.
-fn executable(mut command: Command, wanted: impl Fn(&Artifact) -> bool) -> Result<PathBuf> {
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("could not start `{}`", process::display(&command)))?;
-    let stdout = child.stdout.take().context("cargo has no standard output")?;
-    let mut found = None;
-    for message in Message::parse_stream(BufReader::new(stdout)) {
-        match message.context("could not read cargo's messages")? {
-            Message::CompilerArtifact(artifact) if wanted(&artifact) => {
-                found = artifact.executable.map(PathBuf::from).or(found);
-            }
-            _ => {}
-        }
-    }
-    if !child.wait()?.success() {
-        bail!("`{}` failed", process::display(&command));
-    }
-    found.with_context(|| format!("`{}` built no program", process::display(&command)))
 }

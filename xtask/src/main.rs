@@ -1,6 +1,8 @@
 //! `cargo xtask`: builds, tests and shows macvlan-trace.
 
 mod cargo;
+mod ebpf;
+mod hex;
 mod host;
 mod process;
 mod progress;
@@ -25,12 +27,14 @@ struct Options {
 #[derive(Subcommand)]
 enum Task {
     Vm(vm::Options),
+    Ebpf(ebpf::Options),
 }
 
 fn main() -> ExitCode {
     let Options { task } = Options::parse();
     let result = Workspace::find().and_then(|workspace| match task {
         Task::Vm(options) => vm::main(options, &workspace),
+        Task::Ebpf(options) => ebpf::main(&options, &workspace).map(|()| 0),
     });
     match result {
         Ok(code) => code.into(),

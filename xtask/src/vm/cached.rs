@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
+use crate::hex::hex;
+
 /// Names how a file is made: another recipe, another file.
 pub struct Recipe(String);
 
@@ -19,12 +21,6 @@ impl Recipe {
         }
         Self(hex(&hash.finalize()))
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value & 0xf)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
 }
 
 /// Makes the file, unless it was made by the same recipe before. It appears whole or not at all.

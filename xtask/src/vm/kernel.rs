@@ -174,6 +174,7 @@ fn version(release: &str) -> Vec<u32> {
 
 /// All numbers of a release in order, the revision among them: by these newer releases are greater.
 fn numbers(release: &str) -> Vec<u32> {
+    let release = release.strip_suffix(FLAVOUR).unwrap_or(release);
     release.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
 }
 
