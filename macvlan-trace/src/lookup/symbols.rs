@@ -70,6 +70,8 @@ impl Symbols {
     }
 
     fn load(&mut self) {
+        // Two tables at a time would double what this costs.
+        self.table = None;
         // A table that cannot be read knows nothing.
         let table =
             File::open(KALLSYMS).and_then(|file| Table::parse(BufReader::with_capacity(64 << 10, file)));
