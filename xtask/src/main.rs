@@ -6,6 +6,7 @@ mod hex;
 mod host;
 mod process;
 mod progress;
+mod test;
 mod vm;
 mod workspace;
 
@@ -26,6 +27,7 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Task {
+    Test(test::Options),
     Vm(vm::Options),
     Ebpf(ebpf::Options),
 }
@@ -33,6 +35,7 @@ enum Task {
 fn main() -> ExitCode {
     let Options { task } = Options::parse();
     let result = Workspace::find().and_then(|workspace| match task {
+        Task::Test(options) => test::main(options, &workspace).map(|()| 0),
         Task::Vm(options) => vm::main(options, &workspace),
         Task::Ebpf(options) => ebpf::main(&options, &workspace).map(|()| 0),
     });

@@ -13,7 +13,8 @@ use anyhow::{Context as _, Result, bail};
 use cargo_metadata::TargetKind;
 use clap::{Args, ValueEnum};
 
-use self::stamp::{PACKAGE, Stamp, hash_object, hash_sources};
+pub use self::stamp::PACKAGE;
+use self::stamp::{Stamp, hash_object, hash_sources};
 use self::toolchain::Toolchain;
 use crate::cargo;
 use crate::progress::Progress;

@@ -27,7 +27,8 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetat
 
 use self::archive::Archive;
 use self::initramfs::Segment;
-pub use self::kernel::{Kernel, Series};
+use self::kernel::Kernel;
+pub use self::kernel::{Missing, Series};
 pub use self::outcome::{Broken, Failure, Outcome};
 pub use self::qemu::Sinks;
 use self::qemu::{Accelerator, Machine, QEMU};
@@ -86,7 +87,7 @@ pub struct MirrorOption {
 pub fn main(options: Options, workspace: &Workspace) -> Result<u8> {
     let progress = Progress::new(0);
     let guests = Guests::new(workspace, options.mirror.url, &progress)?;
-    let kernel = guests.kernel(&options.kernel)?;
+    let guest = guests.get(&options.kernel)?;
     let build = GuestBuild::new(workspace, None);
     let programs = Programs { init: build.binary("guest-init")?, tracer: build.binary("macvlan-trace")? };
     let mut job = Job {
@@ -99,14 +100,9 @@ pub fn main(options: Options, workspace: &Workspace) -> Result<u8> {
         let seat = Seat::take()?;
         job.request.command = vec!["sh".into(), "-l".into()];
         job.request.terminal = Some(seat.terminal.clone());
-        guests.run(
-            &kernel,
-            &programs,
-            &job,
-            Sinks { stdin: Some(Box::new(io::stdin())), ..standard_streams() },
-        )
+        guest.run(&programs, &job, Sinks { stdin: Some(Box::new(io::stdin())), ..standard_streams() })
     } else {
-        guests.run(&kernel, &programs, &job, standard_streams())
+        guest.run(&programs, &job, standard_streams())
     };
     Ok(outcome?.code())
 }
@@ -136,7 +132,37 @@ pub struct Job {
     pub timeout: Duration,
 }
 
-/// Makes and runs guests; everything that they are made of is kept.
+/// A guest, ready to boot as often as one likes.
+pub struct Guest {
+    kernel: Kernel,
+    userland: PathBuf,
+    accelerator: Accelerator,
+}
+
+impl Guest {
+    /// What `uname -r` prints in it.
+    pub fn release(&self) -> &str {
+        &self.kernel.release
+    }
+
+    /// Boots, runs the job and returns when it has ended.
+    pub fn run(&self, programs: &Programs, job: &Job, sinks: Sinks) -> Result<Outcome> {
+        let initramfs = initramfs(&[&self.userland, &self.kernel.modules], programs, job)?;
+        // The initramfs is there twice while the kernel unpacks it.
+        let memory = MEMORY + 2 * initramfs.metadata()?.len() / MEGABYTE;
+        let machine = Machine {
+            kernel: self.kernel.image.clone(),
+            initramfs,
+            memory,
+            cpus: job.cpus,
+            accelerator: self.accelerator,
+            timeout: job.timeout,
+        };
+        qemu::run(&machine, sinks)
+    }
+}
+
+/// Makes guests; everything that they are made of is kept.
 pub struct Guests<'a> {
     cache: PathBuf,
     archive: Archive<'a>,
@@ -158,31 +184,13 @@ impl<'a> Guests<'a> {
         Ok(Self { cache, archive: Archive::new(apt, mirror, progress), progress })
     }
 
-    /// The newest kernel of the series, fetched unless it is in the cache.
-    pub fn kernel(&self, series: &Series) -> Result<Kernel> {
+    /// A guest on the newest kernel of the series; whatever it lacks is fetched.
+    pub fn get(&self, series: &Series) -> Result<Guest> {
         let _lock = self.lock()?;
-        kernel::get(series, &self.cache.join("kernels"), &self.archive, self.progress)
-    }
-
-    /// Boots the kernel, runs the job and returns when it has ended.
-    pub fn run(&self, kernel: &Kernel, programs: &Programs, job: &Job, sinks: Sinks) -> Result<Outcome> {
-        let (userland, accelerator) = {
-            let _lock = self.lock()?;
-            let userland = userland::pack(&self.cache, &self.archive, self.progress)?;
-            (userland, Accelerator::find(&self.cache.join("accelerator"), &kernel.image)?)
-        };
-        let initramfs = initramfs(&[&userland, &kernel.modules], programs, job)?;
-        // The initramfs is there twice while the kernel unpacks it.
-        let memory = MEMORY + 2 * initramfs.metadata()?.len() / MEGABYTE;
-        let machine = Machine {
-            kernel: kernel.image.clone(),
-            initramfs,
-            memory,
-            cpus: job.cpus,
-            accelerator,
-            timeout: job.timeout,
-        };
-        qemu::run(&machine, sinks)
+        let kernel = kernel::get(series, &self.cache.join("kernels"), &self.archive, self.progress)?;
+        let userland = userland::pack(&self.cache, &self.archive, self.progress)?;
+        let accelerator = Accelerator::find(&self.cache.join("accelerator"), &kernel.image)?;
+        Ok(Guest { kernel, userland, accelerator })
     }
 
     /// One xtask at a time may change the cache.
