@@ -7,7 +7,7 @@ use macvlan_trace_common::{
 
 use crate::{
     emit::{KPROBE, with_lane},
-    kread::{bytes, field, offset, read},
+    kread::{field, offset, read},
     maps::{MOVES, Move, PENDING, count},
     netns, task,
 };
@@ -39,27 +39,27 @@ pub fn is_traced(dev: u64) -> bool {
 /// The first bytes of `rtnl_link_ops.kind`. A NIC has no ops.
 #[inline(always)]
 fn kind(dev: u64) -> [u8; 8] {
-    let ops: u64 = read!(dev, dev_link_ops).unwrap_or(0);
-    let name: u64 = read!(ops, link_ops_kind).unwrap_or(0);
-    field(name, 0).unwrap_or([0; 8])
+    let ops: u64 = read!(dev, dev_link_ops);
+    let name: u64 = read!(ops, link_ops_kind);
+    field(name, 0)
 }
 
 /// `IFF_*` of the device.
 #[inline(always)]
 pub fn flags(dev: u64) -> u32 {
-    read!(dev, dev_flags).unwrap_or(0)
+    read!(dev, dev_flags)
 }
 
 /// Whether the device is a registered one: neither half made nor on its way out.
 #[inline(always)]
 pub fn is_registered(dev: u64) -> bool {
-    read!(dev, dev_reg_state) == Some(LinkState::REGISTERED)
+    read!(dev, dev_reg_state as u8) == LinkState::REGISTERED
 }
 
 /// Whether `unregister_netdevice_many` has the device already: what it does to it is part of the deletion.
 #[inline(always)]
 pub fn is_dismantled(dev: u64) -> bool {
-    read!(dev, dev_dismantle) == Some(1_u8)
+    read!(dev, dev_dismantle as u8) == 1
 }
 
 /// Remembers that a change is reported, before it is; whether it was not already.
@@ -96,8 +96,8 @@ pub fn settle(dev: u64, change: u32) -> bool {
 #[inline(always)]
 pub fn move_begins(dev: u64) {
     let mut from = NetnsRef::default();
-    netns::fill(read!(dev, dev_net).unwrap_or(0), &mut from);
-    let entry = Move { dev, from, from_ifindex: read!(dev, dev_ifindex).unwrap_or(0), reserved: 0 };
+    netns::fill(read!(dev, dev_net), &mut from);
+    let entry = Move { dev, from, from_ifindex: read!(dev, dev_ifindex), reserved: 0 };
     if MOVES.insert(bpf_get_current_pid_tgid(), entry, 0).is_err() {
         count(Counter::MapFull);
     }
@@ -172,9 +172,12 @@ pub fn report(ctx: &impl EbpfContext, dev: u64, change: Change) {
                 record.from_ifindex = 0;
             }
         }
-        // Whoever ends either namespace from now on may be the reason for what happens to the link.
-        netns::watch(record.link.netns.ptr);
-        netns::watch(record.parent.netns.ptr);
+        // Whoever ends either namespace from now on may be the reason for what happens to the link. A deletion is
+        // no reason to watch: the namespace may be one that has just ended.
+        if matches!(change.what, LinkChange::Created | LinkChange::Moved | LinkChange::Up) {
+            netns::watch(record.link.netns.ptr);
+            netns::watch(record.parent.netns.ptr);
+        }
         lane.send(Kind::Link, KPROBE, task::current(), size_of::<LinkRecord>() + stack as usize * 8);
     });
 }
@@ -183,17 +186,17 @@ pub fn report(ctx: &impl EbpfContext, dev: u64, change: Change) {
 #[inline(always)]
 fn fill(dev: u64, out: &mut LinkState) {
     out.dev = dev;
-    netns::fill(read!(dev, dev_net).unwrap_or(0), &mut out.netns);
-    out.ifindex = read!(dev, dev_ifindex).unwrap_or(0);
+    netns::fill(read!(dev, dev_net), &mut out.netns);
+    out.ifindex = read!(dev, dev_ifindex);
     out.flags = flags(dev);
-    out.name = bytes(dev, offset!(dev_name));
-    let ops: u64 = read!(dev, dev_link_ops).unwrap_or(0);
+    out.name = read!(dev, dev_name);
+    let ops: u64 = read!(dev, dev_link_ops);
     out.kind = [0; 16];
     // SAFETY: the field has 16 bytes.
-    unsafe { crate::kread::string(read!(ops, link_ops_kind).unwrap_or(0), out.kind.as_mut_ptr(), 16) };
-    out.mac = bytes(read!(dev, dev_addr).unwrap_or(0), 0);
-    out.operstate = read!(dev, dev_operstate).unwrap_or(0);
-    out.reg_state = read!(dev, dev_reg_state).unwrap_or(0);
+    unsafe { crate::kread::string(read!(ops, link_ops_kind), out.kind.as_mut_ptr(), 16) };
+    out.mac = field(read!(dev, dev_addr), 0);
+    out.operstate = read!(dev, dev_operstate);
+    out.reg_state = read!(dev, dev_reg_state);
     out.mode = 0;
     out.reserved = 0;
 }
@@ -203,21 +206,21 @@ fn fill(dev: u64, out: &mut LinkState) {
 #[inline(always)]
 fn lower(dev: u64) -> u64 {
     let list = offset!(dev_lower);
-    let first: u64 = read!(dev, dev_lower).unwrap_or(0);
+    let first: u64 = read!(dev, dev_lower);
     if first == 0 || first == dev + u64::from(list) {
         return 0;
     }
-    read!(first - u64::from(offset!(adjacent_list)), adjacent_dev).unwrap_or(0)
+    read!(first - u64::from(offset!(adjacent_list)), adjacent_dev)
 }
 
 /// `enum macvlan_mode` of the link; 0 if it cannot be trusted.
 #[inline(always)]
 fn mode(dev: u64, lower: u64) -> u32 {
     let private = dev + u64::from(offset!(dev_priv));
-    let own: u64 = field(private, macvlan_dev::DEV).unwrap_or(0);
-    let below: u64 = field(private, macvlan_dev::LOWERDEV).unwrap_or(0);
+    let own: u64 = field(private, macvlan_dev::DEV);
+    let below: u64 = field(private, macvlan_dev::LOWERDEV);
     if lower == 0 || own != dev || below != lower {
         return 0;
     }
-    field(private, macvlan_dev::MODE).unwrap_or(0)
+    field(private, macvlan_dev::MODE)
 }

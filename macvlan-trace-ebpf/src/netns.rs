@@ -14,7 +14,7 @@ const WATCHED: u32 = 1;
 #[inline(always)]
 pub fn fill(net: u64, out: &mut NetnsRef) {
     out.ptr = net;
-    out.cookie = read!(net, net_cookie).unwrap_or(0);
+    out.cookie = read!(net, net_cookie);
     out.inode = inode_of(net, offset!(net_ns));
     out.reserved = 0;
 }
@@ -26,14 +26,14 @@ pub fn inode_of(namespace: u64, ns: u32) -> u32 {
     if namespace == 0 || ns == macvlan_trace_common::MISSING || inum == macvlan_trace_common::MISSING {
         return 0;
     }
-    field(namespace + u64::from(ns), inum).unwrap_or(0)
+    field(namespace + u64::from(ns), inum)
 }
 
 /// The network namespace that a task lives in; 0 for one that has left already.
 #[inline(always)]
 pub fn of_task(task: u64) -> u64 {
-    let nsproxy: u64 = read!(task, task_nsproxy).unwrap_or(0);
-    read!(nsproxy, nsproxy_net).unwrap_or(0)
+    let nsproxy: u64 = read!(task, task_nsproxy);
+    read!(nsproxy, nsproxy_net)
 }
 
 /// Whether tasks of the namespace matter.

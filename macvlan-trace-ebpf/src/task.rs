@@ -7,7 +7,7 @@ use macvlan_trace_common::{
 
 use crate::{
     emit::Lane,
-    kread::{bytes, read, settings, string, user},
+    kread::{field, field_or, offset, read, settings, string, user},
     netns,
 };
 
@@ -45,29 +45,29 @@ pub fn current() -> u64 {
 pub fn fingerprint(task: u64) -> Fingerprint {
     Fingerprint {
         task,
-        start: read!(task, task_start).unwrap_or(0),
-        mm: read!(task, task_mm).unwrap_or(0),
-        cred: read!(task, task_cred).unwrap_or(0),
-        nsproxy: read!(task, task_nsproxy).unwrap_or(0),
-        cgroups: read!(task, task_cgroups).unwrap_or(0),
-        parent: read!(task, task_parent).unwrap_or(0),
-        comm: read!(task, task_comm).unwrap_or([0; 2]),
+        start: read!(task, task_start),
+        mm: read!(task, task_mm),
+        cred: read!(task, task_cred),
+        nsproxy: read!(task, task_nsproxy),
+        cgroups: read!(task, task_cgroups),
+        parent: read!(task, task_parent),
+        comm: read!(task, task_comm),
     }
 }
 
 /// Fills in the few bytes that every record carries.
 #[inline(always)]
 pub fn fill_ref(task: u64, out: &mut TaskRef) {
-    let leader = read!(task, task_leader).unwrap_or(task);
-    out.tgid = read!(task, task_tgid).unwrap_or(0);
-    out.tid = read!(task, task_pid).unwrap_or(0);
-    out.start_boot_ns = read!(leader, task_start).unwrap_or(0);
-    out.comm = read!(task, task_comm).unwrap_or([0; 16]);
-    out.flags = read!(task, task_flags).unwrap_or(0);
-    let pid: u64 = read!(leader, task_thread_pid).unwrap_or(0);
-    let level: u32 = read!(pid, pid_level).unwrap_or(0);
+    let leader = read!(task, task_leader);
+    out.tgid = read!(task, task_tgid);
+    out.tid = read!(task, task_pid);
+    out.start_boot_ns = read!(leader, task_start);
+    out.comm = read!(task, task_comm);
+    out.flags = read!(task, task_flags);
+    let pid: u64 = read!(leader, task_thread_pid);
+    let level: u32 = read!(pid, pid_level);
     let upid = upid(pid, level);
-    out.ns_tgid = crate::kread::field(upid, 0).unwrap_or(0);
+    out.ns_tgid = field(upid, 0);
     out.pidns = upid_pidns(upid);
     out.pidns_level = level;
 }
@@ -78,176 +78,181 @@ fn upid(pid: u64, level: u32) -> u64 {
     if pid == 0 {
         return 0;
     }
-    pid + u64::from(crate::kread::offset!(pid_numbers))
-        + u64::from(level & 31) * u64::from(crate::kread::offset!(upid_size))
+    pid + u64::from(offset!(pid_numbers)) + u64::from(level & 31) * u64::from(offset!(upid_size))
 }
 
 #[inline(always)]
 fn upid_pidns(upid: u64) -> u32 {
-    let ns: u64 = read!(upid, upid_ns).unwrap_or(0);
-    netns::inode_of(ns, crate::kread::offset!(pidns_ns))
+    let ns: u64 = read!(upid, upid_ns);
+    netns::inode_of(ns, offset!(pidns_ns))
 }
 
 /// Whether the current task belongs to the tracer.
 #[inline(always)]
 pub fn is_own() -> bool {
     let settings = settings();
-    let leader: u64 = read!(current(), task_leader).unwrap_or(0);
-    let pid: u64 = read!(leader, task_thread_pid).unwrap_or(0);
-    let upid = upid(pid, read!(pid, pid_level).unwrap_or(0));
-    crate::kread::field::<u32>(upid, 0) == Some(settings.own_tgid) && upid_pidns(upid) == settings.own_pidns
+    let leader: u64 = read!(current(), task_leader);
+    let pid: u64 = read!(leader, task_thread_pid);
+    let upid = upid(pid, read!(pid, pid_level));
+    field::<u32>(upid, 0) == settings.own_tgid && upid_pidns(upid) == settings.own_pidns
 }
 
 /// Living threads of the task's process; 0 if unknown.
 #[inline(always)]
 pub fn threads(task: u64) -> u32 {
-    let signal: u64 = read!(task, task_signal).unwrap_or(0);
-    read!(signal, signal_live).unwrap_or(0)
+    let signal: u64 = read!(task, task_signal);
+    read!(signal, signal_live)
 }
 
 /// Whether this task's end is the end of its process, reported once: by the last thread, or, where all threads
 /// end together, by the first thread of the process, since each of them still sees the others alive.
 #[inline(always)]
 pub fn ends_process(task: u64) -> bool {
-    let signal: u64 = read!(task, task_signal).unwrap_or(0);
-    if read!(signal, signal_live) == Some(1_u32) {
+    let signal: u64 = read!(task, task_signal);
+    if read!(signal, signal_live as u32) == 1 {
         return true;
     }
-    let flags: u32 = read!(signal, signal_flags).unwrap_or(0);
-    let leader: u64 = read!(task, task_leader).unwrap_or(0);
+    let flags: u32 = read!(signal, signal_flags);
+    let leader: u64 = read!(task, task_leader);
     flags & SIGNAL_GROUP_EXIT != 0 && leader == task
 }
 
 /// Builds the task's record behind the header; the bytes of the whole record.
 #[inline(always)]
 pub fn fill(lane: &mut Lane, task: u64) -> usize {
-    let cred: u64 = read!(task, task_cred).unwrap_or(0);
-    let nsproxy: u64 = read!(task, task_nsproxy).unwrap_or(0);
-    let mntns: u64 = read!(nsproxy, nsproxy_mnt).unwrap_or(0);
+    let cred: u64 = read!(task, task_cred);
+    let nsproxy: u64 = read!(task, task_nsproxy);
+    let mntns: u64 = read!(nsproxy, nsproxy_mnt);
     let kn = cgroup_node(task);
 
     let record = lane.record::<TaskRecord>();
-    netns::fill(read!(nsproxy, nsproxy_net).unwrap_or(0), &mut record.netns);
-    record.cgroup_id = read!(kn, kn_id).unwrap_or(0);
-    record.uid = read!(cred, cred_uid).unwrap_or(u32::MAX);
-    record.login_uid = read!(task, task_loginuid).unwrap_or(u32::MAX);
-    record.mntns = netns::inode_of(mntns, crate::kread::offset!(mntns_ns));
+    netns::fill(read!(nsproxy, nsproxy_net), &mut record.netns);
+    record.cgroup_id = read!(kn, kn_id);
+    record.uid = field_or(cred, offset!(cred_uid), u32::MAX);
+    record.login_uid = field_or(task, offset!(task_loginuid), u32::MAX);
+    record.mntns = netns::inode_of(mntns, offset!(mntns_ns));
     record.known = 0;
 
-    let ancestors = fill_ancestors(lane, task);
+    fill_ancestors(lane, task);
+    let ancestors = stored(&lane.record::<TaskRecord>().ancestors) & (2 * MAX_ANCESTORS - 1);
     let at = size_of::<TaskRecord>() + ancestors * size_of::<Ancestor>();
-    let args = fill_args(lane, task, at);
-    let at = at + args;
-    let (cgroup, known) = fill_cgroup(lane, kn, at);
-
-    let record = lane.record::<TaskRecord>();
-    #[allow(clippy::cast_possible_truncation)] // each is bounded by its MAX_
-    {
-        record.ancestors = ancestors as u32;
-        record.args_len = args as u32;
-        record.cgroup_len = cgroup as u32;
-    }
-    record.known |= known;
-    at + cgroup
+    fill_args(lane, task, at);
+    let at = at + (stored(&lane.record::<TaskRecord>().args_len) & (2 * MAX_ARGS - 1));
+    fill_cgroup(lane, kn, at);
+    at + (stored(&lane.record::<TaskRecord>().cgroup_len) & (2 * MAX_CGROUP_PATH - 1))
 }
 
-/// Writes the chain of parents; its length.
+/// A length, read back from the record. In a register the verifier would know a different one for each way out of
+/// the loop that found it, and walk the rest of the program once for each; what comes from a map is one unknown.
 #[inline(always)]
-fn fill_ancestors(lane: &mut Lane, task: u64) -> usize {
-    let mut child: u64 = read!(task, task_leader).unwrap_or(task);
+fn stored(length: &u32) -> usize {
+    // SAFETY: a reference is readable.
+    unsafe { core::ptr::read_volatile(length) as usize }
+}
+
+/// Writes the chain of parents.
+#[inline(always)]
+fn fill_ancestors(lane: &mut Lane, task: u64) {
+    let mut child: u64 = read!(task, task_leader);
+    lane.record::<TaskRecord>().ancestors = 0;
     let mut n = 0;
     while n < MAX_ANCESTORS {
-        let parent: u64 = read!(child, task_parent).unwrap_or(0);
-        let leader: u64 = read!(parent, task_leader).unwrap_or(0);
+        let parent: u64 = read!(child, task_parent);
+        let leader: u64 = read!(parent, task_leader);
         // The idle task is its own parent; a kernel thread's chain ends at kthreadd below it.
-        let tgid: u32 = read!(leader, task_tgid).unwrap_or(0);
+        let tgid: u32 = read!(leader, task_tgid);
         if tgid == 0 {
             break;
         }
         // SAFETY: `n` is less than MAX_ANCESTORS, and the buffer has room for that many.
-        let ancestor = unsafe {
-            &mut *lane.buffer.as_mut_ptr().add(size_of::<TaskRecord>()).cast::<Ancestor>().add(n)
-        };
-        ancestor.start_boot_ns = read!(leader, task_start).unwrap_or(0);
+        let ancestor =
+            unsafe { &mut *lane.buffer.as_mut_ptr().add(size_of::<TaskRecord>()).cast::<Ancestor>().add(n) };
+        ancestor.start_boot_ns = read!(leader, task_start);
         ancestor.tgid = tgid;
         ancestor.reserved = 0;
-        ancestor.comm = bytes(leader, crate::kread::offset!(task_comm));
+        ancestor.comm = read!(leader, task_comm);
         child = leader;
         n += 1;
+        #[allow(clippy::cast_possible_truncation)] // at most MAX_ANCESTORS
+        {
+            lane.record::<TaskRecord>().ancestors = n as u32;
+        }
     }
-    n
 }
 
-/// Copies the argument vector to `at`; the bytes copied.
+/// Copies the argument vector to `at`.
 #[inline(always)]
-fn fill_args(lane: &mut Lane, task: u64, at: usize) -> usize {
-    let mm: u64 = read!(task, task_mm).unwrap_or(0);
-    let start: u64 = read!(mm, mm_arg_start).unwrap_or(0);
-    let end: u64 = read!(mm, mm_arg_end).unwrap_or(0);
+fn fill_args(lane: &mut Lane, task: u64, at: usize) {
+    let mm: u64 = read!(task, task_mm);
+    let start: u64 = read!(mm, mm_arg_start);
+    let end: u64 = read!(mm, mm_arg_end);
     let full = end.saturating_sub(start);
-    let len = if full > MAX_ARGS as u64 { MAX_ARGS } else { full as usize };
+    #[allow(clippy::cast_possible_truncation)] // the kernel bounds it far below 4 GiB
+    let (full, size) = (full as u32, if full > MAX_ARGS as u64 { MAX_ARGS as u32 } else { full as u32 });
     // Masks, and not comparisons, because a bound that was spilled to the stack is lost to the verifier of 5.10.
     let at = core::hint::black_box(at) & 1023;
-    let size = core::hint::black_box(len) & 2047;
+    let masked = core::hint::black_box(size) & 2047;
     // SAFETY: at most 1023 + 2047 bytes into the buffer.
-    let copied = size > 0 && unsafe { user(start, lane.buffer.as_mut_ptr().add(at), size as u32) };
+    let copied = masked > 0 && unsafe { user(start, lane.buffer.as_mut_ptr().add(at), masked) };
     let record = lane.record::<TaskRecord>();
-    #[allow(clippy::cast_possible_truncation)] // the kernel bounds it far below 4 GiB
-    {
-        record.args_full_len = full as u32;
-    }
-    if copied {
-        record.known |= TaskRecord::ARGS_KNOWN;
-        len
-    } else {
-        0
-    }
+    record.args_full_len = full;
+    record.args_len = if copied { size } else { 0 };
+    record.known |= if copied { TaskRecord::ARGS_KNOWN } else { 0 };
 }
 
 /// The `kernfs_node` of the task's cgroup: that of the unified hierarchy, or, where the task is at its root
 /// because controllers live in v1 hierarchies, that of the pids (or cpu) hierarchy.
 #[inline(always)]
 fn cgroup_node(task: u64) -> u64 {
-    let css_set: u64 = read!(task, task_cgroups).unwrap_or(0);
-    let unified: u64 = read!(css_set, css_set_dfl).unwrap_or(0);
-    let kn: u64 = read!(unified, cgroup_kn).unwrap_or(0);
-    let parent: u64 = read!(kn, kn_parent).unwrap_or(0);
+    let css_set: u64 = read!(task, task_cgroups);
+    let unified: u64 = read!(css_set, css_set_dfl);
+    let kn: u64 = read!(unified, cgroup_kn);
+    let parent: u64 = read!(kn, kn_parent);
     if parent != 0 {
         return kn;
     }
-    let css: u64 = read!(css_set, css_set_v1).unwrap_or(0);
-    let cgroup: u64 = read!(css, css_cgroup).unwrap_or(0);
-    let v1: u64 = read!(cgroup, cgroup_kn).unwrap_or(0);
+    let css: u64 = read!(css_set, css_set_v1);
+    let cgroup: u64 = read!(css, css_cgroup);
+    let v1: u64 = read!(cgroup, cgroup_kn);
     if v1 == 0 { kn } else { v1 }
 }
 
-/// Writes the names of the path, leaf first, to `at`; the bytes written, and what is known.
+/// Writes the names of the path, leaf first, to `at`.
 #[inline(always)]
-fn fill_cgroup(lane: &mut Lane, kn: u64, at: usize) -> (usize, u32) {
+fn fill_cgroup(lane: &mut Lane, kn: u64, at: usize) {
+    lane.record::<TaskRecord>().cgroup_len = 0;
     let mut node = kn;
-    let mut written = 0;
     let mut depth = 0;
     while depth < MAX_CGROUP_DEPTH {
-        let parent: u64 = read!(node, kn_parent).unwrap_or(0);
-        if parent == 0 {
-            // The root, whose name is empty; or nothing could be read at all.
-            return (written, if node == 0 { 0 } else { TaskRecord::CGROUP_KNOWN });
-        }
-        if written > MAX_CGROUP_PATH - NAME {
+        let parent: u64 = read!(node, kn_parent);
+        let written = stored(&lane.record::<TaskRecord>().cgroup_len);
+        if parent == 0 || written > MAX_CGROUP_PATH - NAME {
             break;
         }
-        let name: u64 = read!(node, kn_name).unwrap_or(0);
-        let to = (core::hint::black_box(at) & 2047) + (core::hint::black_box(written) & (MAX_CGROUP_PATH - 1));
+        let name: u64 = read!(node, kn_name);
+        let to =
+            (core::hint::black_box(at) & 2047) + (core::hint::black_box(written) & (MAX_CGROUP_PATH - 1));
         // SAFETY: at most 2047 + 4095 + 256 bytes into the buffer.
         let len = unsafe { string(name, lane.buffer.as_mut_ptr().add(to), NAME as u32) };
         if len <= 0 {
-            return (written, 0);
+            // A name that cannot be read is a path that is not known: its root is never reached.
+            break;
         }
-        written += (len as usize) & (2 * NAME - 1);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 1 to NAME
+        {
+            lane.record::<TaskRecord>().cgroup_len = (written + len as usize) as u32;
+        }
         node = parent;
         depth += 1;
     }
-    (written, TaskRecord::CGROUP_KNOWN | TaskRecord::CGROUP_CUT)
+    let known = if node == 0 {
+        0
+    } else if read!(node, kn_parent as u64) == 0 {
+        TaskRecord::CGROUP_KNOWN
+    } else {
+        TaskRecord::CGROUP_KNOWN | TaskRecord::CGROUP_CUT
+    };
+    lane.record::<TaskRecord>().known |= known;
 }
 
 const _: () = assert!(size_of::<TaskRecord>() + MAX_ANCESTORS * size_of::<Ancestor>() <= 1023);

@@ -10,30 +10,27 @@ use crate::{
     netdev::{self, Change, pending},
 };
 
-/// Lists of several devices are closed by deletions, which are reported elsewhere, and by drivers that close
-/// what stands on them, such as 8021q, whose links are not of a traced kind. The bound is the verifier's.
-const MAX_DEVICES: u32 = 4;
-
 /// Reports a link that the kernel closes without anybody's request to set it down.
+///
+/// Only the first of the list is looked at: lists of several are those of deletions, which are reported elsewhere, and
+/// of drivers that close what stands on them, such as 8021q, whose links are not of a traced kind.
 #[kprobe]
 pub fn close_many(ctx: ProbeContext) -> u32 {
     let Some(head) = ctx.arg::<u64>(0) else { return 0 };
-    let mut node: u64 = field(head, 0).unwrap_or(0);
-    let mut n = 0;
-    while n < MAX_DEVICES && node != 0 && node != head {
-        let dev = node - u64::from(offset!(dev_close_list));
-        if netdev::is_traced(dev)
-            && netdev::flags(dev) & IFF_UP != 0
-            && netdev::is_registered(dev)
-            && !netdev::is_dismantled(dev)
-            && !netdev::is_moving(dev)
-            && netdev::announce(dev, pending::DOWN)
-        {
-            debug!(&ctx, "closed: dev {:x}", dev);
-            netdev::report(&ctx, dev, Change::down(dev, LinkChange::Down, Probe::Close));
-        }
-        node = field(node, 0).unwrap_or(0);
-        n += 1;
+    let first: u64 = field(head, 0);
+    if first == 0 || first == head {
+        return 0;
+    }
+    let dev = first - u64::from(offset!(dev_close_list));
+    if netdev::is_traced(dev)
+        && netdev::flags(dev) & IFF_UP != 0
+        && netdev::is_registered(dev)
+        && !netdev::is_dismantled(dev)
+        && !netdev::is_moving(dev)
+        && netdev::announce(dev, pending::DOWN)
+    {
+        debug!(&ctx, "closed: dev {:x}", dev);
+        netdev::report(&ctx, dev, Change::down(dev, LinkChange::Down, Probe::Close));
     }
     0
 }

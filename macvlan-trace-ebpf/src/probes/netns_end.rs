@@ -29,7 +29,7 @@ pub fn netns_put(ctx: ProbeContext) -> u32 {
     }
     let net = ns - u64::from(at);
     // It runs for every reference that a file or mount held: only the last one counts.
-    if read!(net, net_count) == Some(1_u32) {
+    if read!(net, net_count as u32) == 1 {
         report(&ctx, net);
     }
     0

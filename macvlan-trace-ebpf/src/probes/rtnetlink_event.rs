@@ -23,10 +23,10 @@ pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
     let (Some(event), Some(info)) = (ctx.arg::<u64>(1), ctx.arg::<u64>(2)) else { return 0 };
     let (dev, what) = if event == u64::from(settings().changeupper) {
         // A macvlan is whole once it is joined to its parent, of which this is an event.
-        if read!(info, changeupper_linking) != Some(1_u8) {
+        if read!(info, changeupper_linking as u8) != 1 {
             return 0;
         }
-        (read!(info, changeupper_upper).unwrap_or(0), LinkChange::Created)
+        (read!(info, changeupper_upper), LinkChange::Created)
     } else {
         let what = match event {
             NETDEV_UP => LinkChange::Up,
@@ -35,7 +35,7 @@ pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
             NETDEV_UNREGISTER => LinkChange::UnseenDeleted,
             _ => return 0,
         };
-        (read!(info, notifier_dev).unwrap_or(0), what)
+        (read!(info, notifier_dev), what)
     };
     if !netdev::is_traced(dev) {
         return 0;

@@ -6,7 +6,7 @@ use macvlan_trace_common::{Kind, SignalRecord};
 
 use crate::{
     emit::{TRACEPOINT, with_lane},
-    kread::read,
+    kread::{field_or, offset, read},
     netns, task,
 };
 
@@ -35,12 +35,12 @@ pub fn signal_generate(ctx: RawTracePointContext) -> i32 {
         SEND_SIG_NOINFO => true,
         SEND_SIG_PRIV => false,
         _ => {
-            let code: i32 = read!(info, siginfo_code).unwrap_or(1);
+            let code: i32 = field_or(info, offset!(siginfo_code), 1);
             code == SENT_BY_PROCESS[0] || code == SENT_BY_PROCESS[1] || code == SENT_BY_PROCESS[2]
         }
     };
     let sender = task::current();
-    let to_itself = read!(sender, task_tgid).unwrap_or(0_u32) == read!(target, task_tgid).unwrap_or(0_u32);
+    let to_itself = read!(sender, task_tgid as u32) == read!(target, task_tgid as u32);
     let matters = if from_process {
         !to_itself
     } else {

@@ -20,7 +20,7 @@ pub fn switch_namespaces(ctx: ProbeContext) -> u32 {
         return 0;
     }
     let from = netns::of_task(task);
-    let to: u64 = read!(new, nsproxy_net).unwrap_or(0);
+    let to: u64 = read!(new, nsproxy_net);
     if task::is_own() {
         if let Some(own) = OWN_NETNS.get_ptr_mut(0) {
             // SAFETY: a slot of the map; one thread of the tracer enters namespaces.

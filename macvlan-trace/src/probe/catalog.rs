@@ -21,7 +21,7 @@ pub struct Hook {
     /// Where: the first that this kernel has. Presence decides, never a version.
     pub symbols: &'static [&'static str],
     /// The wire's number of this hook, if its records say which probe they come from.
-    pub probe: Option<macvlan_trace_common::Probe>,
+    pub probe: Option<Probe>,
     /// Whether nothing works without it.
     pub required: bool,
     /// What is lost without it, as half a sentence.

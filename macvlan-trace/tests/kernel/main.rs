@@ -1,7 +1,13 @@
-//! Tests on a real kernel: the real binary, the real `ip`.
+//! Tests on a real kernel: the real binary, the real `ip`, as root. `cargo xtask test` runs them in guests; on a
+//! machine that can be traced, `cargo xtask test --host` runs them natively.
+//!
+//! They run one at a time, because each asserts that nothing but its own events happened.
 
-/// The guest runs what we give it, as root.
-#[test]
-fn the_guest_runs_tests_as_root() {
-    assert!(std::fs::metadata("/proc/self").is_ok());
-}
+mod actors;
+mod command;
+mod harness;
+mod lifecycle;
+mod namespaces;
+mod parents;
+mod stock;
+mod storms;

@@ -1,0 +1,182 @@
+//! The table of fields: where each offset that the programs need comes from, on every kernel.
+
+use macvlan_trace_common::{MISSING, Offsets};
+
+use super::parse::Btf;
+
+/// Where an offset may come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Place {
+    /// A member of a struct.
+    Member(&'static str, &'static str),
+    /// The size of a struct.
+    Size(&'static str),
+    /// The element of an array of pointers that is numbered by a constant of an enum.
+    Element(&'static str, &'static str, &'static str, &'static str),
+}
+
+use Place::{Element, Member, Size};
+
+/// One offset.
+pub struct Field {
+    /// Its name in [`Offsets`].
+    pub name: &'static str,
+    /// Where to look, in order: fields get renamed.
+    pub places: &'static [Place],
+    /// Whether nothing works without it; otherwise what it would tell is unknown.
+    pub required: bool,
+    slot: fn(&mut Offsets) -> &mut u32,
+}
+
+macro_rules! fields {
+    ($($need:ident $name:ident: $($place:expr),+;)*) => {
+        /// Every offset.
+        pub const FIELDS: &[Field] = &[$(Field {
+            name: stringify!($name),
+            places: &[$($place),+],
+            required: need!($need),
+            slot: |offsets| &mut offsets.$name,
+        },)*];
+    };
+}
+
+macro_rules! need {
+    (required) => {
+        true
+    };
+    (optional) => {
+        false
+    };
+}
+
+fields! {
+    required dev_name: Member("net_device", "name");
+    required dev_ifindex: Member("net_device", "ifindex");
+    required dev_flags: Member("net_device", "flags");
+    optional dev_operstate: Member("net_device", "operstate");
+    required dev_reg_state: Member("net_device", "reg_state");
+    required dev_dismantle: Member("net_device", "dismantle");
+    optional dev_addr: Member("net_device", "dev_addr");
+    required dev_link_ops: Member("net_device", "rtnl_link_ops");
+    required dev_net: Member("net_device", "nd_net.net");
+    required dev_lower: Member("net_device", "adj_list.lower");
+    optional dev_close_list: Member("net_device", "close_list");
+    optional dev_priv: Member("net_device", "priv"), Size("net_device");
+    required adjacent_dev: Member("netdev_adjacent", "dev");
+    required adjacent_list: Member("netdev_adjacent", "list");
+    required link_ops_kind: Member("rtnl_link_ops", "kind");
+    required notifier_dev: Member("netdev_notifier_info", "dev");
+    required changeupper_upper: Member("netdev_notifier_changeupper_info", "upper_dev");
+    required changeupper_linking: Member("netdev_notifier_changeupper_info", "linking");
+    required net_ns: Member("net", "ns");
+    optional net_count: Member("net", "ns.count"), Member("net", "ns.__ns_ref"), Member("net", "count");
+    optional net_cookie: Member("net", "net_cookie"), Member("net", "ns.ns_id");
+    required ns_inum: Member("ns_common", "inum");
+    required task_comm: Member("task_struct", "comm");
+    required task_flags: Member("task_struct", "flags");
+    required task_tgid: Member("task_struct", "tgid");
+    required task_pid: Member("task_struct", "pid");
+    optional task_start: Member("task_struct", "start_boottime");
+    required task_leader: Member("task_struct", "group_leader");
+    optional task_parent: Member("task_struct", "real_parent");
+    optional task_mm: Member("task_struct", "mm");
+    optional task_cred: Member("task_struct", "cred");
+    optional task_loginuid: Member("task_struct", "loginuid");
+    required task_nsproxy: Member("task_struct", "nsproxy");
+    optional task_thread_pid: Member("task_struct", "thread_pid");
+    optional task_signal: Member("task_struct", "signal");
+    optional task_cgroups: Member("task_struct", "cgroups");
+    optional signal_live: Member("signal_struct", "live");
+    optional signal_flags: Member("signal_struct", "flags");
+    optional mm_arg_start: Member("mm_struct", "arg_start");
+    optional mm_arg_end: Member("mm_struct", "arg_end");
+    optional cred_uid: Member("cred", "uid");
+    required nsproxy_net: Member("nsproxy", "net_ns");
+    optional nsproxy_mnt: Member("nsproxy", "mnt_ns");
+    optional mntns_ns: Member("mnt_namespace", "ns");
+    optional pidns_ns: Member("pid_namespace", "ns");
+    optional pid_level: Member("pid", "level");
+    optional pid_numbers: Member("pid", "numbers");
+    optional upid_nr: Member("upid", "nr");
+    optional upid_ns: Member("upid", "ns");
+    optional upid_size: Size("upid");
+    optional css_set_dfl: Member("css_set", "dfl_cgrp");
+    optional css_set_v1: Element("css_set", "subsys", "cgroup_subsys_id", "pids_cgrp_id"),
+        Element("css_set", "subsys", "cgroup_subsys_id", "cpu_cgrp_id");
+    optional css_cgroup: Member("cgroup_subsys_state", "cgroup");
+    optional cgroup_kn: Member("cgroup", "kn");
+    optional kn_name: Member("kernfs_node", "name");
+    optional kn_parent: Member("kernfs_node", "parent"), Member("kernfs_node", "__parent");
+    optional kn_id: Member("kernfs_node", "id");
+    optional siginfo_code: Member("kernel_siginfo", "si_code");
+}
+
+/// The enum whose constants the notifier's events are, and the constant that moved.
+const CHANGEUPPER: (&str, &str) = ("netdev_cmd", "NETDEV_CHANGEUPPER");
+
+/// What a kernel's types say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The offsets, with [`MISSING`] where there is none.
+    pub offsets: Offsets,
+    /// The value of `NETDEV_CHANGEUPPER`.
+    pub changeupper: Option<u32>,
+    /// Names of the required ones that are missing.
+    pub missing: Vec<&'static str>,
+    /// Names of the optional ones that are missing.
+    pub unknown: Vec<&'static str>,
+}
+
+/// The names of all structs and enums that the table looks into.
+pub fn names() -> Vec<&'static str> {
+    let mut names = vec![CHANGEUPPER.0];
+    for place in FIELDS.iter().flat_map(|field| field.places) {
+        match place {
+            Member(name, _) | Size(name) => names.push(name),
+            Element(name, _, list, _) => names.extend([*name, *list]),
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Looks every field up.
+#[must_use]
+pub fn resolve(btf: &Btf) -> Resolved {
+    let mut resolved = Resolved {
+        offsets: Offsets::UNKNOWN,
+        changeupper: btf.constant(CHANGEUPPER.0, CHANGEUPPER.1),
+        missing: Vec::new(),
+        unknown: Vec::new(),
+    };
+    for field in FIELDS {
+        let found = field.places.iter().find_map(|place| match *place {
+            Member(name, path) => btf.offset(name, path),
+            Size(name) => btf.size(name),
+            Element(name, array, list, constant) => {
+                Some(btf.offset(name, array)? + btf.constant(list, constant)? * 8)
+            }
+        });
+        *(field.slot)(&mut resolved.offsets) = found.unwrap_or(MISSING);
+        if found.is_none() {
+            let list = if field.required { &mut resolved.missing } else { &mut resolved.unknown };
+            list.push(field.name);
+        }
+    }
+    if resolved.changeupper.is_none() {
+        resolved.missing.push("NETDEV_CHANGEUPPER");
+    }
+    resolved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_every_offset_once_and_in_order() {
+        let names: Vec<_> = FIELDS.iter().map(|field| field.name).collect();
+        assert_eq!(names, Offsets::NAMES);
+    }
+}

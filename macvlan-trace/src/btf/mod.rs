@@ -1,0 +1,25 @@
+//! Where this kernel keeps its fields, read from its own type information.
+//!
+//! eBPF programs written in Rust have no relocations, so user space looks the offsets up and hands them down.
+//! Parsing all of vmlinux's BTF costs 120 ms in an emulated guest; one pass that remembers where each type stands,
+//! and looks into the wanted ones only, costs 15.
+
+mod fields;
+mod parse;
+
+pub use fields::{FIELDS, Field, Resolved, resolve};
+pub use parse::{Btf, BtfError};
+
+/// Where the kernel shows its type information.
+pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
+/// Resolves this kernel's offsets.
+pub fn of_this_kernel() -> anyhow::Result<Resolved> {
+    use anyhow::Context as _;
+    let bytes = std::fs::read(VMLINUX).with_context(|| {
+        format!("cannot read the kernel's type information {VMLINUX}: use a kernel built with CONFIG_DEBUG_INFO_BTF")
+    })?;
+    let btf = Btf::parse(bytes, &fields::names())
+        .with_context(|| format!("{VMLINUX} is not the BTF that is expected"))?;
+    Ok(resolve(&btf))
+}

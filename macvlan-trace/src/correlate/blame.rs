@@ -1,0 +1,138 @@
+//! Who started it: the vocabulary of causes, and what a kernel path gives away.
+
+use std::rc::Rc;
+
+use crate::fact::{ExitStatus, Ktime, Link, Task, TaskRef};
+
+/// How a change came about.
+#[derive(Clone, Debug)]
+pub enum Cause {
+    /// The actor asked for it itself.
+    Request(Rc<Task>),
+    /// The kernel tore the link's network namespace down.
+    NamespaceEnded(Rc<NamespaceEnd>),
+    /// The link below was deleted.
+    ParentDeleted {
+        /// That link.
+        parent: Link,
+        /// How that came about.
+        by: Box<Cause>,
+    },
+    /// The link's driver was unloaded.
+    ModuleUnloaded(Rc<Task>),
+    /// A kernel worker did it, and nothing is known of why.
+    Worker,
+    /// Only the effect was seen.
+    Unseen,
+}
+
+/// The end of a network namespace.
+#[derive(Clone, Debug)]
+pub struct NamespaceEnd {
+    /// Tells namespaces apart that had the same address one after the other.
+    pub generation: u64,
+    /// When the last reference dropped.
+    pub at: Ktime,
+    /// What started it.
+    pub trigger: Trigger,
+    /// How the last reference dropped.
+    pub drop: Drop,
+    /// The task that was current then.
+    pub dropper: Rc<Task>,
+}
+
+/// What started the end of a network namespace.
+#[derive(Clone, Debug)]
+pub enum Trigger {
+    /// Its main process, or the last one, ended.
+    Exit(Rc<Ended>),
+    /// A process unmounted its last mount.
+    Unmount(Rc<Task>),
+    /// A process closed its last descriptor.
+    Close(Rc<Task>),
+    /// The last process in it went to another one.
+    Left(Rc<Task>),
+    /// Nothing that was seen.
+    Unknown,
+}
+
+/// How the last reference to a namespace dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drop {
+    /// A task ended.
+    Exit,
+    /// A mount went.
+    Unmount,
+    /// A file was closed.
+    Close,
+    /// A task changed its namespaces.
+    Switch,
+    /// Later, outside the context of the task that caused it: the current task was whoever was interrupted.
+    Deferred,
+    /// The path has no names.
+    Unknown,
+}
+
+/// A process that ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The process.
+    pub task: Rc<Task>,
+    /// When.
+    pub at: Ktime,
+    /// How.
+    pub status: ExitStatus,
+    /// Whether it was the init of a pid namespace.
+    pub is_init: bool,
+    /// The signal that made it end.
+    pub kill: Option<Kill>,
+}
+
+/// A signal that made a process end.
+#[derive(Clone, Debug)]
+pub struct Kill {
+    /// When.
+    pub at: Ktime,
+    /// Its number.
+    pub number: u32,
+    /// Who sent it; `None` for the kernel.
+    pub sender: Option<Rc<Task>>,
+    /// Whether it ended the process directly; otherwise the process handled it and left.
+    pub fatal: bool,
+}
+
+/// Tells from the path how a reference dropped.
+pub fn drop_path(task: &TaskRef, stack: &[Option<String>]) -> Drop {
+    let has = |names: &[&str]| stack.iter().flatten().any(|frame| names.contains(&frame.as_str()));
+    // `__do_softirq` became `handle_softirqs` in 6.10; a softirq runs on top of any task, and in ksoftirqd.
+    if task.kthread
+        || task.process.tgid == 0
+        || has(&["__do_softirq", "handle_softirqs", "do_softirq", "rcu_core", "rcu_do_batch"])
+    {
+        Drop::Deferred
+    } else if has(&["cleanup_mnt", "__cleanup_mnt", "mntput_no_expire", "namespace_unlock", "put_mnt_ns"]) {
+        Drop::Unmount
+    } else if has(&["__fput", "____fput", "fput_close_sync", "__fput_sync"]) {
+        Drop::Close
+    } else if has(&["do_exit"]) {
+        Drop::Exit
+    } else if has(&[
+        "switch_task_namespaces",
+        "ksys_unshare",
+        "__do_sys_setns",
+        "__x64_sys_setns",
+        "__arm64_sys_setns",
+    ]) {
+        Drop::Switch
+    } else {
+        Drop::Unknown
+    }
+}
+
+/// Whether the path is that of a driver that is being unloaded.
+pub fn unloads_module(stack: &[Option<String>]) -> bool {
+    stack
+        .iter()
+        .flatten()
+        .any(|frame| matches!(frame.as_str(), "rtnl_link_unregister" | "__rtnl_link_unregister"))
+}

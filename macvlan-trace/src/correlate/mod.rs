@@ -1,0 +1,192 @@
+//! Joins the facts of one story: the exit or signal that ended a namespace and the deletion that followed it in a
+//! kernel worker, the parent that went and its children, the link that was renamed and moved on its way.
+//!
+//! Joined by namespace, link and process, never by closeness in time alone.
+
+mod blame;
+mod links;
+mod netns;
+mod tasks;
+
+use std::{collections::HashMap, rc::Rc};
+
+pub use blame::{Cause, Drop, Ended, Kill, NamespaceEnd, Trigger};
+pub use links::Life;
+
+use crate::fact::{Fact, Ktime, LinkChange, LinkFact, Netns, ProcessId, Task, What};
+
+/// A task, by the id that the tracer has inside its own pid namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// Process id there.
+    pub ns_tgid: u32,
+    /// Inode number of the namespace.
+    pub pidns: Option<crate::fact::NsInode>,
+}
+
+/// One change of a link, with everything that explains it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// When.
+    pub at: Ktime,
+    /// The change.
+    pub fact: LinkFact,
+    /// The task that executed the kernel function.
+    pub actor: Rc<Task>,
+    /// The link's life up to here.
+    pub life: Life,
+    /// How it came about.
+    pub cause: Cause,
+    /// Cases with one cause share a number.
+    pub incident: u64,
+}
+
+/// Keeps what later facts need, and turns changes of links into cases.
+pub struct Correlator {
+    own: Own,
+    tasks: tasks::Tasks,
+    links: links::Links,
+    netns: netns::Namespaces,
+    incidents: Incidents,
+}
+
+impl Correlator {
+    /// Knows nothing yet.
+    #[must_use]
+    pub fn new(own: Own) -> Self {
+        Self {
+            own,
+            tasks: tasks::Tasks::default(),
+            links: links::Links::default(),
+            netns: netns::Namespaces::default(),
+            incidents: Incidents::default(),
+        }
+    }
+
+    /// Takes one fact in; a case where it is a change of a link.
+    pub fn take(&mut self, fact: Fact) -> Option<Case> {
+        let at = fact.at;
+        match fact.what {
+            What::Task(task) => self.tasks.learn(*task),
+            What::Link(link) => return Some(self.case(at, *link)),
+            What::Exit(exit) => {
+                let task = self.tasks.whole(&exit.task);
+                self.netns.exit(at, &exit, task);
+            }
+            What::Signal(signal) => {
+                let sender = signal.sender.as_ref().map(|sender| self.tasks.whole(sender));
+                self.netns.signal(at, &signal, sender);
+            }
+            What::NetnsMove(change) => {
+                let task = self.tasks.whole(&change.task);
+                self.netns.moved(at, &change, task);
+            }
+            What::NetnsEnd(end) => {
+                let task = self.tasks.whole(&end.task);
+                let own = end.task.ns_tgid == Some(self.own.ns_tgid) && end.task.pidns == self.own.pidns;
+                self.netns.end(at, &end, task, own);
+            }
+            What::Stock(stock) => self.links.stock(&stock),
+            What::NetnsName { netns, name } => self.netns.name(&netns, name),
+            What::Lost { .. } => {}
+        }
+        None
+    }
+
+    /// The name that people know a namespace by.
+    #[must_use]
+    pub fn netns_name(&self, netns: &Netns) -> Option<&crate::text::Text> {
+        self.netns.name_of(netns)
+    }
+
+    /// Namespaces that have ended and whose links the kernel has still to delete.
+    #[must_use]
+    pub fn in_teardown(&self) -> usize {
+        self.links.homes().filter(|netns| self.netns.has_ended(netns)).count()
+    }
+
+    fn case(&mut self, at: Ktime, fact: LinkFact) -> Case {
+        let actor = self.tasks.whole(&fact.task);
+        let life = self.links.change(at, &fact);
+        let cause = self.cause(&fact, &actor);
+        let incident = self.incidents.of(&fact, &actor, &life, &cause);
+        Case { at, fact, actor, life, cause, incident }
+    }
+
+    /// How a change came about.
+    fn cause(&mut self, fact: &LinkFact, actor: &Rc<Task>) -> Cause {
+        if matches!(fact.change, LinkChange::UnseenDown | LinkChange::UnseenDeleted) {
+            return Cause::Unseen;
+        }
+        if fact.change == LinkChange::Deleted {
+            // A task that deletes links of a namespace while tearing it down is a kernel worker; one that is not acts
+            // on a namespace that lives, even if the address was an ended one's before.
+            if fact.task.kthread {
+                if let Some(end) = fact.link.netns.as_ref().and_then(|netns| self.netns.ended(netns)) {
+                    return Cause::NamespaceEnded(end);
+                }
+            }
+            if let Some(parent) = fact.parent.as_ref().filter(|parent| !parent.registered) {
+                let by = match parent.netns.as_ref() {
+                    Some(netns) if fact.task.kthread => {
+                        self.netns.ended(netns).map_or(Cause::Worker, Cause::NamespaceEnded)
+                    }
+                    _ => Cause::Request(Rc::clone(actor)),
+                };
+                return Cause::ParentDeleted { parent: parent.clone(), by: Box::new(by) };
+            }
+            if blame::unloads_module(&fact.stack) {
+                return Cause::ModuleUnloaded(Rc::clone(actor));
+            }
+        }
+        if fact.task.kthread { Cause::Worker } else { Cause::Request(Rc::clone(actor)) }
+    }
+}
+
+/// Numbers incidents: what has one cause has one number.
+#[derive(Default)]
+struct Incidents {
+    last: u64,
+    open: HashMap<IncidentKey, u64>,
+}
+
+/// What makes two cases one incident.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum IncidentKey {
+    /// The end of a namespace.
+    Namespace(u64),
+    /// The end of a parent, and who removed it.
+    Parent(Option<u64>, ProcessId),
+    /// A module, and who unloaded it.
+    Module(ProcessId),
+    /// A link, and who works on it.
+    Link(u64, ProcessId),
+}
+
+/// Incidents that may still grow; the oldest is forgotten first.
+const MAX_OPEN_INCIDENTS: usize = 4096;
+
+impl Incidents {
+    fn of(&mut self, fact: &LinkFact, actor: &Task, life: &Life, cause: &Cause) -> u64 {
+        let process = actor.task.process;
+        let key = match cause {
+            Cause::NamespaceEnded(end) => IncidentKey::Namespace(end.generation),
+            Cause::ParentDeleted { by, .. } => match &**by {
+                Cause::NamespaceEnded(end) => IncidentKey::Namespace(end.generation),
+                _ => IncidentKey::Parent(fact.parent.as_ref().and_then(|parent| parent.dev), process),
+            },
+            Cause::ModuleUnloaded(_) => IncidentKey::Module(process),
+            Cause::Request(_) | Cause::Worker | Cause::Unseen => IncidentKey::Link(life.id, process),
+        };
+        if let Some(&number) = self.open.get(&key) {
+            return number;
+        }
+        if self.open.len() >= MAX_OPEN_INCIDENTS {
+            let oldest = self.last.saturating_sub(MAX_OPEN_INCIDENTS as u64 / 2);
+            self.open.retain(|_, number| *number > oldest);
+        }
+        self.last += 1;
+        self.open.insert(key, self.last);
+        self.last
+    }
+}

@@ -1,0 +1,258 @@
+//! Bytes from the ring → facts. Bounded, without unsafe; kinds that are not known are skipped, and a record that does
+//! not fit its own lengths is an error that names what was wrong.
+
+use std::collections::HashMap;
+
+use anyhow::{Result, bail};
+use bytes::Buf;
+use macvlan_trace_common as wire;
+use zerocopy::FromBytes;
+
+use crate::{
+    fact::{
+        Ancestor, Cgroup, Exit, ExitStatus, Fact, Ktime, Link, LinkChange, LinkFact, Netns, NetnsEnd,
+        NetnsMove, NsInode, ProcessId, Signal, Task, TaskRef, What,
+    },
+    text::Text,
+};
+
+/// Functions by return address.
+pub trait Symbols {
+    /// The function that an address lies in.
+    fn resolve(&mut self, address: u64) -> Option<String>;
+}
+
+/// Turns records into facts, and notices gaps.
+pub struct Decoder {
+    /// The kernel function that each probe sits on.
+    probes: HashMap<u16, &'static str>,
+    /// The last sequence number of each CPU and lane.
+    last: HashMap<(u32, u32), u64>,
+    /// Records that the sequence numbers say are missing.
+    gaps: u64,
+}
+
+impl Decoder {
+    /// A decoder for probes that sit on these functions.
+    #[must_use]
+    pub fn new(probes: HashMap<u16, &'static str>) -> Self {
+        Self { probes, last: HashMap::new(), gaps: 0 }
+    }
+
+    /// Records that never arrived, so far.
+    #[must_use]
+    pub fn gaps(&self) -> u64 {
+        self.gaps
+    }
+
+    /// Decodes one record; `None` for a kind that is not known.
+    pub fn decode(&mut self, bytes: &[u8], symbols: &mut dyn Symbols) -> Result<Option<Fact>> {
+        let header: wire::Header = fixed(bytes)?;
+        if header.abi != wire::ABI || header.len as usize != bytes.len() {
+            bail!(
+                "a record of {} bytes says that it has {} of layout {}",
+                bytes.len(),
+                header.len,
+                header.abi
+            );
+        }
+        let last = self.last.insert((header.cpu, header.lane), header.seq).unwrap_or(0);
+        self.gaps += header.seq.saturating_sub(last).saturating_sub(1);
+
+        let task = task_ref(&header.task);
+        let what = if header.kind == wire::Kind::Task as u16 {
+            What::Task(Box::new(whole_task(bytes, task)?))
+        } else if header.kind == wire::Kind::Link as u16 {
+            match self.link(bytes, task, symbols)? {
+                Some(fact) => What::Link(Box::new(fact)),
+                None => return Ok(None),
+            }
+        } else if header.kind == wire::Kind::Exit as u16 {
+            let record: wire::ExitRecord = fixed(bytes)?;
+            What::Exit(Exit { task, netns: netns(&record.netns), status: exit_status(record.code) })
+        } else if header.kind == wire::Kind::Signal as u16 {
+            let record: wire::SignalRecord = fixed(bytes)?;
+            What::Signal(Signal {
+                sender: (record.from_kernel == 0).then_some(task),
+                target: task_ref(&record.target),
+                netns: netns(&record.netns),
+                number: record.signal,
+            })
+        } else if header.kind == wire::Kind::NetnsMove as u16 {
+            let record: wire::NetnsMoveRecord = fixed(bytes)?;
+            What::NetnsMove(NetnsMove {
+                task,
+                from: netns(&record.from),
+                to: netns(&record.to),
+                whole_process: record.threads == 1,
+            })
+        } else if header.kind == wire::Kind::NetnsEnd as u16 {
+            let record: wire::NetnsEndRecord = fixed(bytes)?;
+            What::NetnsEnd(NetnsEnd {
+                task,
+                netns: netns(&record.netns),
+                whole_process: record.threads == 1,
+                stack: stack(bytes, size_of::<wire::NetnsEndRecord>(), record.stack, symbols)?,
+            })
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(Fact { at: Ktime(header.boot_ns), what }))
+    }
+
+    fn link(&self, bytes: &[u8], task: TaskRef, symbols: &mut dyn Symbols) -> Result<Option<LinkFact>> {
+        const CHANGES: [(wire::LinkChange, LinkChange); 8] = [
+            (wire::LinkChange::Created, LinkChange::Created),
+            (wire::LinkChange::Up, LinkChange::Up),
+            (wire::LinkChange::Down, LinkChange::Down),
+            (wire::LinkChange::Renamed, LinkChange::Renamed),
+            (wire::LinkChange::Moved, LinkChange::Moved),
+            (wire::LinkChange::Deleted, LinkChange::Deleted),
+            (wire::LinkChange::UnseenDown, LinkChange::UnseenDown),
+            (wire::LinkChange::UnseenDeleted, LinkChange::UnseenDeleted),
+        ];
+        let record: wire::LinkRecord = fixed(bytes)?;
+        let Some(&(_, change)) = CHANGES.iter().find(|(wire, _)| *wire as u16 == record.change) else {
+            return Ok(None);
+        };
+        Ok(Some(LinkFact {
+            task,
+            change,
+            probe: self.probes.get(&record.probe).copied().unwrap_or("?").to_owned(),
+            link: link(&record.link),
+            flags_after: record.flags_after,
+            parent: (record.parent.dev != 0).then(|| link(&record.parent)),
+            from: (record.from.ptr != 0).then(|| (netns(&record.from), record.from_ifindex)),
+            stack: stack(bytes, size_of::<wire::LinkRecord>(), record.stack, symbols)?,
+        }))
+    }
+}
+
+/// The fixed part of a record.
+fn fixed<T: FromBytes>(bytes: &[u8]) -> Result<T> {
+    let Ok((value, _)) = T::read_from_prefix(bytes) else {
+        bail!("a record of {} bytes ends before its fixed part of {}", bytes.len(), size_of::<T>());
+    };
+    Ok(value)
+}
+
+/// The next `len` bytes of a record's tail.
+fn take<'a>(tail: &mut &'a [u8], len: usize, what: &str) -> Result<&'a [u8]> {
+    if tail.remaining() < len {
+        bail!("a record ends {} bytes before its {what} of {len}", len - tail.remaining());
+    }
+    let (taken, rest) = tail.split_at(len);
+    *tail = rest;
+    Ok(taken)
+}
+
+fn whole_task(bytes: &[u8], task: TaskRef) -> Result<Task> {
+    let record: wire::TaskRecord = fixed(bytes)?;
+    let mut tail = &bytes[size_of::<wire::TaskRecord>()..];
+    let chain = take(&mut tail, record.ancestors as usize * size_of::<wire::Ancestor>(), "ancestors")?;
+    let args = take(&mut tail, record.args_len as usize, "arguments")?;
+    let path = take(&mut tail, record.cgroup_len as usize, "control group")?;
+
+    let ancestors = chain
+        .chunks_exact(size_of::<wire::Ancestor>())
+        .map(|bytes| {
+            let ancestor: wire::Ancestor = fixed(bytes)?;
+            Ok(Ancestor {
+                process: ProcessId { tgid: ancestor.tgid, start: Ktime(ancestor.start_boot_ns) },
+                comm: Text::from_padded(&ancestor.comm),
+            })
+        })
+        .collect::<Result<_>>()?;
+    Ok(Task {
+        task,
+        args: (record.known & wire::TaskRecord::ARGS_KNOWN != 0).then(|| arguments(args)),
+        uid: known_id(record.uid),
+        login_uid: known_id(record.login_uid),
+        ancestors,
+        cgroup: Cgroup {
+            id: (record.cgroup_id != 0).then_some(record.cgroup_id),
+            path: (record.known & wire::TaskRecord::CGROUP_KNOWN != 0)
+                .then(|| cgroup_path(path, record.known & wire::TaskRecord::CGROUP_CUT != 0)),
+        },
+        netns: (record.netns.ptr != 0).then(|| netns(&record.netns)),
+        mntns: inode(record.mntns),
+    })
+}
+
+/// Arguments, each ended by a NUL; the last one may be cut.
+fn arguments(bytes: &[u8]) -> Vec<Text> {
+    let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
+    bytes.split(|&byte| byte == 0).map(|argument| Text::from(argument.to_vec())).collect()
+}
+
+/// A path from its names, leaf first; one that was cut begins with `…`.
+fn cgroup_path(bytes: &[u8], cut: bool) -> Text {
+    let names: Vec<&[u8]> =
+        bytes.strip_suffix(b"\0").map(|bytes| bytes.split(|&byte| byte == 0).collect()).unwrap_or_default();
+    let mut path = Vec::with_capacity(bytes.len() + 4);
+    if cut {
+        path.extend_from_slice("…".as_bytes());
+    }
+    for name in names.iter().rev() {
+        path.push(b'/');
+        path.extend_from_slice(name);
+    }
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    Text::from(path)
+}
+
+fn stack(bytes: &[u8], at: usize, entries: u32, symbols: &mut dyn Symbols) -> Result<Vec<Option<String>>> {
+    let mut tail = &bytes[at..];
+    let mut stack = take(&mut tail, entries as usize * 8, "kernel stack")?;
+    let mut names = Vec::with_capacity(entries as usize);
+    while stack.has_remaining() {
+        names.push(symbols.resolve(stack.get_u64_ne()));
+    }
+    Ok(names)
+}
+
+fn task_ref(task: &wire::TaskRef) -> TaskRef {
+    TaskRef {
+        process: ProcessId { tgid: task.tgid, start: Ktime(task.start_boot_ns) },
+        tid: task.tid,
+        comm: Text::from_padded(&task.comm),
+        kthread: task.flags & wire::TaskRef::KTHREAD != 0,
+        ns_tgid: (task.ns_tgid != 0).then_some(task.ns_tgid),
+        pidns: inode(task.pidns),
+        pidns_level: task.pidns_level,
+    }
+}
+
+fn netns(netns: &wire::NetnsRef) -> Netns {
+    Netns { ptr: netns.ptr, cookie: (netns.cookie != 0).then_some(netns.cookie), inode: inode(netns.inode) }
+}
+
+fn link(link: &wire::LinkState) -> Link {
+    let kind = Text::from_padded(&link.kind);
+    Link {
+        dev: Some(link.dev),
+        netns: (link.netns.ptr != 0).then(|| netns(&link.netns)),
+        ifindex: link.ifindex,
+        name: Text::from_padded(&link.name),
+        kind: (!kind.is_empty()).then_some(kind),
+        flags: link.flags,
+        registered: link.reg_state == wire::LinkState::REGISTERED,
+        mac: (link.mac != [0; 6]).then_some(link.mac),
+        mode: (link.mode != 0).then_some(link.mode),
+    }
+}
+
+fn exit_status(code: u32) -> ExitStatus {
+    let [low, high, ..] = code.to_le_bytes();
+    if low & 0x7f == 0 { ExitStatus::Code(high) } else { ExitStatus::Signal(low & 0x7f) }
+}
+
+fn inode(inode: u32) -> Option<NsInode> {
+    (inode != 0).then_some(NsInode(inode))
+}
+
+fn known_id(id: u32) -> Option<u32> {
+    (id != u32::MAX).then_some(id)
+}

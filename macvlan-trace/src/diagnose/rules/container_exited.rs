@@ -1,0 +1,26 @@
+//! The main process ended by itself, and the namespace with it.
+
+use crate::diagnose::{Culprit, Rule, Verdict, confidence_of, exit_behind, words};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    name: "container-exited",
+    judge: |case| {
+        let ended = exit_behind(case)?;
+        Some(Verdict {
+            rule: RULE.name,
+            cause: format!(
+                "{} {}{}; {}",
+                words::ended_process(ended),
+                words::how_it_ended(ended),
+                words::after_up(case, ended.at),
+                words::fate(case),
+            ),
+            remedy: Some(
+                "Give the container a main process that stays, for example `exec sleep infinity` as its last command.",
+            ),
+            confidence: confidence_of(case, ended),
+            culprit: Some(Culprit::ended(ended)),
+        })
+    },
+};

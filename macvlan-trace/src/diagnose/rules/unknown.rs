@@ -1,0 +1,22 @@
+//! What no rule recognises is said to be unknown.
+
+use crate::{
+    correlate::{Case, Cause},
+    diagnose::{Verdict, words},
+    event::Confidence,
+};
+
+/// The verdict of no rule.
+pub fn verdict(case: &Case) -> Verdict {
+    let link = &case.fact.link.name;
+    let cause = match &case.cause {
+        Cause::NamespaceEnded(_) => {
+            format!("the network namespace of {link} ended, and what held it last was not seen")
+        }
+        Cause::ParentDeleted { parent, .. } => {
+            format!("the parent {} of {link} was deleted, and by whom was not seen", parent.name)
+        }
+        _ => format!("the kernel {} by itself, and why was not seen", words::deed(case)),
+    };
+    Verdict { rule: "unknown", cause, remedy: None, confidence: Confidence::Unknown, culprit: None }
+}

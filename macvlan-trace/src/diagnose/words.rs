@@ -1,0 +1,138 @@
+//! The parts of sentences.
+
+use std::fmt::Write as _;
+
+use crate::{
+    correlate::{Case, Cause, Ended, Kill},
+    fact::{ExitStatus, Ktime, LinkChange, Task},
+};
+
+/// Arguments of a command line that are worth a sentence's room.
+const MAX_COMMAND: usize = 80;
+
+/// "ip (PID 812)".
+pub fn process(task: &Task) -> String {
+    format!("{} (PID {})", task.task.comm, task.task.process.tgid)
+}
+
+/// "ip (PID 812: ip link del macvlan0)": the process and its command line, where that says more than its name.
+pub fn process_with_command(task: &Task) -> String {
+    match command(task) {
+        Some(command) => format!("{} (PID {}: {command})", task.task.comm, task.task.process.tgid),
+        None => process(task),
+    }
+}
+
+/// The command line on one line, cut where it gets long.
+fn command(task: &Task) -> Option<String> {
+    let args = task.args.as_ref().filter(|args| args.len() > 1)?;
+    let mut line = String::new();
+    for arg in args {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        let _ = write!(line, "{arg}");
+        if line.chars().count() > MAX_COMMAND {
+            line = line.chars().take(MAX_COMMAND).collect();
+            line.push('…');
+            break;
+        }
+    }
+    Some(line)
+}
+
+/// "exited with code 3" or "was ended by SIGSEGV".
+pub fn how_it_ended(ended: &Ended) -> String {
+    match ended.status {
+        ExitStatus::Code(code) => format!("exited with code {code}"),
+        ExitStatus::Signal(number) => format!("was ended by {}", signal(u32::from(number))),
+    }
+}
+
+/// The name of a signal.
+pub fn signal(number: u32) -> String {
+    const NAMES: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+        "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+        "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+    ];
+    match (number as usize).checked_sub(1).and_then(|at| NAMES.get(at)) {
+        Some(name) => format!("SIG{name}"),
+        // The C library's view: it keeps the first two real-time signals for itself.
+        None if number >= 34 => format!("SIGRTMIN+{}", number - 34),
+        None => format!("signal {number}"),
+    }
+}
+
+/// Who sent a signal, or that it was the kernel.
+pub fn sender(kill: &Kill) -> String {
+    kill.sender.as_deref().map_or_else(|| "the kernel".to_owned(), process_with_command)
+}
+
+/// "the main process sh (PID 812)", or "the last process sh (PID 812)" where there is no pid namespace.
+pub fn ended_process(ended: &Ended) -> String {
+    let role = if ended.is_init { "main" } else { "last" };
+    format!("the {role} process {}", process(&ended.task))
+}
+
+/// What the end of a namespace did to the link: itself, or by way of its parent.
+pub fn fate(case: &Case) -> String {
+    let link = &case.fact.link.name;
+    match &case.cause {
+        Cause::ParentDeleted { parent, .. } => {
+            format!("its network namespace ended with it, and with that the parent {} of {link}", parent.name)
+        }
+        _ => format!("the network namespace ended with it, and {link} with that"),
+    }
+}
+
+/// ", 3.2 s after macvlan0 came up", where that was seen.
+pub fn after_up(case: &Case, at: Ktime) -> String {
+    let link = &case.fact.link.name;
+    if let Some(up) = case.life.up_since {
+        format!(", {} after {link} came up", duration(up, at))
+    } else if let Some(created) = case.life.created {
+        format!(", {} after {link} was created", duration(created, at))
+    } else {
+        String::new()
+    }
+}
+
+/// "3.2 s".
+pub fn duration(from: Ktime, to: Ktime) -> String {
+    let ns = to.0.saturating_sub(from.0);
+    let tenths = ns / 100_000_000;
+    match ns {
+        0..1_000_000 => "less than 1 ms".to_owned(),
+        1_000_000..1_000_000_000 => format!("{} ms", ns / 1_000_000),
+        1_000_000_000..100_000_000_000 => format!("{}.{} s", tenths / 10, tenths % 10),
+        _ => {
+            let minutes = ns / 60_000_000_000;
+            if minutes < 120 { format!("{minutes} min") } else { format!("{} h", minutes / 60) }
+        }
+    }
+}
+
+/// What somebody did to the link: "set macvlan0 down".
+pub fn deed(case: &Case) -> String {
+    let link = &case.fact.link.name;
+    match case.fact.change {
+        LinkChange::Created => format!("created {link}"),
+        LinkChange::Up => format!("set {link} up"),
+        LinkChange::Down | LinkChange::UnseenDown => format!("set {link} down"),
+        LinkChange::Deleted | LinkChange::UnseenDeleted => format!("deleted {link}"),
+        LinkChange::Renamed => match case.life.former_names.last() {
+            Some(former) => format!("renamed {former} to {link}"),
+            None => format!("renamed a link to {link}"),
+        },
+        LinkChange::Moved => format!("moved {link} to another network namespace"),
+    }
+}
+
+/// ", called by sh (PID 800),": the nearest parent, where there is one.
+pub fn called_by(task: &Task) -> String {
+    task.ancestors
+        .first()
+        .map(|parent| format!(", called by {} (PID {}),", parent.comm, parent.process.tgid))
+        .unwrap_or_default()
+}

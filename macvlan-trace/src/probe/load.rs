@@ -1,0 +1,269 @@
+//! Loads the programs, and attaches each to the first of its hook's symbols that this kernel has.
+
+use std::{
+    collections::HashMap,
+    io::{self, Write as _},
+    process,
+};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use aya::{
+    Ebpf, EbpfLoader, VerifierLogLevel,
+    maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray, RingBuf},
+    programs::{KProbe, ProgramError, RawTracePoint},
+};
+use aya_log::EbpfLogger;
+use macvlan_trace_common::{Counter, Settings};
+use zerocopy::IntoBytes as _;
+
+use super::catalog::{Attach, HOOKS, Hook};
+use crate::{
+    btf::Resolved,
+    event::ProbeState,
+    fact,
+    lookup::{KernelView, inventory::own_pidns},
+};
+
+/// The compiled kernel side.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/macvlan-trace.bpf.o"));
+
+/// Value in the map of network namespaces: its tasks matter.
+const WATCHED: u32 = 1;
+/// Value in the map of network namespaces: the machine's own, which never ends.
+const HOST: u32 = 2;
+
+/// The programs at work. Dropping it detaches them.
+pub struct Probes {
+    ebpf: Ebpf,
+    /// Where each hook sits.
+    pub states: Vec<ProbeState>,
+    symbols: HashMap<u16, &'static str>,
+    log: bool,
+}
+
+/// Loads and attaches everything; `log` lets the programs write to aya-log.
+pub fn start(resolved: &Resolved, log: bool) -> Result<Probes> {
+    let Some(changeupper) = resolved.changeupper.filter(|_| resolved.missing.is_empty()) else {
+        bail!(
+            "this kernel's type information lacks {}: this version of macvlan-trace does not know the kernel, \
+             please report it with the output of `macvlan-trace check`",
+            resolved.missing.join(", ")
+        );
+    };
+    raise_memlock();
+
+    let settings = Settings { own_tgid: process::id(), own_pidns: own_pidns().unwrap_or(0), changeupper };
+    let log_level = if log { u8::MAX } else { 0 };
+    let mut ebpf = EbpfLoader::new()
+        // The programs have no relocations against the kernel's types: their offsets are handed down.
+        .btf(None)
+        .override_global("OFFSETS", resolved.offsets.as_bytes(), true)
+        .override_global("SETTINGS", settings.as_bytes(), true)
+        .override_global(aya_log::LEVEL, &log_level, false)
+        .verifier_log_level(VerifierLogLevel::DISABLE)
+        .load(OBJECT)
+        .context("the kernel refused the maps of the probes")?;
+
+    let mut states = Vec::new();
+    let mut symbols = HashMap::new();
+    for hook in HOOKS {
+        match attach(&mut ebpf, hook) {
+            Ok(symbol) => {
+                if let Some(probe) = hook.probe {
+                    symbols.insert(probe as u16, symbol);
+                }
+                states.push(ProbeState {
+                    hook: hook.program.to_owned(),
+                    symbol: Some(symbol.to_owned()),
+                    lost: None,
+                });
+            }
+            Err(error) if hook.required => return Err(error),
+            Err(_) => states.push(ProbeState {
+                hook: hook.program.to_owned(),
+                symbol: None,
+                lost: Some(hook.without.to_owned()),
+            }),
+        }
+    }
+    Ok(Probes { ebpf, states, symbols, log })
+}
+
+/// Loads one program and attaches it; the symbol that it sits on.
+fn attach(ebpf: &mut Ebpf, hook: &Hook) -> Result<&'static str> {
+    let program = ebpf.program_mut(hook.program).ok_or_else(|| {
+        anyhow!("the eBPF object has no program {}: it was built from other sources", hook.program)
+    })?;
+    let refused = || format!("the kernel refused the probe {}", hook.program);
+    match hook.attach {
+        Attach::Kprobe | Attach::Kretprobe => {
+            let program: &mut KProbe = program.try_into().with_context(refused)?;
+            program.load().with_context(refused)?;
+            first_present(hook, |symbol| program.attach(symbol, 0).map(drop))
+        }
+        Attach::RawTracepoint => {
+            let program: &mut RawTracePoint = program.try_into().with_context(refused)?;
+            program.load().with_context(refused)?;
+            first_present(hook, |symbol| program.attach(symbol).map(drop))
+        }
+    }
+}
+
+/// Tries a hook's symbols in order; "not there" means the next one, anything else is an error.
+fn first_present(
+    hook: &Hook,
+    mut attach: impl FnMut(&'static str) -> Result<(), ProgramError>,
+) -> Result<&'static str> {
+    for &symbol in hook.symbols {
+        match attach(symbol) {
+            Ok(()) => return Ok(symbol),
+            Err(error) if is_absent(&error) => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("the kernel refused a probe on {symbol}"));
+            }
+        }
+    }
+    bail!(
+        "this kernel has no {}, without which macvlan-trace cannot see {}",
+        hook.symbols.join(", nor "),
+        hook.without
+    )
+}
+
+/// Whether the kernel has no such symbol (ENOENT, or EINVAL and EADDRNOTAVAIL on some versions).
+fn is_absent(error: &ProgramError) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::InvalidInput | io::ErrorKind::AddrNotAvailable
+            );
+        }
+        source = error.source();
+    }
+    false
+}
+
+impl Probes {
+    /// The ring of records; can be taken once.
+    pub fn take_ring(&mut self) -> Result<RingBuf<MapData>> {
+        let map = self.ebpf.take_map("RECORDS").context("the eBPF object has no map RECORDS")?;
+        RingBuf::try_from(map).context("the map RECORDS is no ring buffer")
+    }
+
+    /// What this machine's kernel side lets the inventory see and mark.
+    pub fn take_view(&mut self) -> Result<MapView> {
+        let own = self.ebpf.take_map("OWN_NETNS").context("the eBPF object has no map OWN_NETNS")?;
+        let netns = self.ebpf.take_map("NETNS").context("the eBPF object has no map NETNS")?;
+        Ok(MapView {
+            own: Array::try_from(own).context("the map OWN_NETNS is no array")?,
+            netns: BpfHashMap::try_from(netns).context("the map NETNS is no hash map")?,
+        })
+    }
+
+    /// The per-CPU counters; can be taken once.
+    pub fn take_counters(&mut self) -> Result<Counters> {
+        let map = self.ebpf.take_map("COUNTERS").context("the eBPF object has no map COUNTERS")?;
+        Ok(Counters(PerCpuArray::try_from(map).context("the map COUNTERS is no per-CPU array")?))
+    }
+
+    /// The kernel function that a record's probe sits on.
+    #[must_use]
+    pub fn symbols(&self) -> HashMap<u16, &'static str> {
+        self.symbols.clone()
+    }
+
+    /// The programs' log, to be flushed to stderr, if they were told to write one; can be taken once.
+    pub fn take_log(&mut self) -> Result<Option<ProbeLog>> {
+        if !self.log {
+            return Ok(None);
+        }
+        EbpfLogger::init_with_logger(&mut self.ebpf, Stderr).map(Some).context("cannot read the probes' log")
+    }
+}
+
+/// What the programs log.
+pub type ProbeLog = EbpfLogger<Stderr>;
+
+/// Writes log lines to stderr.
+pub struct Stderr;
+
+impl log::Log for Stderr {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        // Nobody to tell if stderr is gone.
+        let _ = writeln!(io::stderr(), "[{}] {}", record.target(), record.args());
+    }
+
+    fn flush(&self) {}
+}
+
+/// What the kernel side counts.
+pub struct Counters(PerCpuArray<MapData, u64>);
+
+impl Counters {
+    /// The sum over all CPUs.
+    #[must_use]
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0.get(&(counter as u32), 0).map_or(0, |values| values.iter().sum())
+    }
+
+    /// Records that the kernel could not hand over.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.get(Counter::RingFull) + self.get(Counter::Nested)
+    }
+}
+
+/// The inventory's view of the maps.
+pub struct MapView {
+    own: Array<MapData, [u64; 3]>,
+    netns: BpfHashMap<MapData, u64, u32>,
+}
+
+impl MapView {
+    fn mark(&mut self, netns: &fact::Netns, mark: u32) {
+        // A full map costs evidence, which the records then lack; nothing is claimed without it.
+        let _ = self.netns.insert(netns.ptr, mark, 0);
+    }
+}
+
+impl KernelView for MapView {
+    fn entered(&mut self) -> Option<fact::Netns> {
+        let [ptr, cookie, inode] = self.own.get(&0, 0).ok()?;
+        let inode = u32::try_from(inode & u64::from(u32::MAX)).ok()?;
+        (ptr != 0).then(|| fact::Netns {
+            ptr,
+            cookie: (cookie != 0).then_some(cookie),
+            inode: (inode != 0).then_some(fact::NsInode(inode)),
+        })
+    }
+
+    fn host(&mut self, netns: &fact::Netns) {
+        self.mark(netns, HOST);
+    }
+
+    fn watch(&mut self, netns: &fact::Netns) {
+        if self.netns.get(&netns.ptr, 0).is_err() {
+            self.mark(netns, WATCHED);
+        }
+    }
+
+    fn unwatch(&mut self, netns: &fact::Netns) {
+        if matches!(self.netns.get(&netns.ptr, 0), Ok(WATCHED)) {
+            // Absent is as good.
+            let _ = self.netns.remove(&netns.ptr);
+        }
+    }
+}
+
+/// Before 5.11 maps are accounted to RLIMIT_MEMLOCK, which is 64 KiB by default. Without the right to raise it the
+/// maps may still fit; if not, loading says so.
+fn raise_memlock() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
+}

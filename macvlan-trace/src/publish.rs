@@ -1,0 +1,333 @@
+//! From a case and its verdict to the public record.
+
+use std::rc::Rc;
+
+use jiff::Timestamp;
+
+use crate::{
+    correlate::{Case, Cause, Correlator, Ended, Life, NamespaceEnd, Trigger},
+    diagnose::{Culprit, Verdict},
+    enrich::unit_of,
+    event::{
+        self, Ancestor, Body, Cgroup, Destination, Event, EventKind, Exit, Flags, Kernel, Parent, Record,
+        SCHEMA_VERSION, Step, StepTask, Victim, When,
+    },
+    fact::{ExitStatus, Ktime, Link, LinkChange, LinkFact, Netns, NsInode, Task, TaskRef},
+};
+
+/// Turns time since boot into the time of day.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Nanoseconds from the epoch to boot.
+    boot: i128,
+}
+
+impl Clock {
+    /// A clock for a machine that booted at `boot` nanoseconds since the epoch.
+    #[must_use]
+    pub fn new(boot: i128) -> Self {
+        Self { boot }
+    }
+
+    /// The public form of a time.
+    #[must_use]
+    pub fn when(&self, at: Ktime) -> When {
+        let timestamp =
+            Timestamp::from_nanosecond(self.boot + i128::from(at.0)).unwrap_or(Timestamp::UNIX_EPOCH);
+        When { time: format!("{timestamp:.9}"), boot_ns: at.0 }
+    }
+}
+
+/// Wraps a body.
+#[must_use]
+pub fn record(body: Body) -> Record {
+    Record { schema_version: SCHEMA_VERSION, body }
+}
+
+/// The public form of a case; `seq` counts them.
+#[must_use]
+pub fn event(case: &Case, verdict: &Verdict, seq: u64, clock: Clock, known: &Correlator) -> Record {
+    let kind = kind(case.fact.change);
+    let moved = case.fact.change == LinkChange::Moved;
+    let event = Event {
+        seq,
+        when: clock.when(case.at),
+        event: kind,
+        incident: case.incident,
+        link: link(case, known),
+        to: moved.then(|| Destination {
+            netns: netns(case.fact.link.netns.as_ref(), known),
+            container: None,
+            name: case.fact.link.name.clone(),
+            ifindex: case.fact.link.ifindex,
+        }),
+        actor: Some(task(&case.actor, None)),
+        culprit: verdict.culprit.as_ref().map(culprit),
+        victim: Victim { container: None, init: init(case) },
+        verdict: event::Verdict {
+            rule: verdict.rule.to_owned(),
+            cause: sentence(&verdict.cause),
+            remedy: verdict.remedy.map(str::to_owned),
+            confidence: verdict.confidence,
+            evidence: evidence(case, clock),
+        },
+        kernel: Kernel {
+            probe: case.fact.probe.clone(),
+            stack: case
+                .fact
+                .stack
+                .iter()
+                .map(|name| name.clone().unwrap_or_else(|| "?".to_owned()))
+                .collect(),
+        },
+    };
+    let unseen = matches!(case.fact.change, LinkChange::UnseenDown | LinkChange::UnseenDeleted);
+    record(if unseen { Body::Unattributed(Box::new(event)) } else { Body::Event(Box::new(event)) })
+}
+
+fn kind(change: LinkChange) -> EventKind {
+    match change {
+        LinkChange::Created => EventKind::Created,
+        LinkChange::Up => EventKind::Up,
+        LinkChange::Down | LinkChange::UnseenDown => EventKind::Down,
+        LinkChange::Renamed => EventKind::Renamed,
+        LinkChange::Moved => EventKind::Moved,
+        LinkChange::Deleted | LinkChange::UnseenDeleted => EventKind::Deleted,
+    }
+}
+
+/// Begins with a capital where it begins with a word of ours, and ends with a full stop.
+fn sentence(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 1);
+    match text.strip_prefix("the ") {
+        Some(rest) => {
+            out.push_str("The ");
+            out.push_str(rest);
+        }
+        None => out.push_str(text),
+    }
+    out.push('.');
+    out
+}
+
+fn link(case: &Case, known: &Correlator) -> event::Link {
+    let LinkFact { link, parent, from, .. } = &case.fact;
+    let Life { id, former_names, created, up_since, .. } = &case.life;
+    // A moved link is described where it came from; where it went stands beside it.
+    let (place, ifindex) = match from {
+        Some((netns, ifindex)) => (Some(netns), *ifindex),
+        None => (link.netns.as_ref(), link.ifindex),
+    };
+    let since = |start: &Ktime| case.at.0.saturating_sub(start.0);
+    event::Link {
+        id: id.to_string(),
+        name: link.name.clone(),
+        former_names: former_names.clone(),
+        ifindex,
+        kind: link.kind.clone(),
+        mac: link.mac.as_ref().map(mac),
+        mode: link.mode.and_then(mode).map(str::to_owned),
+        age_ns: created.as_ref().map(since),
+        up_for_ns: up_since.as_ref().map(since),
+        flags: flags(&case.fact),
+        netns: netns(place, known),
+        parent: parent.as_ref().map(event_parent),
+    }
+}
+
+/// The public form of a link below another.
+pub fn event_parent(parent: &Link) -> Parent {
+    Parent {
+        name: parent.name.clone(),
+        ifindex: parent.ifindex,
+        netns: parent.netns.and_then(|netns| netns.inode).map(inode),
+        deleted: !parent.registered,
+    }
+}
+
+/// The public form of a namespace.
+pub fn netns(netns: Option<&Netns>, known: &Correlator) -> event::Netns {
+    event::Netns {
+        inode: netns.and_then(|netns| netns.inode).map(inode),
+        name: netns.and_then(|netns| known.netns_name(netns)).cloned(),
+    }
+}
+
+fn inode(inode: NsInode) -> u32 {
+    inode.0
+}
+
+fn mac(mac: &[u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// `enum macvlan_mode`, include/uapi/linux/if_link.h.
+fn mode(mode: u32) -> Option<&'static str> {
+    Some(match mode {
+        1 => "private",
+        2 => "vepa",
+        4 => "bridge",
+        8 => "passthru",
+        16 => "source",
+        _ => return None,
+    })
+}
+
+/// Flags around the change: the probes see the link before a down or a deletion, and after anything else.
+fn flags(fact: &LinkFact) -> Flags {
+    const UP: u32 = 1;
+    const RUNNING: u32 = 0x40;
+    let seen = fact.link.flags;
+    let (before, after) = match fact.change {
+        LinkChange::Created => (0, seen),
+        LinkChange::Up => (seen & !UP, seen),
+        LinkChange::Down => (seen, fact.flags_after),
+        LinkChange::UnseenDown | LinkChange::UnseenDeleted => (seen | UP, seen),
+        LinkChange::Deleted => (seen, seen & !(UP | RUNNING)),
+        LinkChange::Renamed | LinkChange::Moved => (seen, seen),
+    };
+    Flags { before: flag_names(before), after: flag_names(after) }
+}
+
+/// `IFF_*`, include/uapi/linux/if.h, those of the first word that a link shows.
+fn flag_names(flags: u32) -> Vec<String> {
+    const NAMES: [(u32, &str); 13] = [
+        (0x1, "UP"),
+        (0x2, "BROADCAST"),
+        (0x4, "DEBUG"),
+        (0x8, "LOOPBACK"),
+        (0x10, "POINTOPOINT"),
+        (0x40, "RUNNING"),
+        (0x80, "NOARP"),
+        (0x100, "PROMISC"),
+        (0x200, "ALLMULTI"),
+        (0x400, "MASTER"),
+        (0x800, "SLAVE"),
+        (0x1000, "MULTICAST"),
+        (0x1_0000, "LOWER_UP"),
+    ];
+    NAMES.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| (*name).to_owned()).collect()
+}
+
+fn culprit(culprit: &Culprit) -> event::Task {
+    task(&culprit.task, culprit.ended.as_deref())
+}
+
+fn task(task: &Task, ended: Option<&Ended>) -> event::Task {
+    let TaskRef { process, tid, comm, .. } = &task.task;
+    event::Task {
+        pid: process.tgid,
+        tid: *tid,
+        comm: comm.clone(),
+        args: task.args.clone(),
+        uid: task.uid,
+        login_uid: task.login_uid,
+        start_boot_ns: process.start.0,
+        ancestors: task
+            .ancestors
+            .iter()
+            .map(|ancestor| Ancestor { pid: ancestor.process.tgid, comm: ancestor.comm.clone() })
+            .collect(),
+        cgroup: Cgroup { id: task.cgroup.id.map(|id| id.to_string()), path: task.cgroup.path.clone() },
+        unit: task.cgroup.path.as_ref().and_then(unit_of),
+        container: None,
+        netns: task.netns.and_then(|netns| netns.inode).map(inode),
+        exit: ended.map(exit),
+    }
+}
+
+fn exit(ended: &Ended) -> Exit {
+    let (code, signal) = match ended.status {
+        ExitStatus::Code(code) => (Some(code), None),
+        ExitStatus::Signal(signal) => (None, Some(signal)),
+    };
+    let sender = ended.kill.as_ref().and_then(|kill| kill.sender.as_deref());
+    Exit { code, signal, sender: sender.map(|sender| Box::new(task(sender, None))) }
+}
+
+/// The end of the namespace behind a case.
+fn namespace_end(case: &Case) -> Option<&Rc<NamespaceEnd>> {
+    match &case.cause {
+        Cause::NamespaceEnded(end) => Some(end),
+        Cause::ParentDeleted { by, .. } => match &**by {
+            Cause::NamespaceEnded(end) => Some(end),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The main process of the link's own namespace, where its end is behind the case.
+fn init(case: &Case) -> Option<event::Task> {
+    let Cause::NamespaceEnded(end) = &case.cause else { return None };
+    let Trigger::Exit(ended) = &end.trigger else { return None };
+    Some(task(&ended.task, Some(ended)))
+}
+
+/// The chain, in order.
+fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if let Some(end) = namespace_end(case) {
+        if let Trigger::Exit(ended) = &end.trigger {
+            if let Some(kill) = &ended.kill {
+                let target = &ended.task.task;
+                steps.push(step(
+                    clock,
+                    kill.at,
+                    "signal",
+                    kill.sender.as_deref(),
+                    format!("signal {} to {} (PID {})", kill.number, target.comm, target.process.tgid),
+                ));
+            }
+            let how = match ended.status {
+                ExitStatus::Code(code) => format!("code {code}"),
+                ExitStatus::Signal(signal) => format!("signal {signal}"),
+            };
+            steps.push(step(clock, ended.at, "exit", Some(&ended.task), how));
+        }
+        let (what, detail) = match end.drop {
+            crate::correlate::Drop::Unmount => ("unmount", "the last mount of the network namespace went"),
+            crate::correlate::Drop::Close => {
+                ("close", "the last descriptor of the network namespace was closed")
+            }
+            crate::correlate::Drop::Exit => {
+                ("netns_end", "a task that ended held the network namespace last")
+            }
+            crate::correlate::Drop::Switch => {
+                ("netns_end", "a task that went elsewhere held the network namespace last")
+            }
+            crate::correlate::Drop::Deferred | crate::correlate::Drop::Unknown => (
+                "netns_end",
+                "the last reference to the network namespace dropped later, outside any task's context",
+            ),
+        };
+        let dropper = (end.drop != crate::correlate::Drop::Deferred).then_some(&*end.dropper);
+        steps.push(step(clock, end.at, what, dropper, detail.to_owned()));
+    }
+    if let Cause::ParentDeleted { parent, .. } = &case.cause {
+        steps.push(step(
+            clock,
+            case.at,
+            "parent_deleted",
+            Some(&case.actor),
+            format!("{} is deleted", parent.name),
+        ));
+    }
+    let link = &case.fact.link.name;
+    let detail = format!("{link}, by {}", case.fact.probe);
+    steps.push(step(clock, case.at, kind(case.fact.change).as_str(), Some(&case.actor), detail));
+    steps
+}
+
+fn step(clock: Clock, at: Ktime, what: &str, task: Option<&Task>, detail: String) -> Step {
+    Step {
+        when: clock.when(at),
+        what: what.to_owned(),
+        task: task.map(|task| StepTask {
+            pid: task.task.process.tgid,
+            tid: task.task.tid,
+            comm: task.task.comm.clone(),
+        }),
+        detail,
+    }
+}

@@ -1,0 +1,349 @@
+//! The live run: attaches, takes stock, reads the ring until it is told to stop.
+
+use std::{ffi::OsString, io, os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
+
+use anyhow::{Context as _, Result};
+use aya::maps::{MapData, RingBuf};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::{
+    io::unix::AsyncFd,
+    process::Child,
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+
+use crate::{
+    btf,
+    correlate::Own,
+    decode::{Decoder, Symbols},
+    event::{Body, Run, Stock, StockLink},
+    fact::{Fact, Ktime, Netns, NsInode, What},
+    filter::Filter,
+    lookup::{
+        inventory::{self, Inventory},
+        netns_name, symbols,
+    },
+    pipeline::Pipeline,
+    preflight,
+    probe::{self, Counters, ProbeLog, Probes},
+    publish::{self, Clock, record},
+    sink::Sink,
+    text::Text,
+};
+
+/// How often the loss counters are read.
+const TICK: Duration = Duration::from_millis(500);
+/// How long a traced command's namespaces may take to go after it has ended.
+const TEARDOWN: Duration = Duration::from_secs(2);
+/// How often that is looked at.
+const TEARDOWN_TICK: Duration = Duration::from_millis(20);
+
+/// What to trace, and how long.
+pub struct Options {
+    /// Which events to show.
+    pub filter: Filter,
+    /// Stop after that many events.
+    pub count: Option<u64>,
+    /// Stop after that time.
+    pub timeout: Option<Duration>,
+    /// Run this command, and stop when it has ended.
+    pub command: Vec<OsString>,
+    /// Show the probes' log.
+    pub log: bool,
+}
+
+/// How a run ended.
+pub enum Outcome {
+    /// It was told to.
+    Stopped,
+    /// The traced command ended.
+    Command(ExitStatus),
+}
+
+impl Outcome {
+    /// The status to leave with: the command's own, or 128 and the signal that ended it, as a shell has it.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Stopped => 0,
+            Self::Command(status) => {
+                let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
+                u8::try_from(code).unwrap_or(1)
+            }
+        }
+    }
+}
+
+/// Traces.
+pub async fn trace(options: Options, sink: Box<dyn Sink>) -> Result<Outcome> {
+    let surroundings = preflight::gather();
+    preflight::refuse(&surroundings)?;
+    let resolved = btf::of_this_kernel()?;
+    let mut probes =
+        probe::start(&resolved, options.log).map_err(|error| preflight::explain(error, &surroundings))?;
+
+    let clock = clock();
+    let own = Own { ns_tgid: std::process::id(), pidns: inventory::own_pidns().map(NsInode) };
+    let ring = probes.take_ring()?;
+    // SAFETY: the ring owns its descriptor and keeps it open for as long as it lives, and the result owns the ring.
+    let ring = unsafe { AsyncFd::register(ring) }.context("cannot wait for the ring of records")?;
+    let mut tracer = Tracer {
+        ring,
+        clock,
+        counters: probes.take_counters()?,
+        log: probes.take_log()?,
+        decoder: Decoder::new(probes.symbols()),
+        symbols: KernelSymbols(symbols::Symbols::new()),
+        names: netns_name::Names::default(),
+        pipeline: Pipeline::new(own, clock, options.filter, options.count, sink),
+        reported_lost: 0,
+    };
+    let inventory = inventory::take(probes.take_view()?)?;
+    tracer.begin(&probes, &resolved, inventory)?;
+
+    let outcome = tracer.run(&options.command, options.timeout).await?;
+    // Detaching takes the kernel a second: nobody has to wait for it to read the summary.
+    tracer.pipeline.finish(now())?;
+    Ok(outcome)
+}
+
+/// A run under way.
+struct Tracer {
+    clock: Clock,
+    ring: AsyncFd<RingBuf<MapData>>,
+    counters: Counters,
+    log: Option<ProbeLog>,
+    decoder: Decoder,
+    symbols: KernelSymbols,
+    names: netns_name::Names,
+    pipeline: Pipeline,
+    reported_lost: u64,
+}
+
+impl Tracer {
+    /// Writes the first record, and feeds what was there before into the stream.
+    fn begin(&mut self, probes: &Probes, resolved: &btf::Resolved, inventory: Inventory) -> Result<()> {
+        let at = now();
+        let mut stock = Stock {
+            links: inventory.stock.len(),
+            namespaces: 0,
+            unseen_namespaces: inventory.unseen,
+            watched: Vec::new(),
+        };
+        for (netns, name) in inventory.names {
+            self.pipeline.take(Fact { at, what: What::NetnsName { netns, name } })?;
+        }
+        let mut homes = std::collections::HashSet::new();
+        for link in inventory.stock {
+            homes.insert(link.link.netns.map(|netns| netns.inode));
+            stock.watched.push(StockLink {
+                name: link.link.name.clone(),
+                ifindex: link.link.ifindex,
+                kind: link.link.kind.clone().unwrap_or_default(),
+                netns: publish::netns(link.link.netns.as_ref(), self.pipeline.known()),
+                up: link.link.flags & macvlan_trace_common::IFF_UP != 0,
+                parent: link.parent.as_ref().map(publish::event_parent),
+            });
+            self.pipeline.take(Fact { at, what: What::Stock(Box::new(link)) })?;
+        }
+        stock.namespaces = homes.len();
+        let mut degraded: Vec<String> = probes
+            .states
+            .iter()
+            .filter_map(|state| {
+                Some(format!("no probe {}: not seen is {}", state.hook, state.lost.as_ref()?))
+            })
+            .collect();
+        if !resolved.unknown.is_empty() {
+            degraded.push(format!(
+                "this kernel's types lack {}: what they tell is unknown",
+                resolved.unknown.join(", ")
+            ));
+        }
+        let uname = rustix::system::uname();
+        let run = Run {
+            when: self.clock.when(at),
+            tool: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            kernel: uname.release().to_string_lossy().into_owned(),
+            host: Text::from(uname.nodename().to_bytes().to_vec()),
+            boot_id: std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+                .ok()
+                .map(|id| id.trim().to_owned()),
+            probes: probes.states.clone(),
+            degraded,
+            stock,
+        };
+        Ok(self.pipeline.begin(&record(Body::Run(Box::new(run))))?)
+    }
+
+    /// Reads the ring until something says stop.
+    async fn run(&mut self, command: &[OsString], timeout: Option<Duration>) -> Result<Outcome> {
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        let mut child = spawn(command)?;
+
+        loop {
+            tokio::select! {
+                ready = self.ring.readable_mut() => {
+                    let mut guard = ready.context("cannot wait for the ring of records")?;
+                    // Before the ring is read: what comes in meanwhile makes it ready again.
+                    guard.clear_ready();
+                    drop(guard);
+                    self.drain()?;
+                }
+                _ = tick.tick() => self.tick()?,
+                status = wait(&mut child) => {
+                    let status = status.context("cannot wait for the command")?;
+                    self.settle().await?;
+                    return Ok(Outcome::Command(status));
+                }
+                _ = received(&mut interrupt) => {
+                    // A command that we run got it too, and decides by itself whether it ends.
+                    if child.is_none() {
+                        self.drain()?;
+                        return Ok(Outcome::Stopped);
+                    }
+                }
+                _ = received(&mut terminate) => {
+                    match child.as_ref().and_then(Child::id) {
+                        Some(pid) => forward_sigterm(pid),
+                        None => {
+                            self.drain()?;
+                            return Ok(Outcome::Stopped);
+                        }
+                    }
+                }
+                () = until(deadline) => {
+                    self.drain()?;
+                    return Ok(Outcome::Stopped);
+                }
+            }
+            if self.pipeline.is_full() {
+                return Ok(Outcome::Stopped);
+            }
+        }
+    }
+
+    /// Takes everything that is in the ring.
+    fn drain(&mut self) -> Result<()> {
+        let ring = self.ring.get_mut();
+        while let Some(item) = ring.next() {
+            let Some(fact) = self.decoder.decode(&item, &mut self.symbols)? else { continue };
+            drop(item);
+            for netns in named_here(&fact.what) {
+                if let Some(name) = self.names.of_new(netns) {
+                    let what = What::NetnsName { netns: *netns, name };
+                    self.pipeline.take(Fact { at: fact.at, what })?;
+                }
+            }
+            let at = fact.at;
+            self.pipeline.take(fact)?;
+            let gaps = self.decoder.gaps();
+            report_lost(&mut self.pipeline, &mut self.reported_lost, gaps, at)?;
+        }
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+        Ok(())
+    }
+
+    /// What has to be looked at even if nothing happens.
+    fn tick(&mut self) -> Result<()> {
+        self.drain()?;
+        report_lost(&mut self.pipeline, &mut self.reported_lost, self.counters.lost(), now())
+    }
+
+    /// Waits until the namespaces of a command that has ended are gone too.
+    async fn settle(&mut self) -> Result<()> {
+        let deadline = Instant::now() + TEARDOWN;
+        loop {
+            self.tick()?;
+            if self.pipeline.known().in_teardown() == 0 || Instant::now() >= deadline {
+                return Ok(());
+            }
+            tokio::time::sleep(TEARDOWN_TICK).await;
+        }
+    }
+}
+
+/// Says that records were lost, as soon as either the gaps in the sequence or the kernel's own count tell.
+fn report_lost(pipeline: &mut Pipeline, reported: &mut u64, lost: u64, at: Ktime) -> Result<()> {
+    if lost > *reported {
+        let records = lost - *reported;
+        *reported = lost;
+        pipeline.take(Fact { at, what: What::Lost { records } })?;
+    }
+    Ok(())
+}
+
+/// The namespaces that a fact shows to people.
+fn named_here(what: &What) -> impl Iterator<Item = &Netns> {
+    let (one, other) = match what {
+        What::Link(fact) => (fact.link.netns.as_ref(), fact.from.as_ref().map(|(netns, _)| netns)),
+        _ => (None, None),
+    };
+    one.into_iter().chain(other)
+}
+
+/// Starts the command, with our own three streams.
+fn spawn(command: &[OsString]) -> Result<Option<Child>> {
+    let Some((program, args)) = command.split_first() else { return Ok(None) };
+    tokio::process::Command::new(program)
+        .args(args)
+        .spawn()
+        .map(Some)
+        .with_context(|| format!("cannot start {}", Text::from(program.as_encoded_bytes().to_vec())))
+}
+
+/// The end of the command; never, without one.
+async fn wait(child: &mut Option<Child>) -> io::Result<ExitStatus> {
+    match child {
+        Some(child) => child.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn received(signal: &mut Signal) -> Option<()> {
+    signal.recv().await
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn forward_sigterm(pid: u32) {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        // It may have ended in between, and then we hear of it.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}
+
+fn now() -> Ktime {
+    let time = clock_gettime(ClockId::Boottime);
+    Ktime(u64::try_from(nanoseconds(time)).unwrap_or(0))
+}
+
+fn clock() -> Clock {
+    Clock::new(nanoseconds(clock_gettime(ClockId::Realtime)) - nanoseconds(clock_gettime(ClockId::Boottime)))
+}
+
+fn nanoseconds(time: rustix::time::Timespec) -> i128 {
+    i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
+}
+
+/// The kernel's symbols, loaded when the first address has to be named.
+struct KernelSymbols(symbols::Symbols);
+
+impl Symbols for KernelSymbols {
+    fn resolve(&mut self, address: u64) -> Option<String> {
+        self.0.resolve(address).map(str::to_owned)
+    }
+}

@@ -1,0 +1,207 @@
+//! Who asked for it: every way to take a link down or to delete it, and every kind of actor.
+
+use std::{fs, process::Command};
+
+use crate::harness::{Parent, Trace, ip, ip_path, own_netns, run, sh};
+
+/// The inode number of the namespace that we are in, as JSON has it.
+fn here() -> u64 {
+    own_netns()
+}
+
+#[test]
+fn netlink_down_names_ip() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan mode bridge");
+    ip("link set macvlan0 up");
+    let trace = Trace::start(&[]);
+    ip("link set macvlan0 down");
+    trace
+        .stop()
+        .only("down", "macvlan0")
+        .by("ip")
+        .verdict("direct", "certain")
+        .is("/link/kind", "macvlan")
+        .is("/link/mode", "bridge")
+        .is("/link/netns/inode", here())
+        .is("/link/parent/name", "par0")
+        .is("/link/parent/netns", here())
+        .is("/link/parent/deleted", false)
+        .is("/actor/uid", 0)
+        .is("/actor/args", serde_json::json!([ip_path(), "link", "set", "macvlan0", "down"]))
+        .is("/actor/cgroup/path", own_cgroup())
+        .is("/actor/netns", here())
+        .holds("it was up and is not any more", |event| {
+            let has_up = |flags: &serde_json::Value| {
+                flags.as_array().is_some_and(|flags| flags.iter().any(|flag| flag == "UP"))
+            };
+            has_up(&event["link"]["flags"]["before"]) && !has_up(&event["link"]["flags"]["after"])
+        })
+        .holds("the path leads from rtnetlink to the probe", |event| {
+            let stack = event["kernel"]["stack"].to_string();
+            stack.contains("do_setlink") && stack.contains("rtnetlink_rcv")
+        });
+}
+
+#[test]
+fn ioctl_down_names_who_called_it() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let trace = Trace::start(&[]);
+    run("busybox", &["ifconfig", "macvlan0", "down"]);
+    trace
+        .stop()
+        .only("down", "macvlan0")
+        .by("busybox")
+        .is("/link/mode", "vepa")
+        .holds("the path leads from the ioctl to the probe", |event| {
+            event["kernel"]["stack"].to_string().contains("devinet_ioctl")
+        });
+}
+
+#[test]
+fn sysfs_down_names_the_writer() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let trace = Trace::start(&[]);
+    fs::write("/sys/class/net/macvlan0/flags", "0x1002").expect("the flags can be written");
+    let stream = trace.stop();
+    stream
+        .only("down", "macvlan0")
+        .verdict("direct", "certain")
+        .is("/culprit/pid", std::process::id())
+        .is("/actor/pid", std::process::id());
+}
+
+#[test]
+fn deletion_is_one_event_even_of_a_link_that_is_up() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let trace = Trace::start(&[]);
+    ip("link del macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by("ip")
+        .verdict("direct", "certain")
+        .is("/link/parent/name", "par0")
+        .is("/link/parent/deleted", false)
+        .is("/kernel/probe", "unregister_netdevice_queue");
+}
+
+#[test]
+fn deletion_through_a_script_shows_its_ancestors() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    let trace = Trace::start(&[]);
+    sh("sh -c '$IP link del macvlan0; true'; true");
+    trace.stop().only("deleted", "macvlan0").by("ip").holds("two shells, then this test", |event| {
+        let ancestors = event["actor"]["ancestors"].as_array().cloned().unwrap_or_default();
+        ancestors.len() >= 3
+            && ancestors[0]["comm"] == "sh"
+            && ancestors[1]["comm"] == "sh"
+            && ancestors[2]["pid"] == std::process::id()
+    });
+}
+
+#[test]
+fn an_actor_that_is_gone_at_once_is_still_named() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let mut trace = Trace::start(&[]);
+    // Reparented, and dead before anybody could look into /proc.
+    sh("(exec -a short $IP link set macvlan0 down 2>/dev/null || $IP link set macvlan0 down) &");
+    let event = trace.wait_for_event("down", "macvlan0");
+    let pid = event["culprit"]["pid"].as_u64().expect("a process id");
+    crate::harness::until("it is gone", || fs::metadata(format!("/proc/{pid}")).is_err());
+    trace.stop().only("down", "macvlan0").by("ip").says("/culprit/args/4", "down");
+}
+
+#[test]
+fn the_cgroup_is_known_three_levels_deep_and_after_its_removal() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    let root = cgroup_root();
+    let deep = format!("{root}/mt-one/mt-two.slice/mt-three.service");
+    fs::create_dir_all(&deep).expect("cgroups can be made");
+    let mut trace = Trace::start(&[]);
+    sh(&format!("echo $$ > {deep}/cgroup.procs; exec $IP link del macvlan0"));
+    for level in ["mt-one/mt-two.slice/mt-three.service", "mt-one/mt-two.slice", "mt-one"] {
+        fs::remove_dir(format!("{root}/{level}")).expect("the cgroup is empty");
+    }
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by("ip")
+        .is("/actor/cgroup/path", "/mt-one/mt-two.slice/mt-three.service")
+        .is("/actor/unit", "mt-three.service")
+        .holds("the id is a number in a string", |event| {
+            event["actor"]["cgroup"]["id"].as_str().is_some_and(|id| id.parse::<u64>().is_ok_and(|id| id > 1))
+        });
+}
+
+#[test]
+fn nothing_is_said_of_a_link_that_is_down_already_nor_of_a_failed_call() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    let trace = Trace::start(&["-e", "all"]);
+    ip("link set macvlan0 down");
+    run("busybox", &["ifconfig", "macvlan0", "down"]);
+    // The name is taken, so this changes nothing.
+    let clash =
+        Command::new(ip_path()).args(["link", "set", "macvlan0", "name", "par0"]).output().expect("ip runs");
+    assert!(!clash.status.success());
+    let missing = Command::new(ip_path()).args(["link", "del", "nothing0"]).output().expect("ip runs");
+    assert!(!missing.status.success());
+    trace.stop().nothing();
+    ip("link del macvlan0");
+}
+
+#[test]
+fn nothing_is_said_of_other_kinds_of_link() {
+    let trace = Trace::start(&["-e", "all"]);
+    ip("link add other0 type dummy");
+    ip("link set other0 up");
+    ip("link set other0 down");
+    ip("link add link other0 name other0.7 type vlan id 7");
+    ip("link set other0 up");
+    ip("link del other0");
+    trace.stop().nothing();
+}
+
+#[test]
+fn hostile_names_do_no_harm() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let trace = Trace::start(&[]);
+    // A thread can call itself anything.
+    let bytes = b"\x1b[2J\xff\n\"\\x";
+    std::thread::spawn(move || {
+        fs::write("/proc/thread-self/comm", bytes).expect("a thread may name itself");
+        fs::write("/sys/class/net/macvlan0/flags", "0x1002").expect("the flags can be written");
+    })
+    .join()
+    .expect("the thread ends");
+    trace.stop().only("down", "macvlan0").is("/actor/comm", "\u{1b}[2J\\xff\n\"\\x");
+}
+
+/// The path of our own cgroup, as the kernel has it.
+fn own_cgroup() -> String {
+    let text = fs::read_to_string("/proc/self/cgroup").expect("cgroups are there");
+    text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").to_owned()
+}
+
+/// Where cgroup v2 is mounted.
+fn cgroup_root() -> &'static str {
+    if fs::metadata("/sys/fs/cgroup/cgroup.procs").is_ok() {
+        "/sys/fs/cgroup"
+    } else {
+        "/sys/fs/cgroup/unified"
+    }
+}

@@ -1,0 +1,154 @@
+//! The command line, where it needs a kernel: a traced command, filters, limits, the table.
+
+use std::process::{Command, Output};
+
+use crate::harness::{Parent, Stream, Trace, binary, ip, ip_path, signal};
+
+fn tracer(args: &[&str]) -> Output {
+    Command::new(binary()).args(args).output().expect("the binary under test starts")
+}
+
+#[test]
+fn a_traced_command_gets_its_own_status_back() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let script = format!("echo from the command; {} link set macvlan0 down; exit 42", ip_path());
+    let output = tracer(&["-o", "json", "--", "sh", "-c", &script]);
+    assert_eq!(output.status.code(), Some(42));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.lines().any(|line| line == "from the command"), "{text}");
+    Stream::parse(&output.stdout).only("down", "macvlan0").by("ip");
+
+    let output = tracer(&["-o", "json", "--", "sh", "-c", "kill -9 $$"]);
+    assert_eq!(output.status.code(), Some(128 + 9));
+    let output = tracer(&["-o", "json", "--", "/nonexistent"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("cannot start /nonexistent"), "{said}");
+}
+
+#[test]
+fn a_traced_container_is_waited_for() {
+    let _parent = Parent::dummy("par0");
+    // The namespace goes after the command has ended, in a kernel worker.
+    let ip = ip_path();
+    let script = format!(
+        "unshare -p -f -n sh -c 'read pid rest < /proc/self/stat; echo $pid > /tmp/mt-pid; \
+         until {ip} link set macvlan0 up 2>/dev/null; do :; done; exit 9' & \
+         until [ -s /tmp/mt-pid ]; do :; done; \
+         {ip} link add macvlan0 link par0 type macvlan; {ip} link set macvlan0 netns $(cat /tmp/mt-pid); \
+         wait; rm /tmp/mt-pid"
+    );
+    let output = tracer(&["-o", "json", "--", "sh", "-c", &script]);
+    let stream = Stream::parse(&output.stdout);
+    stream.only("deleted", "macvlan0").verdict("container-exited", "certain").is("/culprit/exit/code", 9);
+}
+
+#[test]
+fn filters_show_what_they_match() {
+    let _parent = Parent::dummy("par0");
+    for name in ["mva0", "mvb0"] {
+        ip(&format!("link add {name} link par0 type macvlan"));
+    }
+    ip("link add tap0 link par0 type macvtap");
+    let shown = |args: &[&str], script: &str| -> Vec<String> {
+        let mut all = vec!["-o", "json"];
+        all.extend(args);
+        let script = format!("IP={}; {script}", ip_path());
+        all.extend(["--", "sh", "-c", &script]);
+        let stream = Stream::parse(&tracer(&all).stdout);
+        stream
+            .events()
+            .iter()
+            .map(|event| {
+                format!(
+                    "{} {}",
+                    event["event"].as_str().unwrap_or("?"),
+                    event["link"]["name"].as_str().unwrap_or("?")
+                )
+            })
+            .collect()
+    };
+    let cycle = "for l in mva0 mvb0 tap0; do $IP link set $l up; $IP link set $l down; done";
+    assert_eq!(shown(&[], cycle), ["down mva0", "down mvb0", "down tap0"]);
+    assert_eq!(shown(&["-i", "mvb*"], cycle), ["down mvb0"]);
+    assert_eq!(shown(&["-k", "macvtap"], cycle), ["down tap0"]);
+    assert_eq!(shown(&["-e", "up", "-i", "mva0"], cycle), ["up mva0"]);
+    assert_eq!(shown(&["-c", "1"], cycle), ["down mva0"]);
+    assert_eq!(shown(&["--comm", "ip", "-i", "mva0"], cycle), ["down mva0"]);
+    assert_eq!(shown(&["--comm", "systemd"], cycle), [""; 0]);
+    assert_eq!(shown(&["-p", "1"], cycle), [""; 0]);
+    assert_eq!(shown(&["--netns", "/proc/self/ns/net", "-i", "mva0"], cycle), ["down mva0"]);
+}
+
+#[test]
+fn the_table_names_the_culprit() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let output = tracer(&["-v", "--", &ip_path(), "link", "del", "macvlan0"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let row = text.lines().find(|line| line.contains("macvlan0@par0") && line.contains("deleted"));
+    assert!(row.is_some_and(|row| row.contains(" ip ")), "{text}");
+    assert!(text.contains("rtnl_dellink"), "-v shows the kernel path: {text}");
+    assert!(text.contains("1 event, 0 unattributed, 0 lost"), "{text}");
+}
+
+#[test]
+fn the_log_of_the_probes_is_shown_on_request() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    let output = tracer(&["-vv", "--", &ip_path(), "link", "del", "macvlan0"]);
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(log.contains("deleted: dev"), "{log}");
+}
+
+#[test]
+fn sigterm_ends_a_run_with_its_summary() {
+    let mut trace = Trace::start(&[]);
+    signal(trace.pid(), rustix::process::Signal::TERM);
+    trace.wait_for("the summary", |record| record["type"] == "summary");
+}
+
+#[test]
+fn a_timeout_ends_a_run_with_its_summary() {
+    let output = tracer(&["-o", "json", "-t", "1"]);
+    assert!(output.status.success());
+    Stream::parse(&output.stdout).nothing();
+}
+
+#[test]
+fn a_closed_pipe_ends_a_run_quietly() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    let script = format!(
+        "{{ {} -o json -e all -- sh -c 'sleep 1; for n in 1 2 3; do {ip} link set macvlan0 up; {ip} link set \
+         macvlan0 down; done'; echo status $? >&2; }} | head -n 1",
+        binary(),
+        ip = ip_path()
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().expect("a shell runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(said.trim(), "status 0", "no word, no panic");
+}
+
+#[test]
+fn check_finds_everything_in_place() {
+    let output = tracer(&["check"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("unregister_netdevice_queue"), "{text}");
+}
+
+#[test]
+fn without_privileges_it_says_which_are_missing() {
+    let output = Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", &binary()])
+        .output()
+        .expect("setpriv runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("CAP_BPF") && said.contains("sudo"), "{said}");
+    assert!(!said.contains("panicked") && !said.contains("backtrace"), "{said}");
+}

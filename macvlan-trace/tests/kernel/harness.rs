@@ -1,0 +1,440 @@
+//! Runs the real binary and the real `ip`, and reads what the binary says.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{BufRead, BufReader, Write as _},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// How long anything may take before a test gives up; nothing waits that long unless it has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The binary under test.
+pub fn binary() -> String {
+    std::env::var("MACVLAN_TRACE_BIN").unwrap_or_else(|_| "macvlan-trace".to_owned())
+}
+
+/// A tracer at work.
+pub struct Trace {
+    child: Child,
+    lines: Receiver<String>,
+    records: Vec<Value>,
+}
+
+impl Trace {
+    /// Starts the tracer, and returns once it has taken stock.
+    pub fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(binary())
+            .args(["-o", "json"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary under test starts");
+        let stdout = child.stdout.take().expect("it has a stdout");
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut trace = Self { child, lines, records: Vec::new() };
+        trace.wait_for("the first record", |record| record["type"] == "run");
+        trace
+    }
+
+    /// The first record.
+    pub fn run_record(&self) -> &Value {
+        &self.records[0]
+    }
+
+    /// Process id of the tracer.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a record.
+    pub fn wait_for(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    let record: Value =
+                        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"));
+                    self.records.push(record.clone());
+                    if wanted(&record) {
+                        return record;
+                    }
+                }
+                Err(_) => panic!("no {what}; the stream:\n{}", show(&self.records)),
+            }
+        }
+    }
+
+    /// Waits for an event of a link.
+    pub fn wait_for_event(&mut self, event: &str, link: &str) -> Value {
+        self.wait_for(&format!("{event} of {link}"), |record| {
+            record["event"] == event && record["link"]["name"] == link
+        })
+    }
+
+    /// Stops the tracer with Ctrl-C; everything that it said.
+    pub fn stop(mut self) -> Stream {
+        signal(self.child.id(), rustix::process::Signal::INT);
+        self.wait_for("the summary", |record| record["type"] == "summary");
+        let status = self.child.wait().expect("the tracer ends");
+        assert!(status.success(), "it ended with {status}; the stream:\n{}", show(&self.records));
+        Stream { records: std::mem::take(&mut self.records) }
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Everything that a run said.
+pub struct Stream {
+    /// The records, in order.
+    pub records: Vec<Value>,
+}
+
+impl Stream {
+    /// The records of a run that has ended.
+    pub fn parse(stdout: &[u8]) -> Self {
+        let text = String::from_utf8(stdout.to_vec()).expect("JSON is UTF-8");
+        let records = text
+            .lines()
+            .filter(|line| line.starts_with('{'))
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}")))
+            .collect();
+        Self { records }
+    }
+
+    /// The events.
+    pub fn events(&self) -> Vec<&Value> {
+        self.records.iter().filter(|record| record["type"] == "event").collect()
+    }
+
+    /// The events of one kind.
+    pub fn events_of(&self, event: &str) -> Vec<&Value> {
+        self.events().into_iter().filter(|record| record["event"] == event).collect()
+    }
+
+    /// The one event that there is; nothing was lost, and nothing left without an author.
+    pub fn only(&self, event: &str, link: &str) -> Checked<'_> {
+        self.complete();
+        let events = self.events();
+        assert!(events.len() == 1, "{} events instead of one; the stream:\n{self}", events.len());
+        self.check(events[0], event, link)
+    }
+
+    /// The one event of that kind and link, among others.
+    pub fn one(&self, event: &str, link: &str) -> Checked<'_> {
+        let events: Vec<_> =
+            self.events_of(event).into_iter().filter(|record| record["link"]["name"] == link).collect();
+        assert!(events.len() == 1, "{} times {event} of {link}; the stream:\n{self}", events.len());
+        self.check(events[0], event, link)
+    }
+
+    /// There is no event at all, and nothing was lost or left without an author.
+    pub fn nothing(&self) {
+        self.complete();
+        assert!(self.events().is_empty(), "events where there should be none; the stream:\n{self}");
+    }
+
+    /// Nothing was lost, and nothing left without an author.
+    pub fn complete(&self) {
+        let summary = self.summary();
+        assert!(summary["lost"] == 0 && summary["unattributed"] == 0, "incomplete; the stream:\n{self}");
+        let stray = |kind: &str| self.records.iter().any(|record| record["type"] == kind);
+        assert!(!stray("lost") && !stray("unattributed"), "incomplete; the stream:\n{self}");
+    }
+
+    /// The last record.
+    pub fn summary(&self) -> &Value {
+        let last = self.records.last().expect("a run says something");
+        assert!(last["type"] == "summary", "the last record is no summary; the stream:\n{self}");
+        last
+    }
+
+    fn check<'a>(&'a self, record: &'a Value, event: &str, link: &str) -> Checked<'a> {
+        Checked { stream: self, record }.is("/event", event).is("/link/name", link)
+    }
+}
+
+impl std::fmt::Display for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&show(&self.records))
+    }
+}
+
+/// One record, of which things are said.
+#[derive(Clone, Copy)]
+pub struct Checked<'a> {
+    stream: &'a Stream,
+    /// The record.
+    pub record: &'a Value,
+}
+
+impl Checked<'_> {
+    /// The value at a path is this.
+    pub fn is(self, path: &str, wanted: impl Into<Value>) -> Self {
+        let wanted = wanted.into();
+        let found = self.record.pointer(path).unwrap_or(&Value::Null);
+        assert!(
+            *found == wanted,
+            "{path} is {found}, not {wanted}; the record:\n{}\nthe stream:\n{}",
+            pretty(self.record),
+            self.stream
+        );
+        self
+    }
+
+    /// The value at a path is a string that contains this.
+    pub fn says(self, path: &str, wanted: &str) -> Self {
+        let found = self.record.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        assert!(
+            found.contains(wanted),
+            "{path} is {found:?}, without {wanted:?}; the record:\n{}\nthe stream:\n{}",
+            pretty(self.record),
+            self.stream
+        );
+        self
+    }
+
+    /// What the record says to this is true.
+    pub fn holds(self, what: &str, check: impl Fn(&Value) -> bool) -> Self {
+        assert!(
+            check(self.record),
+            "not so: {what}; the record:\n{}\nthe stream:\n{}",
+            pretty(self.record),
+            self.stream
+        );
+        self
+    }
+
+    /// Actor and culprit are the same process, which has this name.
+    pub fn by(self, comm: &str) -> Self {
+        let pid = self.record["actor"]["pid"].clone();
+        self.is("/actor/comm", comm).is("/culprit/comm", comm).is("/culprit/pid", pid)
+    }
+
+    /// The verdict.
+    pub fn verdict(self, rule: &str, confidence: &str) -> Self {
+        self.is("/verdict/rule", rule).is("/verdict/confidence", confidence)
+    }
+
+    /// A kernel worker executed it.
+    pub fn by_worker(self) -> Self {
+        self.holds("a kernel worker executed it", |record| {
+            record["actor"]["comm"].as_str().is_some_and(|comm| comm.starts_with("kworker"))
+        })
+    }
+}
+
+fn show(records: &[Value]) -> String {
+    let mut out = String::new();
+    for record in records {
+        let _ = writeln!(out, "{record}");
+    }
+    out
+}
+
+fn pretty(record: &Value) -> String {
+    serde_json::to_string_pretty(record).unwrap_or_default()
+}
+
+/// Runs a program that has to succeed; its stdout.
+pub fn run(program: &str, args: &[&str]) -> String {
+    let output =
+        Command::new(program).args(args).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(
+        output.status.success(),
+        "{program} {}: {}\n{}",
+        args.join(" "),
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// iproute2's `ip`, which has to succeed. Not busybox's: that one uses the ioctl to set links up and down.
+pub fn ip(args: &str) -> String {
+    run(&ip_path(), &args.split_whitespace().collect::<Vec<_>>())
+}
+
+/// Where iproute2's `ip` is; a shell of busybox's would take its own otherwise.
+pub fn ip_path() -> String {
+    ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip"]
+        .into_iter()
+        .find(|path| {
+            fs::canonicalize(path).is_ok_and(|real| real.file_name().is_some_and(|name| name != "busybox"))
+        })
+        .expect("iproute2 is installed")
+        .to_owned()
+}
+
+/// A shell script, in busybox's or the system's shell, with iproute2's `ip` in `$IP`.
+pub fn sh(script: &str) -> String {
+    run("env", &[&format!("IP={}", ip_path()), "sh", "-c", script])
+}
+
+/// Sends a signal.
+pub fn signal(pid: u32, signal: rustix::process::Signal) {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
+    rustix::process::kill_process(pid, signal).expect("the process is there");
+}
+
+/// Inode number of a namespace.
+pub fn netns_inode(path: impl AsRef<Path>) -> u64 {
+    rustix::fs::stat(path.as_ref()).expect("the namespace is there").st_ino
+}
+
+/// Inode number of our own network namespace.
+pub fn own_netns() -> u64 {
+    netns_inode("/proc/self/ns/net")
+}
+
+/// Waits until something is so.
+pub fn until(what: &str, mut check: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !check() {
+        assert!(Instant::now() < deadline, "it never happened: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A parent link that goes with the test.
+pub struct Parent(pub &'static str);
+
+impl Parent {
+    /// A dummy that is up.
+    pub fn dummy(name: &'static str) -> Self {
+        ip(&format!("link add {name} type dummy"));
+        ip(&format!("link set {name} up"));
+        Self(name)
+    }
+}
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        let _ = Command::new(ip_path()).args(["link", "del", self.0]).stderr(Stdio::null()).status();
+    }
+}
+
+/// A named network namespace that goes with the test.
+pub struct NamedNetns(pub &'static str);
+
+impl NamedNetns {
+    /// `ip netns add`.
+    pub fn add(name: &'static str) -> Self {
+        ip(&format!("netns add {name}"));
+        Self(name)
+    }
+
+    /// Inode number.
+    pub fn inode(&self) -> u64 {
+        netns_inode(format!("/run/netns/{}", self.0))
+    }
+}
+
+impl Drop for NamedNetns {
+    fn drop(&mut self) {
+        let _ = Command::new(ip_path()).args(["netns", "del", self.0]).stderr(Stdio::null()).status();
+    }
+}
+
+/// A shell with a network namespace of its own, and usually a pid namespace: the main process of a container. It
+/// runs a script whose `read` waits for [`Container::go`].
+pub struct Container {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+    /// Process id of the shell, seen from outside.
+    pub pid: u32,
+}
+
+impl Container {
+    /// A container with a pid namespace.
+    pub fn start(script: &str) -> Self {
+        Self::spawn(&["unshare", "-p", "-f", "-n", "sh", "-c"], script)
+    }
+
+    /// A process in a network namespace of its own, and no pid namespace.
+    pub fn without_pid_namespace(script: &str) -> Self {
+        Self::spawn(&["unshare", "-n", "sh", "-c"], script)
+    }
+
+    /// Starts `command` with a script, which first says who it is.
+    pub fn spawn(command: &[&str], script: &str) -> Self {
+        // /proc is that of the outer pid namespace, so this is the shell's id as others see it.
+        let script = format!("read pid rest < /proc/self/stat; echo $pid; {script}");
+        let mut child = Command::new(command[0])
+            .args(&command[1..])
+            .arg(script)
+            .env("IP", ip_path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", command[0]));
+        let stdin = child.stdin.take().expect("it has a stdin");
+        let stdout = BufReader::new(child.stdout.take().expect("it has a stdout"));
+        let mut container = Self { child, stdin, stdout, pid: 0 };
+        container.pid = container.line().parse().expect("a process id");
+        container
+    }
+
+    /// A container that holds a macvlan link called `link`, which is up.
+    pub fn with_link(link: &str, parent: &Parent, script: &str) -> Self {
+        Self::start(script).give(link, parent)
+    }
+
+    /// Makes a macvlan link and moves it in.
+    pub fn give(self, link: &str, parent: &Parent) -> Self {
+        ip(&format!("link add {link} link {} type macvlan mode bridge", parent.0));
+        ip(&format!("link set {link} netns {}", self.pid));
+        run("nsenter", &[&format!("--net=/proc/{}/ns/net", self.pid), &ip_path(), "link", "set", link, "up"]);
+        self
+    }
+
+    /// Inode number of its network namespace.
+    pub fn netns(&self) -> u64 {
+        netns_inode(format!("/proc/{}/ns/net", self.pid))
+    }
+
+    /// The next line that the script says.
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("it says something");
+        line.trim().to_owned()
+    }
+
+    /// Lets the script's next `read` return.
+    pub fn go(&mut self) {
+        self.stdin.write_all(b"go\n").expect("it listens");
+    }
+
+    /// Waits for its end.
+    pub fn wait(mut self) {
+        self.child.wait().expect("it ends");
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,332 @@
+//! Links that go with their network namespace: a kernel worker deletes them, and somebody else is the reason.
+
+use std::{
+    fs::{self, File},
+    process::{Command, Stdio},
+    sync::mpsc::channel,
+    thread,
+};
+
+use rustix::process::Signal;
+
+use crate::harness::{Container, NamedNetns, Parent, Trace, ip, own_netns, run, signal, until};
+
+#[test]
+fn a_main_process_that_exits_is_the_culprit() {
+    let parent = Parent::dummy("par0");
+    for (script, code) in [("read line", 0), ("read line; exit 3", 3)] {
+        let mut container = Container::with_link("macvlan0", &parent, script);
+        let (pid, netns) = (container.pid, container.netns());
+        let mut trace = Trace::start(&[]);
+        container.go();
+        container.wait();
+        trace.wait_for_event("deleted", "macvlan0");
+        trace
+            .stop()
+            .only("deleted", "macvlan0")
+            .by_worker()
+            .verdict("container-exited", "certain")
+            .is("/culprit/pid", pid)
+            .is("/culprit/comm", "sh")
+            .is("/culprit/exit/code", code)
+            .is("/culprit/exit/signal", serde_json::Value::Null)
+            .is("/victim/init/pid", pid)
+            .is("/link/netns/inode", netns)
+            .is("/link/parent/name", "par0")
+            .is("/link/parent/netns", own_netns())
+            .is("/link/parent/deleted", false)
+            .is("/culprit/netns", netns)
+            .says("/verdict/cause", &format!("exited with code {code}"));
+    }
+}
+
+#[test]
+fn the_time_since_it_came_up_is_told() {
+    let parent = Parent::dummy("par0");
+    let mut trace = Trace::start(&[]);
+    let mut container = Container::with_link("macvlan0", &parent, "read line");
+    container.go();
+    container.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .verdict("container-exited", "certain")
+        .says("/verdict/cause", "after macvlan0 came up")
+        .holds("the chain is whole and in order", |event| {
+            let steps: Vec<_> = event["verdict"]["evidence"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|step| step["what"].clone())
+                .collect();
+            steps == ["exit", "netns_end", "deleted"]
+        });
+}
+
+#[test]
+fn who_kills_the_main_process_is_the_culprit() {
+    let parent = Parent::dummy("par0");
+    let container = Container::with_link("macvlan0", &parent, "read line");
+    let init = container.pid;
+    let mut trace = Trace::start(&[]);
+    run("busybox", &["kill", "-9", &init.to_string()]);
+    container.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("container-killed", "certain")
+        .is("/culprit/comm", "busybox")
+        .is("/culprit/args", serde_json::json!(["busybox", "kill", "-9", init.to_string()]))
+        .is("/culprit/cgroup/path", "/")
+        .is("/victim/init/pid", init)
+        .is("/victim/init/exit/signal", 9)
+        .is("/victim/init/exit/sender/comm", "busybox")
+        .says("/verdict/cause", "SIGKILL");
+}
+
+#[test]
+fn who_asks_the_main_process_to_end_is_the_likely_culprit() {
+    let parent = Parent::dummy("par0");
+    let script = "trap 'exit 0' TERM; echo ready; while :; do busybox usleep 20000; done";
+    let mut container = Container::with_link("macvlan0", &parent, script);
+    assert_eq!(container.line(), "ready");
+    let init = container.pid;
+    let mut trace = Trace::start(&[]);
+    run("busybox", &["kill", "-TERM", &init.to_string()]);
+    container.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .verdict("container-stopped", "likely")
+        .is("/culprit/comm", "busybox")
+        .is("/victim/init/exit/code", 0)
+        .is("/victim/init/exit/sender/comm", "busybox");
+}
+
+#[test]
+fn a_main_process_that_crashes_is_its_own_culprit() {
+    let parent = Parent::dummy("par0");
+    let mut container = Container::with_link("macvlan0", &parent, "read line; exec busybox kill -SEGV 1");
+    let init = container.pid;
+    let mut trace = Trace::start(&[]);
+    // A signal from inside is ignored by an init that does not handle it, so this one goes on and exits.
+    container.go();
+    container.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace.stop().only("deleted", "macvlan0").verdict("container-exited", "certain").is("/culprit/pid", init);
+}
+
+#[test]
+fn an_open_connection_does_not_shift_the_blame() {
+    let parent = Parent::dummy("par0");
+    // The connection outlives the process, and drops the namespace later in softirq, under whoever is interrupted.
+    let script = "$IP link set lo up; busybox nc -l -p 9999 & \
+                  busybox usleep 300000; (busybox sleep 30; echo) | busybox nc 127.0.0.1 9999 & \
+                  until busybox netstat -tn | busybox grep -q ESTABLISHED; do busybox usleep 20000; done; \
+                  echo ready; read line; exit 3";
+    let mut container = Container::with_link("macvlan0", &parent, script);
+    assert_eq!(container.line(), "ready");
+    let init = container.pid;
+    let mut trace = Trace::start(&[]);
+    container.go();
+    container.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .verdict("container-exited", "certain")
+        .is("/culprit/pid", init)
+        .is("/culprit/exit/code", 3);
+}
+
+#[test]
+fn an_open_file_of_another_process_delays_the_end_and_keeps_the_blame() {
+    let parent = Parent::dummy("par0");
+    let mut container = Container::with_link("macvlan0", &parent, "read line; exit 3");
+    let init = container.pid;
+    let hold = File::open(format!("/proc/{init}/ns/net")).expect("the namespace opens");
+    let mut trace = Trace::start(&["-e", "all"]);
+    container.go();
+    container.wait();
+    drop(hold);
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .verdict("container-exited", "certain")
+        .is("/culprit/pid", init)
+        .holds("who closed it is in the chain", |event| {
+            event["verdict"]["evidence"].as_array().is_some_and(|steps| {
+                steps.iter().any(|step| step["what"] == "close" && step["task"]["pid"] == std::process::id())
+            })
+        });
+}
+
+#[test]
+fn who_closes_a_namespace_that_nobody_lived_in_is_the_culprit() {
+    let parent = Parent::dummy("par0");
+    let named = NamedNetns::add("mt-held");
+    ip(&format!("link add macvlan0 link {} netns mt-held type macvlan", parent.0));
+    let hold = File::open("/run/netns/mt-held").expect("the namespace opens");
+    drop(named);
+    let mut trace = Trace::start(&[]);
+    drop(hold);
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("netns-deleted", "certain")
+        .is("/culprit/pid", std::process::id());
+}
+
+#[test]
+fn ip_netns_del_is_the_culprit() {
+    let parent = Parent::dummy("par0");
+    let named = NamedNetns::add("mt-named");
+    ip(&format!("link add macvlan0 link {} netns mt-named type macvlan", parent.0));
+    // A command that ran in it and left is no reason for its end.
+    ip("netns exec mt-named true");
+    let inode = named.inode();
+    let mut trace = Trace::start(&[]);
+    ip("netns exec mt-named true");
+    ip("netns del mt-named");
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("netns-deleted", "certain")
+        .is("/culprit/comm", "ip")
+        .is("/culprit/args/2", "del")
+        .is("/link/netns/inode", inode)
+        .is("/link/netns/name", "mt-named");
+}
+
+#[test]
+fn without_a_pid_namespace_the_last_process_is_the_culprit() {
+    let parent = Parent::dummy("par0");
+    let mut container = Container::without_pid_namespace("read line; exit 7").give("macvlan0", &parent);
+    let pid = container.pid;
+    let mut trace = Trace::start(&[]);
+    container.go();
+    container.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("container-exited", "certain")
+        .is("/culprit/pid", pid)
+        .is("/culprit/exit/code", 7);
+}
+
+#[test]
+fn who_kills_a_process_without_a_pid_namespace_is_the_culprit() {
+    let parent = Parent::dummy("par0");
+    let container = Container::without_pid_namespace("read line").give("macvlan0", &parent);
+    let pid = container.pid;
+    let mut trace = Trace::start(&[]);
+    run("busybox", &["kill", "-9", &pid.to_string()]);
+    container.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .verdict("container-killed", "certain")
+        .is("/culprit/comm", "busybox")
+        .is("/victim/init/exit/signal", 9);
+}
+
+#[test]
+fn a_thread_that_visited_and_ended_is_never_the_culprit() {
+    let parent = Parent::dummy("par0");
+    let mut container = Container::with_link("macvlan0", &parent, "read line; exit 4");
+    let init = container.pid;
+    let mut trace = Trace::start(&[]);
+    // As a container daemon does: a thread enters, outlives the container, and ends.
+    let (entered, wait_entered) = channel();
+    let (leave, wait_leave) = channel::<()>();
+    let visitor = thread::spawn(move || {
+        let netns = File::open(format!("/proc/{init}/ns/net")).expect("the namespace opens");
+        rustix::thread::move_into_link_name_space(
+            std::os::fd::AsFd::as_fd(&netns),
+            Some(rustix::thread::LinkNameSpaceType::Network),
+        )
+        .expect("the namespace can be entered");
+        drop(netns);
+        entered.send(()).expect("the test waits");
+        let _ = wait_leave.recv();
+    });
+    wait_entered.recv().expect("the thread enters");
+    container.go();
+    container.wait();
+    drop(leave);
+    visitor.join().expect("the thread ends");
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .verdict("container-exited", "certain")
+        .is("/culprit/pid", init)
+        .is("/culprit/exit/code", 4);
+}
+
+#[test]
+fn the_next_namespace_with_the_same_number_has_its_own_story() {
+    let parent = Parent::dummy("par0");
+    let mut trace = Trace::start(&[]);
+    let mut seen = Vec::new();
+    for code in [11, 12, 13, 14] {
+        let mut container = Container::with_link("macvlan0", &parent, &format!("read line; exit {code}"));
+        seen.push((container.netns(), container.pid));
+        container.go();
+        container.wait();
+        let deleted = trace.wait_for_event("deleted", "macvlan0");
+        assert_eq!(deleted["culprit"]["pid"], container_pid(&seen), "{deleted}");
+        assert_eq!(deleted["culprit"]["exit"]["code"], code, "{deleted}");
+        assert_eq!(deleted["verdict"]["rule"], "container-exited", "{deleted}");
+    }
+    let stream = trace.stop();
+    stream.complete();
+    let incidents: std::collections::HashSet<_> =
+        stream.events().iter().map(|event| event["incident"].to_string()).collect();
+    assert_eq!(incidents.len(), 4, "four containers, four incidents; the stream:\n{stream}");
+}
+
+fn container_pid(seen: &[(u64, u32)]) -> u32 {
+    seen.last().expect("a container was started").1
+}
+
+#[test]
+fn a_tracer_that_takes_stock_holds_nothing_up() {
+    let parent = Parent::dummy("par0");
+    let mut container = Container::with_link("macvlan0", &parent, "read line; exit 5");
+    let init = container.pid;
+    // The container ends while the tracer starts: whichever comes first, nothing wrong is said.
+    let tracer = Command::new(crate::harness::binary())
+        .args(["-o", "json", "-t", "5"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary under test starts");
+    container.go();
+    container.wait();
+    until("the namespace is gone", || !has_uppers("par0"));
+    signal(tracer.id(), Signal::INT);
+    let output = tracer.wait_with_output().expect("it ends");
+    let stream = crate::harness::Stream::parse(&output.stdout);
+    for event in stream.events() {
+        let culprit = &event["culprit"]["pid"];
+        assert!(culprit.is_null() || *culprit == init, "a wrong culprit; the stream:\n{stream}");
+    }
+}
+
+/// Whether a link stands on that one, in whichever namespace.
+fn has_uppers(parent: &str) -> bool {
+    let entries = fs::read_dir(format!("/sys/class/net/{parent}")).expect("the parent is there");
+    entries.filter_map(Result::ok).any(|entry| entry.file_name().to_string_lossy().starts_with("upper_"))
+}

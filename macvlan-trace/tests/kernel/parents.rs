@@ -1,0 +1,108 @@
+//! Links that go with their parent.
+
+use crate::harness::{Container, NamedNetns, Parent, Trace, ip, own_netns};
+
+#[test]
+fn deleting_the_parent_blames_who_deleted_it() {
+    let parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let trace = Trace::start(&[]);
+    ip("link del par0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by("ip")
+        .verdict("parent-deleted", "certain")
+        .is("/culprit/args/3", "par0")
+        .is("/link/parent/name", "par0")
+        .is("/link/parent/deleted", true)
+        .says("/verdict/cause", "removed the parent par0");
+    drop(parent);
+}
+
+#[test]
+fn a_hundred_children_are_a_hundred_events_of_one_incident() {
+    let _parent = Parent::dummy("par0");
+    for n in 0..100 {
+        ip(&format!("link add mv{n} link par0 type macvlan"));
+    }
+    let trace = Trace::start(&[]);
+    ip("link del par0");
+    let stream = trace.stop();
+    stream.complete();
+    let events = stream.events();
+    assert_eq!(events.len(), 100, "{stream}");
+    assert!(events.iter().all(|event| event["verdict"]["rule"] == "parent-deleted"), "{stream}");
+    assert!(events.iter().all(|event| event["culprit"]["comm"] == "ip"), "{stream}");
+    assert!(events.iter().all(|event| event["incident"] == events[0]["incident"]), "{stream}");
+}
+
+#[test]
+fn a_parent_that_moves_away_deletes_nothing() {
+    let _parent = Parent::dummy("par0");
+    let _away = NamedNetns::add("mt-away");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let trace = Trace::start(&[]);
+    ip("link set par0 netns mt-away");
+    let stream = trace.stop();
+    stream.nothing();
+    // Its child stays, and is deleted later by somebody else.
+    let trace = Trace::start(&[]);
+    ip("link del macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by("ip")
+        .verdict("direct", "certain")
+        .is("/link/parent/name", "par0");
+}
+
+#[test]
+fn a_child_in_a_container_goes_with_a_parent_outside() {
+    let parent = Parent::dummy("par0");
+    let mut container = Container::with_link("macvlan0", &parent, "read line");
+    let netns = container.netns();
+    let trace = Trace::start(&[]);
+    ip("link del par0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by("ip")
+        .verdict("parent-deleted", "certain")
+        .is("/link/netns/inode", netns)
+        .is("/link/parent/netns", own_netns())
+        .is("/actor/netns", own_netns());
+    container.go();
+    container.wait();
+}
+
+#[test]
+fn a_parent_that_goes_with_its_namespace_leads_to_who_ended_that() {
+    // The parent lives in one container, the child outside of it.
+    let mut container =
+        Container::start("$IP link add par1 type dummy; $IP link set par1 up; echo ready; read line");
+    assert_eq!(container.line(), "ready");
+    let init = container.pid;
+    let mut trace = Trace::start(&[]);
+    let enter = format!("--net=/proc/{init}/ns/net");
+    let ip_path = crate::harness::ip_path();
+    crate::harness::run(
+        "nsenter",
+        &[&enter, &ip_path, "link", "add", "macvlan0", "link", "par1", "netns", "1", "type", "macvlan"],
+    );
+    container.go();
+    container.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("container-exited", "likely")
+        .is("/culprit/pid", init)
+        .is("/link/netns/inode", own_netns())
+        .is("/link/parent/name", "par1")
+        .is("/link/parent/deleted", true)
+        .says("/verdict/cause", "the parent par1");
+}
