@@ -1,6 +1,7 @@
 //! `cargo xtask`: builds, tests and shows macvlan-trace.
 
 mod cargo;
+mod demo;
 mod ebpf;
 mod hex;
 mod host;
@@ -29,6 +30,7 @@ struct Options {
 enum Task {
     Test(test::Options),
     Vm(vm::Options),
+    Demo(demo::Options),
     Ebpf(ebpf::Options),
 }
 
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let result = Workspace::find().and_then(|workspace| match task {
         Task::Test(options) => test::main(options, &workspace).map(|()| 0),
         Task::Vm(options) => vm::main(options, &workspace),
+        Task::Demo(options) => demo::main(options, &workspace),
         Task::Ebpf(options) => ebpf::main(&options, &workspace).map(|()| 0),
     });
     match result {
