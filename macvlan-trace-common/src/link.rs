@@ -109,20 +109,6 @@ pub struct LinkRecord {
 impl LinkState {
     /// `NETREG_REGISTERED`.
     pub const REGISTERED: u8 = 1;
-    /// No link.
-    pub const NONE: Self = Self {
-        dev: 0,
-        netns: NetnsRef { ptr: 0, cookie: 0, inode: 0, reserved: 0 },
-        ifindex: 0,
-        flags: 0,
-        name: [0; 16],
-        kind: [0; 16],
-        mac: [0; 6],
-        operstate: 0,
-        reg_state: 0,
-        mode: 0,
-        reserved: 0,
-    };
 }
 
 const _: () = assert!(size_of::<LinkState>() == 88 && size_of::<LinkRecord>() == 80 + 8 + 176 + 32);

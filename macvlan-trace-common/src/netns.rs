@@ -6,7 +6,7 @@ use crate::{Header, TaskRef};
 
 /// A network namespace. The pointer is its identity while it lives; the inode number, which is all that people
 /// see, is reused at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct NetnsRef {
     /// Address of the `struct net`; 0 if unknown.
@@ -17,6 +17,11 @@ pub struct NetnsRef {
     pub inode: u32,
     /// Zero.
     pub reserved: u32,
+}
+
+impl NetnsRef {
+    /// No namespace.
+    pub const NONE: Self = Self { ptr: 0, cookie: 0, inode: 0, reserved: 0 };
 }
 
 /// [`Kind::Exit`](crate::Kind::Exit): the current process ends, and lives in a watched network namespace.

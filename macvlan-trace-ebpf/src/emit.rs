@@ -10,6 +10,7 @@ use macvlan_trace_common::{
 
 use crate::{
     maps::{LANES, RECORDS, count},
+    report::Request,
     task,
 };
 
@@ -30,26 +31,38 @@ pub struct Lane {
     seq: u64,
     /// The task whose record was sent last.
     last_task: task::Fingerprint,
+    /// What a hook asks [`crate::report`] to send.
+    pub request: Request,
     /// The record.
     pub buffer: [u8; SIZE],
 }
 
-/// Runs `body` with this CPU's lane; a program that interrupted another is counted as a loss instead.
+/// This CPU's lane, for one program; one that interrupted another is counted as a loss, and gets none.
 #[inline(always)]
-pub fn with_lane(number: u32, body: impl FnOnce(&mut Lane)) {
-    let Some(lane) = LANES.get_ptr_mut(number) else { return };
-    // SAFETY: the map's slot belongs to this CPU, and `busy` keeps a second program out.
-    let lane = unsafe { &mut *lane };
+pub fn occupy(number: u32) -> Option<&'static mut Lane> {
+    let lane = current(number)?;
     if lane.busy != 0 {
         count(Counter::Nested);
-        return;
+        return None;
     }
     lane.busy = 1;
-    body(lane);
-    lane.busy = 0;
+    Some(lane)
+}
+
+/// This CPU's lane, for the program that it was handed to.
+#[inline(always)]
+pub fn current(number: u32) -> Option<&'static mut Lane> {
+    // SAFETY: the map's slot belongs to this CPU, and `busy` keeps a second program out.
+    LANES.get_ptr_mut(number).map(|lane| unsafe { &mut *lane })
 }
 
 impl Lane {
+    /// The lane is free again.
+    #[inline(always)]
+    pub fn release(&mut self) {
+        self.busy = 0;
+    }
+
     /// The record under construction, seen as `R`.
     #[inline(always)]
     pub fn record<R>(&mut self) -> &mut R {

@@ -18,6 +18,7 @@ mod maps;
 mod netdev;
 mod netns;
 mod probes;
+mod report;
 mod task;
 
 #[panic_handler]

@@ -2,14 +2,14 @@
 
 use aya_ebpf::{EbpfContext, helpers::bpf_get_current_pid_tgid};
 use macvlan_trace_common::{
-    Counter, IFF_UP, KIND_MACVLAN, KIND_MACVTAP, Kind, LinkChange, LinkRecord, LinkState, NetnsRef, Probe,
+    Counter, IFF_UP, KIND_MACVLAN, KIND_MACVTAP, LinkChange, LinkState, NetnsRef, Probe,
 };
 
 use crate::{
-    emit::{KPROBE, with_lane},
     kread::{field, offset, read},
     maps::{MOVES, Move, PENDING, count},
-    netns, task,
+    netns,
+    report::{Request, hand_over},
 };
 
 /// Bits of [`PENDING`]: a change that a probe has reported and whose effect is still to come.
@@ -95,7 +95,7 @@ pub fn settle(dev: u64, change: u32) -> bool {
 /// The current task begins to move the device to another network namespace.
 #[inline(always)]
 pub fn move_begins(dev: u64) {
-    let mut from = NetnsRef::default();
+    let mut from = NetnsRef::NONE;
     netns::fill(read!(dev, dev_net), &mut from);
     let entry = Move { dev, from, from_ifindex: read!(dev, dev_ifindex), reserved: 0 };
     if MOVES.insert(bpf_get_current_pid_tgid(), entry, 0).is_err() {
@@ -144,47 +144,15 @@ impl Change {
     }
 }
 
-/// Sends the record of a change, in the context of the task that causes it.
+/// Reports a change, in the context of the task that causes it.
 #[inline(always)]
 pub fn report(ctx: &impl EbpfContext, dev: u64, change: Change) {
-    with_lane(KPROBE, |lane| {
-        lane.send_task(KPROBE);
-        let stack = lane.stack(ctx, size_of::<LinkRecord>());
-        let record = lane.record::<LinkRecord>();
-        record.change = change.what as u16;
-        record.probe = change.probe as u16;
-        record.stack = stack;
-        let lower = lower(dev);
-        fill(dev, &mut record.link);
-        fill(lower, &mut record.parent);
-        record.link.mode = mode(dev, lower);
-        record.flags_after = match change.flags_after {
-            Some(flags) => flags,
-            None => record.link.flags,
-        };
-        match change.moved {
-            Some(moved) => {
-                record.from = moved.from;
-                record.from_ifindex = moved.from_ifindex;
-            }
-            None => {
-                record.from = NetnsRef { ptr: 0, cookie: 0, inode: 0, reserved: 0 };
-                record.from_ifindex = 0;
-            }
-        }
-        // Whoever ends either namespace from now on may be the reason for what happens to the link. A deletion is
-        // no reason to watch: the namespace may be one that has just ended.
-        if matches!(change.what, LinkChange::Created | LinkChange::Moved | LinkChange::Up) {
-            netns::watch(record.link.netns.ptr);
-            netns::watch(record.parent.netns.ptr);
-        }
-        lane.send(Kind::Link, KPROBE, task::current(), size_of::<LinkRecord>() + stack as usize * 8);
-    });
+    hand_over(ctx, Request::Link { dev, change });
 }
 
 /// Describes a device; nothing but zeroes for none.
 #[inline(always)]
-fn fill(dev: u64, out: &mut LinkState) {
+pub fn fill(dev: u64, out: &mut LinkState) {
     out.dev = dev;
     netns::fill(read!(dev, dev_net), &mut out.netns);
     out.ifindex = read!(dev, dev_ifindex);
@@ -204,7 +172,7 @@ fn fill(dev: u64, out: &mut LinkState) {
 /// The device below; 0 for none. It is linked from `netdev_upper_dev_link` on, and until `macvlan_dellink` has
 /// called `unregister_netdevice_queue`.
 #[inline(always)]
-fn lower(dev: u64) -> u64 {
+pub fn lower(dev: u64) -> u64 {
     let list = offset!(dev_lower);
     let first: u64 = read!(dev, dev_lower);
     if first == 0 || first == dev + u64::from(list) {
@@ -215,7 +183,7 @@ fn lower(dev: u64) -> u64 {
 
 /// `enum macvlan_mode` of the link; 0 if it cannot be trusted.
 #[inline(always)]
-fn mode(dev: u64, lower: u64) -> u32 {
+pub fn mode(dev: u64, lower: u64) -> u32 {
     let private = dev + u64::from(offset!(dev_priv));
     let own: u64 = field(private, macvlan_dev::DEV);
     let below: u64 = field(private, macvlan_dev::LOWERDEV);

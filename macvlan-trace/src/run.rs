@@ -87,6 +87,8 @@ pub async fn trace(options: Options, sink: Box<dyn Sink>) -> Result<Outcome> {
     let ring = probes.take_ring()?;
     // SAFETY: the ring owns its descriptor and keeps it open for as long as it lives, and the result owns the ring.
     let ring = unsafe { AsyncFd::register(ring) }.context("cannot wait for the ring of records")?;
+    // Before the first record, which tells others that we are at work: they may stop us from then on.
+    let stops = Stops::listen()?;
     let mut tracer = Tracer {
         ring,
         clock,
@@ -101,10 +103,25 @@ pub async fn trace(options: Options, sink: Box<dyn Sink>) -> Result<Outcome> {
     let inventory = inventory::take(probes.take_view()?)?;
     tracer.begin(&probes, &resolved, inventory)?;
 
-    let outcome = tracer.run(&options.command, options.timeout).await?;
+    let outcome = tracer.run(&options.command, options.timeout, stops).await?;
     // Detaching takes the kernel a second: nobody has to wait for it to read the summary.
     tracer.pipeline.finish(now())?;
     Ok(outcome)
+}
+
+/// The signals that stop a run.
+struct Stops {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stops {
+    fn listen() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?,
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+        })
+    }
 }
 
 /// A run under way.
@@ -178,9 +195,12 @@ impl Tracer {
     }
 
     /// Reads the ring until something says stop.
-    async fn run(&mut self, command: &[OsString], timeout: Option<Duration>) -> Result<Outcome> {
-        let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
-        let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    async fn run(
+        &mut self,
+        command: &[OsString],
+        timeout: Option<Duration>,
+        mut stops: Stops,
+    ) -> Result<Outcome> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
@@ -201,14 +221,14 @@ impl Tracer {
                     self.settle().await?;
                     return Ok(Outcome::Command(status));
                 }
-                _ = received(&mut interrupt) => {
+                _ = stops.interrupt.recv() => {
                     // A command that we run got it too, and decides by itself whether it ends.
                     if child.is_none() {
                         self.drain()?;
                         return Ok(Outcome::Stopped);
                     }
                 }
-                _ = received(&mut terminate) => {
+                _ = stops.terminate.recv() => {
                     match child.as_ref().and_then(Child::id) {
                         Some(pid) => forward_sigterm(pid),
                         None => {
@@ -305,10 +325,6 @@ async fn wait(child: &mut Option<Child>) -> io::Result<ExitStatus> {
         Some(child) => child.wait().await,
         None => std::future::pending().await,
     }
-}
-
-async fn received(signal: &mut Signal) -> Option<()> {
-    signal.recv().await
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -2,11 +2,11 @@
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
-use macvlan_trace_common::{ExitRecord, Kind};
 
 use crate::{
-    emit::{KPROBE, with_lane},
-    netns, task,
+    netns,
+    report::{Request, hand_over},
+    task,
 };
 
 /// Reports the end of a process that lives in a watched network namespace.
@@ -19,13 +19,6 @@ pub fn do_exit(ctx: ProbeContext) -> u32 {
     }
     let Some(code) = ctx.arg::<u32>(0) else { return 0 };
     debug!(&ctx, "exit: code {:x}", code);
-    with_lane(KPROBE, |lane| {
-        lane.send_task(KPROBE);
-        let record = lane.record::<ExitRecord>();
-        netns::fill(net, &mut record.netns);
-        record.code = code;
-        record.reserved = 0;
-        lane.send(Kind::Exit, KPROBE, current, size_of::<ExitRecord>());
-    });
+    hand_over(&ctx, Request::Exit { net, code });
     0
 }

@@ -3,12 +3,12 @@
 
 use aya_ebpf::{EbpfContext, macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
-use macvlan_trace_common::{Kind, MISSING, NetnsEndRecord};
+use macvlan_trace_common::MISSING;
 
 use crate::{
-    emit::{KPROBE, with_lane},
     kread::{offset, read},
-    netns, task,
+    netns,
+    report::{Request, hand_over},
 };
 
 /// Reports the last reference, dropped by a task that left, a socket that closed, or whoever else held one.
@@ -42,14 +42,5 @@ fn report(ctx: &impl EbpfContext, net: u64) {
     }
     netns::forget(net);
     debug!(ctx, "netns ends: net {:x}", net);
-    let current = task::current();
-    with_lane(KPROBE, |lane| {
-        lane.send_task(KPROBE);
-        let stack = lane.stack(ctx, size_of::<NetnsEndRecord>());
-        let record = lane.record::<NetnsEndRecord>();
-        netns::fill(net, &mut record.netns);
-        record.threads = task::threads(current);
-        record.stack = stack;
-        lane.send(Kind::NetnsEnd, KPROBE, current, size_of::<NetnsEndRecord>() + stack as usize * 8);
-    });
+    hand_over(ctx, Request::NetnsEnd { net });
 }

@@ -5,7 +5,7 @@ use aya_log_ebpf::debug;
 use macvlan_trace_common::{Kind, SignalRecord};
 
 use crate::{
-    emit::{TRACEPOINT, with_lane},
+    emit::{TRACEPOINT, occupy},
     kread::{field_or, offset, read},
     netns, task,
 };
@@ -53,14 +53,14 @@ pub fn signal_generate(ctx: RawTracePointContext) -> i32 {
         return 0;
     }
     debug!(&ctx, "signal {}", signal);
-    with_lane(TRACEPOINT, |lane| {
-        lane.send_task(TRACEPOINT);
-        let record = lane.record::<SignalRecord>();
-        netns::fill(net, &mut record.netns);
-        task::fill_ref(target, &mut record.target);
-        record.signal = signal.unsigned_abs();
-        record.from_kernel = u32::from(!from_process);
-        lane.send(Kind::Signal, TRACEPOINT, sender, size_of::<SignalRecord>());
-    });
+    let Some(lane) = occupy(TRACEPOINT) else { return 0 };
+    lane.send_task(TRACEPOINT);
+    let record = lane.record::<SignalRecord>();
+    netns::fill(net, &mut record.netns);
+    task::fill_ref(target, &mut record.target);
+    record.signal = signal.unsigned_abs();
+    record.from_kernel = u32::from(!from_process);
+    lane.send(Kind::Signal, TRACEPOINT, sender, size_of::<SignalRecord>());
+    lane.release();
     0
 }

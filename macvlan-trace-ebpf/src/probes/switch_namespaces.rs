@@ -2,13 +2,13 @@
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
-use macvlan_trace_common::{Kind, NetnsMoveRecord};
 
 use crate::{
-    emit::{KPROBE, with_lane},
     kread::read,
     maps::OWN_NETNS,
-    netns, task,
+    netns,
+    report::{Request, hand_over},
+    task,
 };
 
 /// Reports a task that enters or leaves a watched network namespace, and tells the tracer where it is itself.
@@ -32,14 +32,6 @@ pub fn switch_namespaces(ctx: ProbeContext) -> u32 {
         return 0;
     }
     debug!(&ctx, "netns {:x} to {:x}", from, to);
-    with_lane(KPROBE, |lane| {
-        lane.send_task(KPROBE);
-        let record = lane.record::<NetnsMoveRecord>();
-        netns::fill(from, &mut record.from);
-        netns::fill(to, &mut record.to);
-        record.threads = task::threads(task);
-        record.reserved = 0;
-        lane.send(Kind::NetnsMove, KPROBE, task, size_of::<NetnsMoveRecord>());
-    });
+    hand_over(&ctx, Request::NetnsMove { from, to });
     0
 }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
     Ebpf, EbpfLoader, VerifierLogLevel,
-    maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray, RingBuf},
+    maps::{Array, HashMap as BpfHashMap, MapData, PerCpuArray, ProgramArray, RingBuf},
     programs::{KProbe, ProgramError, RawTracePoint},
 };
 use aya_log::EbpfLogger;
@@ -64,6 +64,7 @@ pub fn start(resolved: &Resolved, log: bool) -> Result<Probes> {
         .load(OBJECT)
         .context("the kernel refused the maps of the probes")?;
 
+    install_reporter(&mut ebpf)?;
     let mut states = Vec::new();
     let mut symbols = HashMap::new();
     for hook in HOOKS {
@@ -87,6 +88,23 @@ pub fn start(resolved: &Resolved, log: bool) -> Result<Probes> {
         }
     }
     Ok(Probes { ebpf, states, symbols, log })
+}
+
+/// Loads the program that the hooks hand over to, and puts it where they find it. It has to be there before the first
+/// of them is attached.
+fn install_reporter(ebpf: &mut Ebpf) -> Result<()> {
+    let refused = "the kernel refused the program that sends the records";
+    let program: &mut KProbe = ebpf
+        .program_mut("report")
+        .context("the eBPF object has no program report")?
+        .try_into()
+        .context(refused)?;
+    program.load().context(refused)?;
+    let program = program.fd().and_then(|fd| Ok(fd.try_clone()?)).context(refused)?;
+    // The map stays where it is: a program array without a descriptor is emptied.
+    let map = ebpf.map_mut("REPORT").context("the eBPF object has no map REPORT")?;
+    let mut map = ProgramArray::try_from(map).context("the map REPORT is no program array")?;
+    map.set(0, &program, 0).context(refused)
 }
 
 /// Loads one program and attaches it; the symbol that it sits on.

@@ -6,6 +6,7 @@
 mod actors;
 mod command;
 mod harness;
+mod helpers;
 mod lifecycle;
 mod namespaces;
 mod parents;

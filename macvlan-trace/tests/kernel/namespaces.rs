@@ -10,6 +10,7 @@ use std::{
 use rustix::process::Signal;
 
 use crate::harness::{Container, NamedNetns, Parent, Trace, ip, own_netns, run, signal, until};
+use crate::helpers;
 
 #[test]
 fn a_main_process_that_exits_is_the_culprit() {
@@ -123,13 +124,8 @@ fn a_main_process_that_crashes_is_its_own_culprit() {
 #[test]
 fn an_open_connection_does_not_shift_the_blame() {
     let parent = Parent::dummy("par0");
-    // The connection outlives the process, and drops the namespace later in softirq, under whoever is interrupted.
-    let script = "$IP link set lo up; busybox nc -l -p 9999 & \
-                  busybox usleep 300000; (busybox sleep 30; echo) | busybox nc 127.0.0.1 9999 & \
-                  until busybox netstat -tn | busybox grep -q ESTABLISHED; do busybox usleep 20000; done; \
-                  echo ready; read line; exit 3";
-    let mut container = Container::with_link("macvlan0", &parent, script);
-    assert_eq!(container.line(), "ready");
+    // Its sockets are freed later, in softirq, under whoever is interrupted: that drops the namespace.
+    let mut container = helpers::container("ends_with_a_connection_open").give("macvlan0", &parent);
     let init = container.pid;
     let mut trace = Trace::start(&[]);
     container.go();

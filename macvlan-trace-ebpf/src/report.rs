@@ -1,0 +1,115 @@
+//! Sends what a hook has found worth sending.
+//!
+//! Hooks only decide, and hand over with a tail call: capturing a task takes the verifier longer than everything else,
+//! and so it walks through that once, and not once a hook.
+
+use aya_ebpf::{
+    EbpfContext,
+    macros::{kprobe, map},
+    maps::ProgramArray,
+    programs::ProbeContext,
+};
+use macvlan_trace_common::{
+    Counter, ExitRecord, Kind, LinkChange, LinkRecord, NetnsEndRecord, NetnsMoveRecord, NetnsRef,
+};
+
+use crate::{
+    emit::{KPROBE, Lane, current, occupy},
+    maps::count,
+    netdev::{self, Change},
+    netns, task,
+};
+
+/// Holds [`report`], put there by user space.
+#[map]
+static REPORT: ProgramArray = ProgramArray::with_max_entries(1, 0);
+
+/// What to send.
+#[derive(Clone, Copy)]
+pub enum Request {
+    /// A change of a device.
+    Link { dev: u64, change: Change },
+    /// The end of the current process, which lives in a namespace.
+    Exit { net: u64, code: u32 },
+    /// The current task goes from one namespace to another.
+    NetnsMove { from: u64, to: u64 },
+    /// The last reference to a namespace is gone.
+    NetnsEnd { net: u64 },
+}
+
+/// Hands over to [`report`], and does not come back.
+#[inline(always)]
+pub fn hand_over(ctx: &impl EbpfContext, request: Request) {
+    let Some(lane) = occupy(KPROBE) else { return };
+    lane.request = request;
+    // SAFETY: nothing here has to be dropped.
+    unsafe { REPORT.tail_call(ctx, 0) };
+    // Only if user space has not put the program there yet.
+    lane.release();
+    count(Counter::Nested);
+}
+
+/// Sends the record that was asked for, behind that of the current task.
+#[kprobe]
+pub fn report(ctx: ProbeContext) -> u32 {
+    let Some(lane) = current(KPROBE) else { return 0 };
+    lane.send_task(KPROBE);
+    match lane.request {
+        Request::Link { dev, change } => link(&ctx, lane, dev, &change),
+        Request::Exit { net, code } => {
+            let record = lane.record::<ExitRecord>();
+            netns::fill(net, &mut record.netns);
+            record.code = code;
+            record.reserved = 0;
+            lane.send(Kind::Exit, KPROBE, task::current(), size_of::<ExitRecord>());
+        }
+        Request::NetnsMove { from, to } => {
+            let record = lane.record::<NetnsMoveRecord>();
+            netns::fill(from, &mut record.from);
+            netns::fill(to, &mut record.to);
+            record.threads = task::threads(task::current());
+            record.reserved = 0;
+            lane.send(Kind::NetnsMove, KPROBE, task::current(), size_of::<NetnsMoveRecord>());
+        }
+        Request::NetnsEnd { net } => {
+            let stack = lane.stack(&ctx, size_of::<NetnsEndRecord>());
+            let record = lane.record::<NetnsEndRecord>();
+            netns::fill(net, &mut record.netns);
+            record.threads = task::threads(task::current());
+            record.stack = stack;
+            lane.send(
+                Kind::NetnsEnd,
+                KPROBE,
+                task::current(),
+                size_of::<NetnsEndRecord>() + stack as usize * 8,
+            );
+        }
+    }
+    lane.release();
+    0
+}
+
+#[inline(always)]
+fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
+    let stack = lane.stack(ctx, size_of::<LinkRecord>());
+    let record = lane.record::<LinkRecord>();
+    record.change = change.what as u16;
+    record.probe = change.probe as u16;
+    record.stack = stack;
+    let lower = netdev::lower(dev);
+    netdev::fill(dev, &mut record.link);
+    netdev::fill(lower, &mut record.parent);
+    record.link.mode = netdev::mode(dev, lower);
+    record.flags_after = change.flags_after.unwrap_or(record.link.flags);
+    (record.from, record.from_ifindex) = match change.moved {
+        Some(moved) => (moved.from, moved.from_ifindex),
+        None => (NetnsRef::NONE, 0),
+    };
+    // Whoever ends either namespace from now on may be the reason for what happens to the link. A deletion is no
+    // reason to watch: the namespace may be one that has just ended.
+    if matches!(change.what, LinkChange::Created | LinkChange::Moved | LinkChange::Up) {
+        netns::watch(record.link.netns.ptr);
+        netns::watch(record.parent.netns.ptr);
+    }
+    lane.send(Kind::Link, KPROBE, task::current(), size_of::<LinkRecord>() + stack as usize * 8);
+}
