@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// The numbers of libtest's last line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,26 +26,41 @@ impl Counts {
     }
 }
 
-/// Shows whole lines, each under the name of its run, so that several runs can be read at once.
+/// Shows whole lines, each under the name of its run and the seconds since its start, so that several runs can be
+/// read at once.
 #[derive(Clone)]
 pub struct Transcript(Arc<Mutex<State>>);
 
 struct State {
     name: String,
+    started: Instant,
     out: Box<dyn Write + Send>,
     line: Vec<u8>,
     counts: Option<Counts>,
 }
 
 impl Transcript {
-    /// Lines are shown there, with the name in front.
+    /// Lines are shown there.
     pub fn new(name: &str, out: Box<dyn Write + Send>) -> Self {
-        Self(Arc::new(Mutex::new(State { name: name.to_owned(), out, line: Vec::new(), counts: None })))
+        Self(Arc::new(Mutex::new(State {
+            name: name.to_owned(),
+            started: Instant::now(),
+            out,
+            line: Vec::new(),
+            counts: None,
+        })))
     }
 
-    /// The result, if the run came to one.
-    pub fn counts(&self) -> Option<Counts> {
-        self.state().counts
+    /// The run is over: shows what it did not finish to say, which names a test that hangs, and yields the result,
+    /// if it came to one.
+    pub fn end(&self) -> Option<Counts> {
+        let mut state = self.state();
+        if !state.line.is_empty() {
+            state.line.extend_from_slice(b"(unfinished)\n");
+            // Whoever read this has gone.
+            state.end_line().ok();
+        }
+        state.counts
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -74,7 +90,7 @@ impl State {
     fn end_line(&mut self) -> io::Result<()> {
         let line = std::mem::take(&mut self.line);
         self.counts = Counts::parse(&String::from_utf8_lossy(&line)).or(self.counts);
-        let mut shown = format!("{:5}| ", self.name).into_bytes();
+        let mut shown = format!("{:5}{:>4} | ", self.name, self.started.elapsed().as_secs()).into_bytes();
         shown.extend_from_slice(&line);
         self.out.write_all(&shown)
     }
@@ -99,7 +115,7 @@ mod tests {
         {
             transcript.write_all(piece.as_bytes())?;
         }
-        assert_eq!(transcript.counts(), Some(Counts { passed: 1, failed: 0, ignored: 0 }));
+        assert_eq!(transcript.end(), Some(Counts { passed: 1, failed: 0, ignored: 0 }));
         Ok(())
     }
 }

@@ -52,7 +52,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TimedOut { limit, started: true } => {
-                write!(f, "the command had not ended after {} s (--timeout allows more)", limit.as_secs())
+                write!(f, "the command had not ended after {} s", limit.as_secs())
             }
             Self::TimedOut { limit, started: false } => {
                 write!(f, "the guest had not booted after {} s", limit.as_secs())
