@@ -16,6 +16,9 @@ use crate::{
     text::Text,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Functions by return address.
 pub trait Symbols {
     /// The function that an address lies in.

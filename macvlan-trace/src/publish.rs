@@ -1,11 +1,9 @@
 //! From a case and its verdict to the public record.
 
-use std::rc::Rc;
-
 use jiff::Timestamp;
 
 use crate::{
-    correlate::{Case, Cause, Correlator, Ended, Life, NamespaceEnd, Trigger},
+    correlate::{Case, Cause, Correlator, Drop, Ended, Life, Trigger},
     diagnose::{Culprit, Verdict},
     enrich::unit_of,
     event::{
@@ -245,18 +243,6 @@ fn exit(ended: &Ended) -> Exit {
     Exit { code, signal, sender: sender.map(|sender| Box::new(task(sender, None))) }
 }
 
-/// The end of the namespace behind a case.
-fn namespace_end(case: &Case) -> Option<&Rc<NamespaceEnd>> {
-    match &case.cause {
-        Cause::NamespaceEnded(end) => Some(end),
-        Cause::ParentDeleted { by, .. } => match &**by {
-            Cause::NamespaceEnded(end) => Some(end),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 /// The main process of the link's own namespace, where its end is behind the case.
 fn init(case: &Case) -> Option<event::Task> {
     let Cause::NamespaceEnded(end) = &case.cause else { return None };
@@ -267,7 +253,7 @@ fn init(case: &Case) -> Option<event::Task> {
 /// The chain, in order.
 fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
     let mut steps = Vec::new();
-    if let Some(end) = namespace_end(case) {
+    if let Some(end) = case.cause.namespace_end() {
         if let Trigger::Exit(ended) = &end.trigger {
             if let Some(kill) = &ended.kill {
                 let target = &ended.task.task;
@@ -286,22 +272,16 @@ fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
             steps.push(step(clock, ended.at, "exit", Some(&ended.task), how));
         }
         let (what, detail) = match end.drop {
-            crate::correlate::Drop::Unmount => ("unmount", "the last mount of the network namespace went"),
-            crate::correlate::Drop::Close => {
-                ("close", "the last descriptor of the network namespace was closed")
-            }
-            crate::correlate::Drop::Exit => {
-                ("netns_end", "a task that ended held the network namespace last")
-            }
-            crate::correlate::Drop::Switch => {
-                ("netns_end", "a task that went elsewhere held the network namespace last")
-            }
-            crate::correlate::Drop::Deferred | crate::correlate::Drop::Unknown => (
+            Drop::Unmount => ("unmount", "the last mount of the network namespace went"),
+            Drop::Close => ("close", "the last descriptor of the network namespace was closed"),
+            Drop::Exit => ("netns_end", "a task that ended held the network namespace last"),
+            Drop::Switch => ("netns_end", "a task that went elsewhere held the network namespace last"),
+            Drop::Deferred | Drop::Unknown => (
                 "netns_end",
                 "the last reference to the network namespace dropped later, outside any task's context",
             ),
         };
-        let dropper = (end.drop != crate::correlate::Drop::Deferred).then_some(&*end.dropper);
+        let dropper = (end.drop != Drop::Deferred).then_some(&*end.dropper);
         steps.push(step(clock, end.at, what, dropper, detail.to_owned()));
     }
     if let Cause::ParentDeleted { parent, .. } = &case.cause {

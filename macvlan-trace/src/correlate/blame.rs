@@ -26,6 +26,18 @@ pub enum Cause {
     Unseen,
 }
 
+impl Cause {
+    /// The end of a network namespace that is behind it: of the link's own, or of its parent's.
+    #[must_use]
+    pub fn namespace_end(&self) -> Option<&NamespaceEnd> {
+        match self {
+            Self::NamespaceEnded(end) => Some(end),
+            Self::ParentDeleted { by, .. } => by.namespace_end(),
+            _ => None,
+        }
+    }
+}
+
 /// The end of a network namespace.
 #[derive(Clone, Debug)]
 pub struct NamespaceEnd {

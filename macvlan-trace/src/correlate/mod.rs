@@ -169,14 +169,13 @@ const MAX_OPEN_INCIDENTS: usize = 4096;
 impl Incidents {
     fn of(&mut self, fact: &LinkFact, actor: &Task, life: &Life, cause: &Cause) -> u64 {
         let process = actor.task.process;
-        let key = match cause {
-            Cause::NamespaceEnded(end) => IncidentKey::Namespace(end.generation),
-            Cause::ParentDeleted { by, .. } => match &**by {
-                Cause::NamespaceEnded(end) => IncidentKey::Namespace(end.generation),
-                _ => IncidentKey::Parent(fact.parent.as_ref().and_then(|parent| parent.dev), process),
-            },
-            Cause::ModuleUnloaded(_) => IncidentKey::Module(process),
-            Cause::Request(_) | Cause::Worker | Cause::Unseen => IncidentKey::Link(life.id, process),
+        let key = match (cause.namespace_end(), cause) {
+            (Some(end), _) => IncidentKey::Namespace(end.generation),
+            (None, Cause::ParentDeleted { .. }) => {
+                IncidentKey::Parent(fact.parent.as_ref().and_then(|parent| parent.dev), process)
+            }
+            (None, Cause::ModuleUnloaded(_)) => IncidentKey::Module(process),
+            (None, _) => IncidentKey::Link(life.id, process),
         };
         if let Some(&number) = self.open.get(&key) {
             return number;

@@ -7,7 +7,7 @@ mod words;
 use std::rc::Rc;
 
 use crate::{
-    correlate::{Case, Cause, Ended, Trigger},
+    correlate::{Case, Drop, Ended, NamespaceEnd, Trigger},
     event::Confidence,
     fact::{ExitStatus, LinkChange, Task},
 };
@@ -82,25 +82,25 @@ fn exit_behind(case: &Case) -> Option<&Rc<Ended>> {
 
 /// What ended the namespace whose end brought the change about.
 fn trigger_behind(case: &Case) -> Option<&Trigger> {
-    let end = match &case.cause {
-        Cause::NamespaceEnded(end) => end,
-        Cause::ParentDeleted { by, .. } => match &**by {
-            Cause::NamespaceEnded(end) => end,
-            _ => return None,
-        },
-        _ => return None,
-    };
-    Some(&end.trigger)
+    end_behind(case).map(|end| &end.trigger)
 }
 
-/// How sure it is that the end of a process ended the namespace: an init's end is the end of all that it holds; for
-/// another process it is so if its own exit dropped the last reference.
+/// The end of a namespace that brought the change about: of the link's, or of its parent's.
+fn end_behind(case: &Case) -> Option<&NamespaceEnd> {
+    case.cause.namespace_end()
+}
+
+/// How sure it is that the end of a process ended the namespace. A main process holds it, and what drops the last
+/// reference afterwards is its own remains; but whoever unmounts the namespace later may do so for another reason. Of
+/// another process it is sure only where its own exit dropped the last reference.
 fn confidence_of(case: &Case, ended: &Ended) -> Confidence {
-    let direct = match &case.cause {
-        Cause::NamespaceEnded(end) => end.drop == crate::correlate::Drop::Exit,
-        _ => false,
+    let Some(end) = end_behind(case) else { return Confidence::Likely };
+    let certain = match end.drop {
+        Drop::Exit => true,
+        Drop::Unmount | Drop::Unknown => false,
+        Drop::Close | Drop::Switch | Drop::Deferred => ended.is_init,
     };
-    if ended.is_init || direct { Confidence::Certain } else { Confidence::Likely }
+    if certain { Confidence::Certain } else { Confidence::Likely }
 }
 
 /// Whether a signal that nobody was seen sending is the process's own fault.

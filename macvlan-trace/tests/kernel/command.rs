@@ -73,16 +73,12 @@ fn filters_show_what_they_match() {
             })
             .collect()
     };
+    // Each filter by itself is tested without a kernel; these are the ways through the binary.
     let cycle = "for l in mva0 mvb0 tap0; do $IP link set $l up; $IP link set $l down; done";
     assert_eq!(shown(&[], cycle), ["down mva0", "down mvb0", "down tap0"]);
-    assert_eq!(shown(&["-i", "mvb*"], cycle), ["down mvb0"]);
-    assert_eq!(shown(&["-k", "macvtap"], cycle), ["down tap0"]);
-    assert_eq!(shown(&["-e", "up", "-i", "mva0"], cycle), ["up mva0"]);
-    assert_eq!(shown(&["-c", "1"], cycle), ["down mva0"]);
-    assert_eq!(shown(&["--comm", "ip", "-i", "mva0"], cycle), ["down mva0"]);
-    assert_eq!(shown(&["--comm", "systemd"], cycle), [""; 0]);
+    assert_eq!(shown(&["-e", "up,down", "-i", "mvb*", "--comm", "ip"], cycle), ["up mvb0", "down mvb0"]);
+    assert_eq!(shown(&["-k", "macvtap", "--netns", "/proc/self/ns/net", "-c", "1"], cycle), ["down tap0"]);
     assert_eq!(shown(&["-p", "1"], cycle), [""; 0]);
-    assert_eq!(shown(&["--netns", "/proc/self/ns/net", "-i", "mva0"], cycle), ["down mva0"]);
 }
 
 #[test]

@@ -75,7 +75,7 @@ impl Trace {
                         return record;
                     }
                 }
-                Err(_) => panic!("no {what}; the stream:\n{}", show(&self.records)),
+                Err(error) => panic!("no {what}: {error}; the stream:\n{}", show(&self.records)),
             }
         }
     }

@@ -38,17 +38,24 @@ fn a_whole_life_is_told_in_order() {
 
 #[test]
 fn every_mode_is_named() {
-    for mode in ["private", "vepa", "bridge", "passthru", "source"] {
-        let _parent = Parent::dummy("par0");
-        ip(&format!("link add macvlan0 link par0 type macvlan mode {mode}"));
-        let trace = Trace::start(&[]);
-        ip("link del macvlan0");
-        trace
-            .stop()
-            .only("deleted", "macvlan0")
+    const MODES: [&str; 5] = ["private", "vepa", "bridge", "passthru", "source"];
+    // passthru wants a parent for itself.
+    let _parents = ["par0", "par1", "par2", "par3", "par4"].map(Parent::dummy);
+    for (n, mode) in MODES.iter().enumerate() {
+        ip(&format!("link add {mode}0 link par{n} type macvlan mode {mode}"));
+    }
+    let trace = Trace::start(&[]);
+    for mode in MODES {
+        ip(&format!("link del {mode}0"));
+    }
+    let stream = trace.stop();
+    stream.complete();
+    for (n, mode) in MODES.iter().enumerate() {
+        stream
+            .one("deleted", &format!("{mode}0"))
             .by("ip")
-            .is("/link/mode", mode)
-            .is("/link/parent/name", "par0");
+            .is("/link/mode", *mode)
+            .is("/link/parent/name", format!("par{n}"));
     }
 }
 

@@ -99,7 +99,7 @@ fn a_parent_that_goes_with_its_namespace_leads_to_who_ended_that() {
         .stop()
         .only("deleted", "macvlan0")
         .by_worker()
-        .verdict("container-exited", "likely")
+        .verdict("container-exited", "certain")
         .is("/culprit/pid", init)
         .is("/link/netns/inode", own_netns())
         .is("/link/parent/name", "par1")
