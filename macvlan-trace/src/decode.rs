@@ -60,7 +60,7 @@ impl Decoder {
             );
         }
         let last = self.last.insert((header.cpu, header.lane), header.seq).unwrap_or(0);
-        self.gaps += header.seq.saturating_sub(last).saturating_sub(1);
+        self.gaps = self.gaps.saturating_add(header.seq.saturating_sub(last).saturating_sub(1));
 
         let task = task_ref(&header.task);
         let what = if header.kind == wire::Kind::Task as u16 {
@@ -184,6 +184,9 @@ fn whole_task(bytes: &[u8], task: TaskRef) -> Result<Task> {
 
 /// Arguments, each ended by a NUL; the last one may be cut.
 fn arguments(bytes: &[u8]) -> Vec<Text> {
+    if bytes.is_empty() {
+        return Vec::new();
+    }
     let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
     bytes.split(|&byte| byte == 0).map(|argument| Text::from(argument.to_vec())).collect()
 }
