@@ -5,7 +5,7 @@ use macvlan_trace_common::{
     MAX_ANCESTORS, MAX_CGROUP_DEPTH, MAX_STACK, NetnsEndRecord, NetnsMoveRecord, NetnsRef, Probe,
     SignalRecord, TaskRecord, TaskRef as WireTask,
 };
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::{FromZeros, Immutable, IntoBytes};
 
 use super::*;
 
@@ -102,22 +102,13 @@ const ETH0: LinkState = LinkState {
     reserved: 0,
 };
 
-const NO_LINK: LinkState = LinkState {
-    dev: 0,
-    netns: NetnsRef::NONE,
-    ifindex: 0,
-    flags: 0,
-    name: [0; 16],
-    kind: [0; 16],
-    mac: [0; 6],
-    operstate: 0,
-    reg_state: 0,
-    mode: 0,
-    reserved: 0,
-};
-
-fn header(kind: Kind, task: WireTask) -> Header {
-    Header { abi: ABI, kind: kind as u16, len: 0, seq: 1, boot_ns: 93_000, cpu: 0, lane: 0, task }
+/// A record with that head, all zero behind it.
+fn blank<R: FromBytes + IntoBytes>(kind: Kind, task: WireTask) -> R {
+    let mut record = R::new_zeroed();
+    let header =
+        Header { abi: ABI, kind: kind as u16, len: 0, seq: 1, boot_ns: 93_000, cpu: 0, lane: 0, task };
+    record.as_mut_bytes()[..size_of::<Header>()].copy_from_slice(header.as_bytes());
+    record
 }
 
 /// The bytes of a record, whose length is put right.
@@ -130,19 +121,12 @@ fn bytes<R: IntoBytes + Immutable>(record: &R, tail: &[u8]) -> Vec<u8> {
 }
 
 fn task_record() -> TaskRecord {
-    TaskRecord {
-        header: header(Kind::Task, SHELL),
-        netns: HOST,
-        cgroup_id: 4711,
-        uid: 0,
-        login_uid: u32::MAX,
-        mntns: 4_026_531_841,
-        ancestors: 0,
-        args_len: 0,
-        args_full_len: 0,
-        cgroup_len: 0,
-        known: 0,
-    }
+    let mut record: TaskRecord = blank(Kind::Task, SHELL);
+    record.netns = HOST;
+    record.cgroup_id = 4711;
+    record.login_uid = u32::MAX;
+    record.mntns = 4_026_531_841;
+    record
 }
 
 /// A task's record with that tail, which says what it holds.
@@ -151,7 +135,6 @@ fn task(ancestors: &[WireAncestor], args: Option<&[u8]>, cgroup: Option<&[u8]>, 
     let mut record = task_record();
     record.ancestors = u32::try_from(ancestors.len()).unwrap();
     record.args_len = len(args);
-    record.args_full_len = len(args);
     record.cgroup_len = len(cgroup);
     record.known |= if args.is_some() { TaskRecord::ARGS_KNOWN } else { 0 };
     record.known |= if cgroup.is_some() { TaskRecord::CGROUP_KNOWN } else { 0 };
@@ -165,17 +148,11 @@ fn ancestor(tgid: u32, comm: &[u8]) -> WireAncestor {
 }
 
 fn link_record(change: u16) -> LinkRecord {
-    LinkRecord {
-        header: header(Kind::Link, WORKER),
-        change,
-        probe: Probe::Unregister as u16,
-        flags_after: 0x1002,
-        link: MACVLAN0,
-        parent: ETH0,
-        from: NetnsRef::NONE,
-        from_ifindex: 0,
-        stack: 0,
-    }
+    let mut record: LinkRecord = blank(Kind::Link, WORKER);
+    (record.change, record.probe) = (change, Probe::Unregister as u16);
+    record.flags_after = 0x1002;
+    (record.link, record.parent) = (MACVLAN0, ETH0);
+    record
 }
 
 fn link(change: u16, stack: &[u64]) -> Vec<u8> {
@@ -183,39 +160,33 @@ fn link(change: u16, stack: &[u64]) -> Vec<u8> {
     bytes(&record, stack.as_bytes())
 }
 
+fn exit_record() -> ExitRecord {
+    let mut record: ExitRecord = blank(Kind::Exit, SHELL);
+    record.netns = BLUE;
+    record
+}
+
 fn exit(code: u32) -> Vec<u8> {
-    bytes(&ExitRecord { header: header(Kind::Exit, SHELL), netns: BLUE, code, reserved: 0 }, &[])
+    bytes(&ExitRecord { code, ..exit_record() }, &[])
 }
 
 fn signal(number: u32, from_kernel: u32) -> Vec<u8> {
-    let record = SignalRecord {
-        header: header(Kind::Signal, WORKER),
-        netns: HOST,
-        target: SHELL,
-        signal: number,
-        from_kernel,
-    };
+    let mut record: SignalRecord = blank(Kind::Signal, WORKER);
+    (record.netns, record.target) = (HOST, SHELL);
+    (record.signal, record.from_kernel) = (number, from_kernel);
     bytes(&record, &[])
 }
 
 fn netns_move(threads: u32) -> Vec<u8> {
-    let record = NetnsMoveRecord {
-        header: header(Kind::NetnsMove, SHELL),
-        from: HOST,
-        to: BLUE,
-        threads,
-        reserved: 0,
-    };
+    let mut record: NetnsMoveRecord = blank(Kind::NetnsMove, SHELL);
+    (record.from, record.to, record.threads) = (HOST, BLUE, threads);
     bytes(&record, &[])
 }
 
 fn netns_end(stack: &[u64]) -> Vec<u8> {
-    let record = NetnsEndRecord {
-        header: header(Kind::NetnsEnd, SHELL),
-        netns: BLUE,
-        threads: 1,
-        stack: u32::try_from(stack.len()).unwrap(),
-    };
+    let mut record: NetnsEndRecord = blank(Kind::NetnsEnd, SHELL);
+    (record.netns, record.threads) = (BLUE, 1);
+    record.stack = u32::try_from(stack.len()).unwrap();
     bytes(&record, stack.as_bytes())
 }
 
@@ -278,14 +249,8 @@ fn a_task_is_told_whole() {
 
 #[test]
 fn what_the_kernel_could_not_read_about_a_task_is_unknown() {
-    let record = TaskRecord {
-        header: header(Kind::Task, WORKER),
-        netns: NetnsRef::NONE,
-        cgroup_id: 0,
-        uid: u32::MAX,
-        mntns: 0,
-        ..task_record()
-    };
+    let mut record: TaskRecord = blank(Kind::Task, WORKER);
+    (record.uid, record.login_uid) = (u32::MAX, u32::MAX);
     let task = decode_task(&bytes(&record, &[]));
     assert!(task.task.kthread);
     assert_eq!((task.task.ns_tgid, task.task.pidns), (None, None));
@@ -312,6 +277,7 @@ fn a_change_of_a_link_is_told_whole() {
             name: Text::from("macvlan0"),
             kind: Some(Text::from("macvlan")),
             flags: 0x1003,
+            operstate: Some(0),
             registered: true,
             mac: Some([2, 0, 0, 0, 0, 7]),
             mode: Some(4),
@@ -346,7 +312,7 @@ fn every_change_of_a_link_has_its_word() {
 fn a_moved_link_tells_where_it_came_from_and_a_link_without_parent_has_none() {
     let record = LinkRecord {
         probe: 999,
-        parent: NO_LINK,
+        parent: LinkState::new_zeroed(),
         from: HOST,
         from_ifindex: 12,
         ..link_record(WireChange::Moved as u16)
@@ -518,7 +484,7 @@ fn the_deepest_path_and_the_longest_chain_fit() {
     let task = decode_task(&task(&chain, Some(b"sh\0"), Some(&level.repeat(MAX_CGROUP_DEPTH)), false));
     assert_eq!(task.ancestors.len(), MAX_ANCESTORS);
     let path = task.cgroup.path.unwrap();
-    assert_eq!(path.as_bytes().iter().filter(|&&byte| byte == b'/').count(), MAX_CGROUP_DEPTH);
+    assert_eq!(path.to_lossy().matches('/').count(), MAX_CGROUP_DEPTH);
     assert_eq!(path.as_bytes().len(), MAX_CGROUP_DEPTH * 201);
     let stack = [100; MAX_STACK];
     let What::Link(fact) = decode(&link(WireChange::Down as u16, &stack)) else { panic!("a link") };
@@ -541,7 +507,7 @@ fn names_that_fill_their_field_or_are_no_text_stay_as_they_are() {
 
 /// An exit's record with that place in the order.
 fn numbered(cpu: u32, lane: u32, seq: u64) -> Vec<u8> {
-    let mut record = ExitRecord { header: header(Kind::Exit, SHELL), netns: BLUE, code: 0, reserved: 0 };
+    let mut record = exit_record();
     (record.header.cpu, record.header.lane, record.header.seq) = (cpu, lane, seq);
     bytes(&record, &[])
 }

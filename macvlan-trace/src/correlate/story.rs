@@ -1,0 +1,540 @@
+//! Stories for tests: facts as the kernel and the lookups send them, and what is told about them in the end.
+//!
+//! Nothing but facts goes in, so every story is also told a second time from a copy that went through JSON, and has to
+//! come out the same.
+
+use std::{
+    cell::RefCell,
+    collections::HashSet,
+    fmt,
+    io::{self, Write},
+    rc::Rc,
+};
+
+use serde_json::Value;
+
+use super::Own;
+use crate::{
+    fact::{
+        Ancestor, Cgroup, Exit, ExitStatus, Fact, Ktime, Link, LinkChange, LinkFact, Netns, NetnsEnd,
+        NetnsMove, NsInode, ProcessId, Signal, Stock, Task, TaskRef, What,
+    },
+    filter::Filter,
+    pipeline::Pipeline,
+    publish::Clock,
+    sink::json::Json,
+    text::Text,
+};
+
+/// The tracer's own process id, inside its own pid namespace.
+pub const OWN_PID: u32 = 4000;
+/// Inode number of the first pid namespace.
+pub const HOST_PIDNS: NsInode = NsInode(4_026_531_836);
+/// The story begins so long after boot.
+const BEGIN: u64 = 90_000_000_000;
+
+/// Kernel paths that drop the last reference to a namespace, innermost first.
+pub mod path {
+    /// A process exits.
+    pub const EXIT: &[&str] = &["__put_net", "free_nsproxy", "do_exit", "do_group_exit"];
+    /// A process unmounts it.
+    pub const UNMOUNT: &[&str] =
+        &["netns_put", "evict", "dput", "cleanup_mnt", "task_work_run", "do_syscall_64"];
+    /// A process closes its file.
+    pub const CLOSE: &[&str] = &["netns_put", "evict", "dput", "__fput", "task_work_run", "do_syscall_64"];
+    /// A process goes elsewhere.
+    pub const SWITCH: &[&str] = &["__put_net", "free_nsproxy", "switch_task_namespaces", "__x64_sys_setns"];
+    /// A socket is freed later, on top of whoever is interrupted.
+    pub const SOFTIRQ: &[&str] =
+        &["__put_net", "__sk_destruct", "rcu_do_batch", "rcu_core", "handle_softirqs", "do_exit"];
+    /// A worker tears a namespace down.
+    pub const CLEANUP: &[&str] =
+        &["unregister_netdevice_queue", "macvlan_dellink", "default_device_exit_batch", "cleanup_net"];
+    /// A request by netlink.
+    pub const NETLINK: &[&str] = &["unregister_netdevice_queue", "macvlan_dellink", "rtnl_dellink"];
+    /// The parent goes, and its children with it.
+    pub const CASCADE: &[&str] =
+        &["unregister_netdevice_queue", "macvlan_dellink", "macvlan_device_event", "notifier_call_chain"];
+    /// The driver is unloaded.
+    pub const UNLOAD: &[&str] =
+        &["unregister_netdevice_queue", "macvlan_dellink", "__rtnl_link_unregister", "rtnl_link_unregister"];
+}
+
+/// The network namespace with that number; number 0 is the host's.
+pub fn netns(number: u32) -> Netns {
+    Netns {
+        ptr: 0xffff_8880_0000_0000 + u64::from(number) * 0x1000,
+        cookie: Some(u64::from(number) + 1),
+        inode: Some(NsInode(4_026_531_840 + number)),
+    }
+}
+
+/// The next namespace at the same address and with the same inode number.
+pub fn next_at(netns: Netns) -> Netns {
+    Netns { cookie: netns.cookie.map(|cookie| cookie + 1000), ..netns }
+}
+
+/// The same, as a kernel without cookies shows it.
+pub fn without_cookie(netns: Netns) -> Netns {
+    Netns { cookie: None, ..netns }
+}
+
+/// A process of the host; its first thread.
+pub fn process(comm: &str, pid: u32) -> Task {
+    Task {
+        task: TaskRef {
+            process: ProcessId { tgid: pid, start: Ktime(1_000_000 * u64::from(pid)) },
+            tid: pid,
+            comm: Text::from(comm),
+            kthread: false,
+            ns_tgid: Some(pid),
+            pidns: Some(HOST_PIDNS),
+            pidns_level: 0,
+        },
+        args: Some(vec![Text::from(comm)]),
+        uid: Some(0),
+        login_uid: None,
+        ancestors: Vec::new(),
+        cgroup: Cgroup { id: Some(4711), path: Some(Text::from("/system.slice/test.service")) },
+        netns: Some(netns(0)),
+        mntns: None,
+    }
+}
+
+/// The main process of a container: the init of a pid namespace of its own, which has its process id for a number.
+pub fn init(comm: &str, pid: u32) -> Task {
+    inside(process(comm, pid), pid, 1, 1)
+}
+
+/// A process inside the pid namespace of that number and depth, by its id there.
+pub fn inside(mut task: Task, pidns: u32, level: u32, pid: u32) -> Task {
+    task.task.ns_tgid = Some(pid);
+    task.task.pidns = Some(NsInode(4_026_540_000 + pidns));
+    task.task.pidns_level = level;
+    task
+}
+
+/// With that command line.
+pub fn running(mut task: Task, args: &str) -> Task {
+    task.args = Some(args.split(' ').map(Text::from).collect());
+    task
+}
+
+/// Started by that process.
+pub fn child_of(mut task: Task, parent: &Task) -> Task {
+    let nearest = Ancestor { process: parent.task.process, comm: parent.task.comm.clone() };
+    task.ancestors = [nearest].into_iter().chain(parent.ancestors.iter().cloned()).collect();
+    task
+}
+
+/// Another thread of it.
+pub fn thread(mut task: Task, tid: u32) -> Task {
+    task.task.tid = tid;
+    task
+}
+
+/// The kernel's thread that tears namespaces down.
+pub fn worker() -> Task {
+    let mut task = process("kworker/u8:2", 58);
+    task.task.kthread = true;
+    task.args = None;
+    task
+}
+
+/// The idle task, which has process id 0 and is no kernel thread by its flags.
+pub fn swapper() -> Task {
+    let mut task = process("swapper/0", 0);
+    task.args = None;
+    task
+}
+
+/// The tracer itself.
+pub fn tracer() -> Task {
+    process("macvlan-trace", OWN_PID)
+}
+
+/// A link that stands on another; the address of its device comes from its index.
+#[derive(Clone)]
+pub struct Macvlan {
+    pub link: Link,
+    pub parent: Option<Link>,
+}
+
+/// A macvlan link on the host's eth0.
+pub fn macvlan(name: &str, netns: Netns, ifindex: u32) -> Macvlan {
+    let link = Link {
+        dev: Some(0xffff_8881_0000_0000 + u64::from(ifindex) * 0x1000),
+        netns: Some(netns),
+        ifindex,
+        name: Text::from(name),
+        kind: Some(Text::from("macvlan")),
+        flags: 0x1003,
+        operstate: None,
+        registered: true,
+        mac: Some([2, 0, 0, 0, 0, 7]),
+        mode: Some(4),
+    };
+    Macvlan { link, parent: Some(nic("eth0", self::netns(0), 2)) }
+}
+
+/// A link that is no macvlan.
+pub fn nic(name: &str, netns: Netns, ifindex: u32) -> Link {
+    Link {
+        dev: Some(0xffff_8882_0000_0000 + u64::from(ifindex) * 0x1000),
+        netns: Some(netns),
+        ifindex,
+        name: Text::from(name),
+        kind: None,
+        flags: 0x1003,
+        operstate: None,
+        registered: true,
+        mac: None,
+        mode: None,
+    }
+}
+
+impl Macvlan {
+    /// Its parent's deletion has begun.
+    pub fn losing_parent(mut self, parent: Link) -> Self {
+        self.parent = Some(Link { registered: false, ..parent });
+        self
+    }
+
+    /// The same device under another name.
+    pub fn called(mut self, name: &str) -> Self {
+        self.link.name = Text::from(name);
+        self
+    }
+
+    /// The same device elsewhere.
+    pub fn moved_to(mut self, netns: Netns, ifindex: u32) -> Self {
+        self.link.netns = Some(netns);
+        self.link.ifindex = ifindex;
+        self
+    }
+
+    /// The device at another address.
+    pub fn at(mut self, dev: u64) -> Self {
+        self.link.dev = Some(dev);
+        self
+    }
+
+    /// As a dump shows it, without an address.
+    fn dumped(&self) -> Stock {
+        Stock { link: Link { dev: None, ..self.link.clone() }, parent: self.parent.clone() }
+    }
+
+    /// The fact of a change.
+    pub fn fact(&self, change: LinkChange, by: &Task, path: &[&str]) -> LinkFact {
+        LinkFact {
+            task: by.task.clone(),
+            change,
+            probe: "unregister_netdevice_queue".to_owned(),
+            link: self.link.clone(),
+            flags_after: self.link.flags & !1,
+            parent: self.parent.clone(),
+            from: None,
+            stack: path.iter().map(|frame| Some((*frame).to_owned())).collect(),
+        }
+    }
+}
+
+/// Facts, in order.
+pub struct Story {
+    at: u64,
+    facts: Vec<Fact>,
+    /// Tasks whose whole record was sent.
+    introduced: HashSet<(ProcessId, u32)>,
+}
+
+impl Story {
+    pub fn new() -> Self {
+        Self { at: BEGIN, facts: Vec::new(), introduced: HashSet::new() }
+    }
+
+    /// Lets time pass.
+    pub fn wait_ms(&mut self, ms: u64) -> &mut Self {
+        self.at += ms * 1_000_000;
+        self
+    }
+
+    /// Adds a fact, a millisecond after the one before.
+    pub fn fact(&mut self, what: What) -> &mut Self {
+        self.at += 1_000_000;
+        self.facts.push(Fact { at: Ktime(self.at), what });
+        self
+    }
+
+    /// A task is sent whole before the first record that it explains.
+    fn introduce(&mut self, task: &Task) {
+        if self.introduced.insert((task.task.process, task.task.tid)) {
+            self.facts.push(Fact { at: Ktime(self.at), what: What::Task(Box::new(task.clone())) });
+        }
+    }
+
+    /// A link changes; with the path, where that matters.
+    pub fn link(&mut self, by: &Task, change: LinkChange, link: &Macvlan, path: &[&str]) -> &mut Self {
+        self.introduce(by);
+        self.fact(What::Link(Box::new(link.fact(change, by, path))))
+    }
+
+    pub fn creates(&mut self, by: &Task, link: &Macvlan) -> &mut Self {
+        self.link(by, LinkChange::Created, link, &[])
+    }
+
+    pub fn sets_up(&mut self, by: &Task, link: &Macvlan) -> &mut Self {
+        self.link(by, LinkChange::Up, link, &[])
+    }
+
+    pub fn sets_down(&mut self, by: &Task, link: &Macvlan) -> &mut Self {
+        self.link(by, LinkChange::Down, link, &[])
+    }
+
+    pub fn deletes(&mut self, by: &Task, link: &Macvlan) -> &mut Self {
+        self.link(by, LinkChange::Deleted, link, path::NETLINK)
+    }
+
+    /// A worker deletes it with its namespace.
+    pub fn is_torn_down(&mut self, link: &Macvlan) -> &mut Self {
+        self.link(&worker(), LinkChange::Deleted, link, path::CLEANUP)
+    }
+
+    /// It gets another name: `link` has it already.
+    pub fn renames(&mut self, by: &Task, link: &Macvlan) -> &mut Self {
+        self.link(by, LinkChange::Renamed, link, &[])
+    }
+
+    /// It goes elsewhere: `link` is there already, and was at `from` before.
+    pub fn moves(&mut self, by: &Task, from: (Netns, u32), link: &Macvlan) -> &mut Self {
+        self.introduce(by);
+        let fact = LinkFact { from: Some(from), ..link.fact(LinkChange::Moved, by, &[]) };
+        self.fact(What::Link(Box::new(fact)))
+    }
+
+    /// A process of a namespace exits with a code.
+    pub fn exits(&mut self, task: &Task, netns: Netns, code: u8) -> &mut Self {
+        self.ends_with(task, netns, ExitStatus::Code(code))
+    }
+
+    /// A signal ends a process of a namespace.
+    pub fn dies(&mut self, task: &Task, netns: Netns, signal: u8) -> &mut Self {
+        self.ends_with(task, netns, ExitStatus::Signal(signal))
+    }
+
+    fn ends_with(&mut self, task: &Task, netns: Netns, status: ExitStatus) -> &mut Self {
+        self.introduce(task);
+        self.fact(What::Exit(Exit { task: task.task.clone(), netns, status }))
+    }
+
+    /// A process sends a signal.
+    pub fn sends(&mut self, sender: &Task, number: u32, target: &Task, netns: Netns) -> &mut Self {
+        self.introduce(sender);
+        self.signal(Some(sender.task.clone()), number, target, netns)
+    }
+
+    /// The kernel sends a signal.
+    pub fn kernel_sends(&mut self, number: u32, target: &Task, netns: Netns) -> &mut Self {
+        self.signal(None, number, target, netns)
+    }
+
+    fn signal(&mut self, sender: Option<TaskRef>, number: u32, target: &Task, netns: Netns) -> &mut Self {
+        self.fact(What::Signal(Signal { sender, target: target.task.clone(), netns, number }))
+    }
+
+    /// A process, with all its threads, goes from one namespace to another.
+    pub fn goes(&mut self, task: &Task, from: Netns, to: Netns) -> &mut Self {
+        self.switches(task, from, to, true)
+    }
+
+    /// A thread goes from one namespace to another, and leaves others of its process behind.
+    pub fn thread_goes(&mut self, task: &Task, from: Netns, to: Netns) -> &mut Self {
+        self.switches(task, from, to, false)
+    }
+
+    fn switches(&mut self, task: &Task, from: Netns, to: Netns, whole_process: bool) -> &mut Self {
+        self.introduce(task);
+        self.fact(What::NetnsMove(NetnsMove { task: task.task.clone(), from, to, whole_process }))
+    }
+
+    /// The last reference to a namespace drops on that path, while the task is current.
+    pub fn drops(&mut self, task: &Task, netns: Netns, path: &[&str]) -> &mut Self {
+        self.introduce(task);
+        let stack = path.iter().map(|frame| Some((*frame).to_owned())).collect();
+        self.fact(What::NetnsEnd(NetnsEnd { task: task.task.clone(), netns, whole_process: true, last: true, stack }))
+    }
+
+    /// The same, where no symbol is known.
+    pub fn drops_namelessly(&mut self, task: &Task, netns: Netns) -> &mut Self {
+        self.introduce(task);
+        let stack = vec![None; 8];
+        self.fact(What::NetnsEnd(NetnsEnd { task: task.task.clone(), netns, whole_process: true, last: true, stack }))
+    }
+
+    /// A link was there before the tracer.
+    pub fn stock(&mut self, link: &Macvlan) -> &mut Self {
+        self.fact(What::Stock(Box::new(link.dumped())))
+    }
+
+    /// A namespace has a name.
+    pub fn named(&mut self, netns: Netns, name: &str) -> &mut Self {
+        self.fact(What::NetnsName { netns, name: Text::from(name) })
+    }
+
+    /// The facts.
+    pub fn into_facts(self) -> Vec<Fact> {
+        self.facts
+    }
+
+    /// What is told about it, twice: now, and from a record.
+    pub fn tell(&self) -> Told {
+        let live = tell(self.facts.iter().cloned());
+        let replayed = tell(self.facts.iter().map(|fact| {
+            let line = serde_json::to_string(fact).expect("a fact can be written");
+            let read: Fact = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"));
+            assert_eq!(read, *fact, "a fact that was written and read is another: {line}");
+            read
+        }));
+        assert_eq!(live, replayed, "a replay tells something else");
+        let records = live.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect();
+        Told { records }
+    }
+}
+
+/// Who the tracer of the stories is.
+pub fn own() -> Own {
+    Own { ns_tgid: OWN_PID, pidns: Some(HOST_PIDNS) }
+}
+
+/// The JSON of the whole run.
+fn tell(facts: impl Iterator<Item = Fact>) -> String {
+    let out = Shared::default();
+    let sink = Box::new(Json::new(out.clone()));
+    let mut pipeline = Pipeline::new(own(), Clock::new(0), Filter::default(), None, sink);
+    let mut last = Ktime(BEGIN);
+    for fact in facts {
+        last = fact.at;
+        pipeline.take(fact).expect("memory takes everything");
+    }
+    pipeline.finish(last).expect("memory takes everything");
+    out.text()
+}
+
+/// Memory that a sink writes to.
+#[derive(Clone, Default)]
+pub struct Shared(Rc<RefCell<Vec<u8>>>);
+
+impl Shared {
+    /// What was written.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.borrow().clone()).expect("JSON is UTF-8")
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What was told.
+pub struct Told {
+    records: Vec<Value>,
+}
+
+impl Told {
+    /// The records that tell a change of a link.
+    pub fn events(&self) -> Vec<Checked<'_>> {
+        let is_change = |record: &&Value| record["type"] == "event" || record["type"] == "unattributed";
+        self.records.iter().filter(is_change).map(|record| Checked { told: self, record }).collect()
+    }
+
+    /// The last change that was told.
+    pub fn last(&self) -> Checked<'_> {
+        *self.events().last().unwrap_or_else(|| panic!("no event was told:\n{self}"))
+    }
+
+    /// The last record.
+    pub fn summary(&self) -> &Value {
+        let last = self.records.last().expect("a run ends with a summary");
+        assert_eq!(last["type"], "summary", "{self}");
+        last
+    }
+
+    /// The incident of each change, in order.
+    pub fn incidents(&self) -> Vec<u64> {
+        self.events()
+            .iter()
+            .map(|event| event.record["incident"].as_u64().expect("an incident has a number"))
+            .collect()
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.records.iter().try_for_each(|record| writeln!(f, "{record}"))
+    }
+}
+
+/// A record, of which things are said.
+#[derive(Clone, Copy)]
+pub struct Checked<'a> {
+    told: &'a Told,
+    /// The record.
+    pub record: &'a Value,
+}
+
+impl Checked<'_> {
+    /// The value at a path is this.
+    #[track_caller]
+    pub fn is(self, path: &str, wanted: impl Into<Value>) -> Self {
+        let wanted = wanted.into();
+        let found = self.record.pointer(path).unwrap_or(&Value::Null);
+        assert!(*found == wanted, "{path} is {found}, not {wanted}; all that was told:\n{}", self.told);
+        self
+    }
+
+    /// The value at a path is a string that contains this.
+    #[track_caller]
+    pub fn says(self, path: &str, wanted: &str) -> Self {
+        let found = self.record.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        assert!(
+            found.contains(wanted),
+            "{path} is {found:?}, without {wanted:?}; all that was told:\n{}",
+            self.told
+        );
+        self
+    }
+
+    /// The rule that decided, and how sure it is.
+    #[track_caller]
+    pub fn verdict(self, rule: &str, confidence: &str) -> Self {
+        self.is("/verdict/rule", rule).is("/verdict/confidence", confidence)
+    }
+
+    /// The process that is responsible.
+    #[track_caller]
+    pub fn culprit(self, task: &Task) -> Self {
+        self.is("/culprit/pid", task.task.process.tgid).is("/culprit/comm", task.task.comm.to_json())
+    }
+
+    /// Nobody is blamed.
+    #[track_caller]
+    pub fn nobody(self) -> Self {
+        self.is("/culprit", Value::Null)
+    }
+
+    /// What the steps of the chain were, in order; they are ordered by time too.
+    #[track_caller]
+    pub fn steps(self, wanted: &[&str]) -> Self {
+        let steps = self.record["verdict"]["evidence"].as_array().expect("there is a chain");
+        let found: Vec<_> = steps.iter().map(|step| step["what"].as_str().unwrap_or_default()).collect();
+        assert!(found == wanted, "the chain is {found:?}, not {wanted:?}; all that was told:\n{}", self.told);
+        let times: Vec<_> = steps.iter().map(|step| step["boot_ns"].as_u64()).collect();
+        assert!(times.is_sorted(), "the chain is out of order: {times:?}; all that was told:\n{}", self.told);
+        self
+    }
+}

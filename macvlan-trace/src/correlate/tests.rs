@@ -1,0 +1,382 @@
+//! What is remembered, for how long, and what is forgotten first.
+
+use serde_json::{Value, json};
+
+use super::{
+    Correlator,
+    story::{
+        Macvlan, Story, init, inside, macvlan, netns, next_at, nic, own, path, process, swapper, thread,
+        worker,
+    },
+};
+use crate::fact::{Fact, Ktime, LinkChange, Task, What};
+
+fn ip() -> Task {
+    process("ip", 901)
+}
+
+// The life of a link.
+
+#[test]
+fn a_link_keeps_its_identity_through_renames_moves_and_new_indexes() {
+    // As Docker does: made outside, moved in, renamed there; and taken out again at the end.
+    let (host, inside) = (netns(0), netns(1));
+    let outside = macvlan("veth1a2b3c", host, 7);
+    let moved = outside.clone().moved_to(inside, 2);
+    let renamed = moved.clone().called("eth0");
+    let back = renamed.clone().moved_to(host, 9);
+    let mut story = Story::new();
+    story.creates(&ip(), &outside).moves(&ip(), (host, 7), &moved).renames(&ip(), &renamed);
+    story.moves(&ip(), (inside, 2), &back).renames(&ip(), &back.clone().called("veth1a2b3c"));
+    story.deletes(&ip(), &back.called("veth1a2b3c"));
+    let told = story.tell();
+    let events = told.events();
+    for event in &events {
+        event.is("/link/id", events[0].record["link"]["id"].clone());
+    }
+    let words: Vec<_> = events.iter().map(|event| event.record["event"].clone()).collect();
+    assert_eq!(words, ["created", "moved", "renamed", "moved", "renamed", "deleted"], "{told}");
+    events[1].is("/link/netns/inode", 4_026_531_840_u32).is("/link/ifindex", 7);
+    events[1].is("/to/netns/inode", 4_026_531_841_u32).is("/to/ifindex", 2).is("/to/name", "veth1a2b3c");
+    events[2].is("/link/name", "eth0").is("/link/former_names", json!(["veth1a2b3c"]));
+    events[2].says("/verdict/cause", "renamed veth1a2b3c to eth0");
+    events[3].is("/link/netns/inode", 4_026_531_841_u32).is("/link/ifindex", 2).is("/to/ifindex", 9);
+    events[5].is("/link/former_names", json!(["eth0"])).is("/link/ifindex", 9);
+}
+
+#[test]
+fn a_link_remembers_its_last_names_and_no_more() {
+    let mut story = Story::new();
+    let link = macvlan("name0", netns(0), 7);
+    story.creates(&ip(), &link);
+    for n in 1..=12 {
+        story.renames(&ip(), &link.clone().called(&format!("name{n}")));
+    }
+    let names: Vec<_> = (4..12).map(|n| format!("name{n}")).collect();
+    story.tell().last().is("/link/name", "name12").is("/link/former_names", json!(names));
+}
+
+#[test]
+fn how_long_a_link_has_been_there_and_up_is_told_where_it_was_seen() {
+    let link = macvlan("macvlan0", netns(0), 7);
+    let mut story = Story::new();
+    // Each fact takes a millisecond.
+    story.creates(&ip(), &link).wait_ms(99).sets_up(&ip(), &link).wait_ms(199).sets_down(&ip(), &link);
+    story.deletes(&ip(), &link);
+    let told = story.tell();
+    told.events()[2].is("/link/age_ns", 300_000_000).is("/link/up_for_ns", 200_000_000);
+    told.last().is("/link/age_ns", 301_000_000).is("/link/up_for_ns", Value::Null);
+
+    let mut story = Story::new();
+    story.stock(&link).sets_down(&ip(), &link);
+    story.tell().last().is("/link/age_ns", Value::Null).is("/link/up_for_ns", Value::Null);
+}
+
+#[test]
+fn a_link_of_the_stock_is_known_again_by_its_place() {
+    let (one, other) = (macvlan("macvlan0", netns(0), 7), macvlan("macvlan0", netns(1), 7));
+    let other = other.at(0xffff_8881_0099_0000);
+    let mut story = Story::new();
+    story.stock(&one).stock(&other).renames(&ip(), &other.clone().called("eth0")).sets_down(&ip(), &one);
+    // Once it is known by its device, it may go where it wants.
+    let moved = one.clone().moved_to(netns(2), 3);
+    story.moves(&ip(), (netns(0), 7), &moved).deletes(&ip(), &moved);
+    let told = story.tell();
+    let events = told.events();
+    let id = |at: usize| events[at].record["link"]["id"].clone();
+    events[0].is("/link/former_names", json!(["macvlan0"]));
+    assert_ne!(id(0), id(1), "two links with one index in two namespaces\n{told}");
+    assert_eq!([id(2), id(3)], [id(1), id(1)], "{told}");
+}
+
+#[test]
+fn a_link_of_the_stock_that_is_moved_first_is_known_by_where_it_came_from() {
+    let link = macvlan("macvlan0", netns(0), 7);
+    let moved = link.clone().moved_to(netns(1), 2);
+    let mut story = Story::new();
+    story.stock(&link).moves(&ip(), (netns(0), 7), &moved).renames(&ip(), &moved.clone().called("eth0"));
+    let told = story.tell();
+    told.last()
+        .is("/link/id", "1")
+        .is("/link/former_names", json!(["macvlan0"]))
+        .is("/link/age_ns", Value::Null);
+    told.events()[0].is("/link/id", "1");
+}
+
+#[test]
+fn a_device_at_the_address_of_a_deleted_one_is_another_link() {
+    let (first, second) = (macvlan("first", netns(0), 7), macvlan("second", netns(0), 7));
+    let ids = |story: &Story| {
+        let told = story.tell();
+        told.last().is("/link/name", "second").is("/link/former_names", json!([]));
+        let ids: Vec<_> = told.events().iter().map(|event| event.record["link"]["id"].clone()).collect();
+        (ids.first().cloned(), ids.last().cloned())
+    };
+    let mut story = Story::new();
+    story.creates(&ip(), &first).deletes(&ip(), &first).creates(&ip(), &second).sets_down(&ip(), &second);
+    let (one, other) = ids(&story);
+    assert_ne!(one, other);
+
+    // Even if the record of the deletion was lost.
+    let mut story = Story::new();
+    story.creates(&ip(), &first).creates(&ip(), &second);
+    let (one, other) = ids(&story);
+    assert_ne!(one, other);
+
+    // And an effect that nobody announced ends it as well.
+    let mut story = Story::new();
+    story
+        .creates(&ip(), &first)
+        .link(&ip(), LinkChange::UnseenDeleted, &first, &[])
+        .sets_down(&ip(), &second);
+    let (one, other) = ids(&story);
+    assert_ne!(one, other);
+}
+
+// Incidents.
+
+/// A link in a container's namespace.
+fn inhabitant(name: &str, ifindex: u32) -> Macvlan {
+    macvlan(name, netns(1), ifindex)
+}
+
+#[test]
+fn all_links_that_go_with_one_namespace_are_one_incident() {
+    let init = init("sh", 812);
+    let mut story = Story::new();
+    story.exits(&init, netns(1), 0).drops(&init, netns(1), path::EXIT);
+    story.is_torn_down(&inhabitant("a", 2)).is_torn_down(&inhabitant("b", 3));
+    // One whose parent was in it belongs to it too.
+    let outside = macvlan("c", netns(0), 12).losing_parent(nic("par1", netns(1), 4));
+    story.link(&worker(), LinkChange::Deleted, &outside, path::CASCADE);
+    assert_eq!(story.tell().incidents(), [1, 1, 1]);
+}
+
+#[test]
+fn the_down_and_the_deletion_of_a_link_by_one_process_are_one_incident() {
+    let (a, b) = (inhabitant("a", 2), inhabitant("b", 3));
+    let mut story = Story::new();
+    story.sets_down(&ip(), &a).deletes(&ip(), &a).deletes(&ip(), &b);
+    assert_eq!(story.tell().incidents(), [1, 1, 2], "another link is another incident");
+}
+
+#[test]
+fn what_different_processes_do_are_different_incidents() {
+    let link = inhabitant("a", 2);
+    let mut later = ip();
+    later.task.process.start = Ktime(later.task.process.start.0 + 1);
+    let mut story = Story::new();
+    story.sets_down(&ip(), &link).sets_up(&process("dhcpcd", 902), &link).sets_down(&later, &link);
+    assert_eq!(story.tell().incidents(), [1, 2, 3], "a process id that comes again is another process");
+    let mut story = Story::new();
+    story.sets_down(&ip(), &link).sets_down(&thread(ip(), 999), &link);
+    assert_eq!(story.tell().incidents(), [1, 1], "threads of one process are one");
+}
+
+#[test]
+fn two_parents_that_one_process_removes_are_two_incidents() {
+    let mut story = Story::new();
+    for (ifindex, parent) in [(7, "eth0"), (8, "eth0"), (9, "eth1")] {
+        let child = inhabitant("m", ifindex).losing_parent(nic(
+            parent,
+            netns(0),
+            if parent == "eth0" { 2 } else { 3 },
+        ));
+        story.link(&ip(), LinkChange::Deleted, &child, path::CASCADE);
+    }
+    assert_eq!(story.tell().incidents(), [1, 1, 2]);
+}
+
+// Bounds.
+
+/// Takes facts in, and shows nothing.
+struct Memory(Correlator, u64);
+
+impl Memory {
+    fn new() -> Self {
+        Self(Correlator::new(own()), 0)
+    }
+
+    fn take(&mut self, what: What) -> Option<super::Case> {
+        self.1 += 1;
+        self.0.take(Fact { at: Ktime(self.1), what })
+    }
+
+    fn take_all(&mut self, story: Story) -> Vec<super::Case> {
+        story.into_facts().into_iter().filter_map(|fact| self.take(fact.what)).collect()
+    }
+
+    fn change(&mut self, change: LinkChange, link: &Macvlan) -> super::Case {
+        self.take(What::Link(Box::new(link.fact(change, &ip(), &[])))).expect("a change of a link is a case")
+    }
+}
+
+#[test]
+fn of_more_tasks_than_fit_the_latest_are_remembered() {
+    const MANY: u32 = 20_000;
+    let mut memory = Memory::new();
+    for pid in 1..=MANY {
+        memory.take(What::Task(Box::new(process("task", pid))));
+        // What is learnt again takes no more room.
+        memory.take(What::Task(Box::new(process("task", pid))));
+    }
+    let mut known = |pid| {
+        let link = inhabitant("m", 2);
+        let fact = link.fact(LinkChange::Down, &process("task", pid), &[]);
+        memory.take(What::Link(Box::new(fact))).expect("a case").actor.args.is_some()
+    };
+    assert!(!known(1), "the first is forgotten");
+    assert!(known(MANY) && known(MANY - 8_000), "the last 8,000 are not");
+}
+
+#[test]
+fn a_task_is_shown_as_the_record_at_hand_has_it() {
+    let mut story = Story::new();
+    let mut task = process("sh", 901);
+    story.sets_up(&task, &inhabitant("m", 2));
+    // It has become another program since, and its whole record did not arrive.
+    task.task.comm = crate::text::Text::from("ip");
+    story.sets_down(&task, &inhabitant("m", 2));
+    story.tell().last().is("/actor/comm", "ip").is("/actor/args", json!(["sh"]));
+}
+
+#[test]
+fn links_beyond_the_limit_are_told_without_a_past() {
+    const MANY: u32 = 66_000;
+    let mut memory = Memory::new();
+    for ifindex in 1..=MANY {
+        memory.change(LinkChange::Created, &inhabitant("m", ifindex));
+    }
+    let mut age = |ifindex| memory.change(LinkChange::Down, &inhabitant("m", ifindex)).life.created;
+    assert_eq!(age(1), Some(Ktime(1)));
+    assert_eq!(age(MANY), None, "there was no room for its past");
+    // A deletion makes room.
+    memory.change(LinkChange::Deleted, &inhabitant("m", 1));
+    memory.change(LinkChange::Created, &inhabitant("late", MANY + 1));
+    assert!(memory.change(LinkChange::Down, &inhabitant("late", MANY + 1)).life.created.is_some());
+}
+
+#[test]
+fn a_stock_beyond_the_limit_is_no_harm() {
+    let mut memory = Memory::new();
+    let mut story = Story::new();
+    for ifindex in 1..=66_000 {
+        story.stock(&inhabitant("m", ifindex));
+    }
+    memory.take_all(story);
+    let ids: Vec<_> = [1, 66_000]
+        .map(|ifindex| memory.change(LinkChange::Down, &inhabitant("m", ifindex)).life.id)
+        .into_iter()
+        .collect();
+    assert_eq!(ids, [1, 66_000]);
+}
+
+#[test]
+fn of_more_namespaces_than_fit_ended_ones_are_forgotten_first() {
+    const MANY: u32 = 40_000;
+    let mut memory = Memory::new();
+    let mut story = Story::new();
+    let (living, shell) = (netns(0), init("sh", 812));
+    story.exits(&shell, living, 3);
+    for number in 1..=MANY {
+        let init = init("sh", 10_000 + number);
+        story.exits(&init, netns(number), 0).drops(&init, netns(number), path::EXIT);
+    }
+    story.is_torn_down(&macvlan("forgotten", netns(1), 2));
+    story.is_torn_down(&macvlan("fresh", netns(MANY), 2));
+    story.drops(&swapper(), living, path::SOFTIRQ).is_torn_down(&macvlan("living", living, 2));
+    let cases = memory.take_all(story);
+    let reasons: Vec<_> = cases.iter().map(|case| case.cause.namespace_end().is_some()).collect();
+    assert_eq!(reasons, [false, true, true], "the oldest end is forgotten, and no living one");
+}
+
+#[test]
+fn more_living_namespaces_than_fit_are_no_harm() {
+    let mut story = Story::new();
+    for number in 0..40_000 {
+        story.named(netns(number), "blue");
+    }
+    let mut memory = Memory::new();
+    memory.take_all(story);
+    assert_eq!(memory.0.netns_name(&netns(39_999)).map(ToString::to_string), Some("blue".to_owned()));
+    assert_eq!(memory.0.netns_name(&netns(1)), None);
+}
+
+#[test]
+fn a_crowd_in_one_namespace_is_no_harm() {
+    let mut story = Story::new();
+    let init = init("sh", 5);
+    for pid in 10_000..12_000 {
+        let visitor = process("true", pid);
+        story.goes(&visitor, netns(0), netns(1)).sends(&ip(), 15, &visitor, netns(1)).exits(
+            &visitor,
+            netns(1),
+            0,
+        );
+    }
+    story.exits(&init, netns(1), 3);
+    for pid in 20_000..22_000 {
+        story.exits(&inside(process("true", pid), 5, 1, pid), netns(1), 0);
+    }
+    story.drops(&swapper(), netns(1), path::SOFTIRQ).is_torn_down(&inhabitant("m", 2));
+    story.tell().last().verdict("container-exited", "certain").culprit(&init);
+}
+
+#[test]
+fn incidents_beyond_the_limit_keep_counting_and_the_latest_stay_open() {
+    const MANY: u32 = 10_000;
+    let mut memory = Memory::new();
+    let mut incident = |ifindex| memory.change(LinkChange::Down, &inhabitant("m", ifindex)).incident;
+    for ifindex in 1..=MANY {
+        assert_eq!(incident(ifindex), u64::from(ifindex));
+    }
+    assert_eq!(incident(MANY), u64::from(MANY), "the last one is still open");
+    assert_eq!(incident(1), u64::from(MANY) + 1, "the first one is not, and no number comes twice");
+}
+
+// Namespaces.
+
+#[test]
+fn a_namespace_is_in_teardown_until_its_last_link_is_gone() {
+    let (a, b, elsewhere) = (inhabitant("a", 2), inhabitant("b", 3), macvlan("c", netns(0), 9));
+    let mut memory = Memory::new();
+    for link in [&a, &b, &elsewhere] {
+        memory.change(LinkChange::Created, link);
+    }
+    assert_eq!(memory.0.in_teardown(), 0);
+    let mut story = Story::new();
+    story.drops(&ip(), netns(1), path::UNMOUNT);
+    memory.take_all(story);
+    assert_eq!(memory.0.in_teardown(), 2);
+    memory.change(LinkChange::Deleted, &a);
+    assert_eq!(memory.0.in_teardown(), 1);
+    memory.change(LinkChange::Deleted, &b);
+    assert_eq!(memory.0.in_teardown(), 0);
+}
+
+#[test]
+fn a_link_that_left_in_time_is_not_in_teardown() {
+    let link = inhabitant("a", 2);
+    let mut story = Story::new();
+    story.stock(&link).moves(&ip(), (netns(1), 2), &link.clone().moved_to(netns(0), 9));
+    story.drops(&ip(), netns(1), path::UNMOUNT);
+    let mut memory = Memory::new();
+    memory.take_all(story);
+    assert_eq!(memory.0.in_teardown(), 0);
+}
+
+#[test]
+fn a_name_belongs_to_one_namespace_and_not_to_the_next_at_its_address() {
+    let mut memory = Memory::new();
+    let mut story = Story::new();
+    story.named(netns(1), "blue");
+    memory.take_all(story);
+    let name = |memory: &Memory, netns| memory.0.netns_name(&netns).map(ToString::to_string);
+    assert_eq!(name(&memory, netns(1)), Some("blue".to_owned()));
+    assert_eq!(name(&memory, next_at(netns(1))), None);
+    let mut story = Story::new();
+    story.named(next_at(netns(1)), "green");
+    memory.take_all(story);
+    assert_eq!(name(&memory, next_at(netns(1))), Some("green".to_owned()));
+    assert_eq!(name(&memory, netns(1)), None, "that one is gone");
+}
