@@ -55,6 +55,9 @@ pub mod path {
     /// The parent goes, and its children with it.
     pub const CASCADE: &[&str] =
         &["unregister_netdevice_queue", "macvlan_dellink", "macvlan_device_event", "notifier_call_chain"];
+    /// A request for a link that fails after the link was made.
+    pub const UNDO: &[&str] =
+        &["unregister_netdevice_queue", "macvlan_common_newlink", "rtnl_newlink_create", "rtnl_newlink"];
     /// The driver is unloaded.
     pub const UNLOAD: &[&str] =
         &["unregister_netdevice_queue", "macvlan_dellink", "__rtnl_link_unregister", "rtnl_link_unregister"];
@@ -258,6 +261,12 @@ impl Story {
         self
     }
 
+    /// Lets the next facts come from a CPU that was earlier: the ring keeps the order in which records were finished.
+    pub fn step_back_ms(&mut self, ms: u64) -> &mut Self {
+        self.at -= ms * 1_000_000;
+        self
+    }
+
     /// Adds a fact, a millisecond after the one before.
     pub fn fact(&mut self, what: What) -> &mut Self {
         self.at += 1_000_000;
@@ -360,14 +369,39 @@ impl Story {
     pub fn drops(&mut self, task: &Task, netns: Netns, path: &[&str]) -> &mut Self {
         self.introduce(task);
         let stack = path.iter().map(|frame| Some((*frame).to_owned())).collect();
-        self.fact(What::NetnsEnd(NetnsEnd { task: task.task.clone(), netns, whole_process: true, last: true, stack }))
+        self.fact(What::NetnsEnd(NetnsEnd {
+            task: task.task.clone(),
+            netns,
+            whole_process: true,
+            last: true,
+            stack,
+        }))
     }
 
     /// The same, where no symbol is known.
     pub fn drops_namelessly(&mut self, task: &Task, netns: Netns) -> &mut Self {
         self.introduce(task);
         let stack = vec![None; 8];
-        self.fact(What::NetnsEnd(NetnsEnd { task: task.task.clone(), netns, whole_process: true, last: true, stack }))
+        self.fact(What::NetnsEnd(NetnsEnd {
+            task: task.task.clone(),
+            netns,
+            whole_process: true,
+            last: true,
+            stack,
+        }))
+    }
+
+    /// The last mount or file of a namespace goes, and something else still holds it.
+    pub fn lets_go(&mut self, task: &Task, netns: Netns, path: &[&str]) -> &mut Self {
+        self.introduce(task);
+        let stack = path.iter().map(|frame| Some((*frame).to_owned())).collect();
+        self.fact(What::NetnsEnd(NetnsEnd {
+            task: task.task.clone(),
+            netns,
+            whole_process: true,
+            last: false,
+            stack,
+        }))
     }
 
     /// A link was there before the tracer.
@@ -536,5 +570,31 @@ impl Checked<'_> {
         let times: Vec<_> = steps.iter().map(|step| step["boot_ns"].as_u64()).collect();
         assert!(times.is_sorted(), "the chain is out of order: {times:?}; all that was told:\n{}", self.told);
         self
+    }
+}
+
+/// SplitMix64: numbers that look random, and are the same in every run.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % limit.max(1) as u64).expect("it is less than a usize")
+    }
+
+    pub fn byte(&mut self) -> u8 {
+        self.next().to_le_bytes()[0]
+    }
+
+    /// One of them.
+    pub fn pick<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[self.below(all.len())]
     }
 }

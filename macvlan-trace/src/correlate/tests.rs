@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{
-    Correlator,
+    Correlator, Trigger,
     story::{
-        Macvlan, Story, init, inside, macvlan, netns, next_at, nic, own, path, process, swapper, thread,
-        worker,
+        Macvlan, Random, Story, child_of, init, inside, macvlan, netns, next_at, nic, own, path, process,
+        running, swapper, thread, tracer, without_cookie, worker,
     },
 };
 use crate::fact::{Fact, Ktime, LinkChange, Task, What};
@@ -286,7 +286,10 @@ fn of_more_namespaces_than_fit_ended_ones_are_forgotten_first() {
     story.is_torn_down(&macvlan("fresh", netns(MANY), 2));
     story.drops(&swapper(), living, path::SOFTIRQ).is_torn_down(&macvlan("living", living, 2));
     let cases = memory.take_all(story);
-    let reasons: Vec<_> = cases.iter().map(|case| case.cause.namespace_end().is_some()).collect();
+    let reasons: Vec<_> = cases
+        .iter()
+        .map(|case| case.cause.namespace_end().is_some_and(|end| matches!(end.trigger, Trigger::Exit(_))))
+        .collect();
     assert_eq!(reasons, [false, true, true], "the oldest end is forgotten, and no living one");
 }
 
@@ -379,4 +382,89 @@ fn a_name_belongs_to_one_namespace_and_not_to_the_next_at_its_address() {
     memory.take_all(story);
     assert_eq!(name(&memory, next_at(netns(1))), Some("green".to_owned()));
     assert_eq!(name(&memory, netns(1)), None, "that one is gone");
+}
+
+// Disorder.
+
+#[test]
+fn no_order_of_facts_makes_it_panic_blame_the_tracer_or_tell_something_else_in_a_replay() {
+    let mut random = Random(0x6d61_6376_6c61_6e30);
+    let unshare = process("unshare", 811);
+    let shell = child_of(init("sh", 812), &unshare);
+    let tasks = [
+        child_of(inside(process("nginx", 830), 812, 1, 9), &shell),
+        inside(process("inner", 850), 850, 2, 1),
+        thread(process("dockerd", 700), 777),
+        running(process("ip", 901), "ip netns del blue"),
+        worker(),
+        swapper(),
+        tracer(),
+        unshare,
+        shell,
+    ];
+    let spaces: Vec<_> = (0..3)
+        .flat_map(|number| [netns(number), next_at(netns(number)), without_cookie(netns(number))])
+        .collect();
+    let changes = [
+        LinkChange::Created,
+        LinkChange::Up,
+        LinkChange::Down,
+        LinkChange::Renamed,
+        LinkChange::Deleted,
+        LinkChange::UnseenDown,
+        LinkChange::UnseenDeleted,
+    ];
+    let paths = [
+        path::EXIT,
+        path::UNMOUNT,
+        path::CLOSE,
+        path::SWITCH,
+        path::SOFTIRQ,
+        path::CLEANUP,
+        path::NETLINK,
+        path::CASCADE,
+        path::UNLOAD,
+        &[],
+    ];
+    for _ in 0..200 {
+        let mut story = Story::new();
+        for _ in 0..60 {
+            let (one, other) = (random.pick(&tasks).clone(), random.pick(&tasks).clone());
+            let (space, elsewhere) = (*random.pick(&spaces), *random.pick(&spaces));
+            let ifindex = u32::try_from(random.below(4)).unwrap() + 2;
+            let (name, frames) = (*random.pick(&["macvlan0", "eth0"]), *random.pick(&paths));
+            let mut link = macvlan(name, space, ifindex);
+            if random.below(4) == 0 {
+                link = link.losing_parent(nic("par0", elsewhere, 3));
+            }
+            match random.below(12) {
+                0 => story.stock(&link),
+                1 => story.named(space, "blue"),
+                2 => story.exits(&one, space, random.byte()),
+                3 => story.dies(&one, space, *random.pick(&[2, 9, 11, 15])),
+                4 => story.sends(&one, *random.pick(&[1, 9, 15, 28, 40]), &other, space),
+                5 => story.kernel_sends(9, &one, space),
+                6 => story.goes(&one, space, elsewhere),
+                7 => story.thread_goes(&one, space, elsewhere),
+                8 => story.drops(&one, space, frames),
+                9 => story.moves(&one, (elsewhere, ifindex), &link),
+                _ => story.link(&one, *random.pick(&changes), &link, frames),
+            };
+            match random.below(6) {
+                0 => story.wait_ms(u64::from(random.byte()) * 200),
+                1 => story.step_back_ms(u64::from(random.byte())),
+                _ => &mut story,
+            };
+        }
+        // It compares with a replay.
+        let told = story.tell();
+        for event in told.events() {
+            let sender = &event.record["culprit"]["pid"];
+            let asked = event.record["verdict"]["rule"] != "netns-deleted";
+            assert!(
+                asked || sender != own().ns_tgid,
+                "the tracer let a namespace go, and is blamed:\n{told}"
+            );
+        }
+    }
 }

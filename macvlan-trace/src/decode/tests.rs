@@ -8,6 +8,7 @@ use macvlan_trace_common::{
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
 use super::*;
+use crate::correlate::story::Random;
 
 /// Names every address by its number, but for those below 100.
 struct Numbers;
@@ -277,7 +278,7 @@ fn a_change_of_a_link_is_told_whole() {
             name: Text::from("macvlan0"),
             kind: Some(Text::from("macvlan")),
             flags: 0x1003,
-            operstate: Some(0),
+            operstate: Some(6),
             registered: true,
             mac: Some([2, 0, 0, 0, 0, 7]),
             mode: Some(4),
@@ -547,27 +548,6 @@ fn no_sequence_number_is_too_large() {
         decoder.decode(&numbered(cpu, 0, u64::MAX), &mut Numbers).expect("it is well-formed");
     }
     assert_eq!(decoder.gaps(), u64::MAX);
-}
-
-/// SplitMix64: the same numbers in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit.max(1) as u64).unwrap()
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[0]
-    }
 }
 
 /// Changes some bytes, cuts or lengthens; mostly keeps what would be refused at once.

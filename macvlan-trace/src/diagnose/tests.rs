@@ -162,8 +162,8 @@ fn who_kills_the_main_process_is_the_culprit() {
 
 #[test]
 fn a_stop_that_has_to_use_force_is_the_one_who_uses_it() {
-    let Container { mut story, init, netns, link } = container();
     let shim = process("containerd-shim", 750);
+    let Container { mut story, init, netns, link } = container_of(child_of(init("sh", 812), &shim));
     story
         .sends(&shim, 15, &init, netns)
         .wait_ms(10_000)
@@ -283,6 +283,25 @@ fn a_killer_that_was_not_seen_is_not_guessed() {
         .nobody()
         .is("/victim/init/pid", 812)
         .says("/verdict/cause", "SIGKILL ended the main process sh (PID 812); who sent it was not seen");
+}
+
+#[test]
+fn a_request_to_end_is_not_hidden_by_what_is_sent_after_it() {
+    let Container { mut story, init, netns, link } = container();
+    story.sends(&dockerd(), 15, &init, netns).wait_ms(500).sends(&process("tmux", 600), 28, &init, netns);
+    story.wait_ms(500).exits(&init, netns, 0).drops(&init, netns, path::EXIT).is_torn_down(&link);
+    story.tell().last().verdict("container-stopped", "likely").culprit(&dockerd());
+}
+
+#[test]
+fn who_killed_the_parent_is_behind_the_signal_that_its_death_sends() {
+    // `unshare --kill-child`: the kernel sends the signal in the context of the parent that dies.
+    let unshare = process("unshare", 811);
+    let Container { mut story, init, netns, link } = container_of(child_of(init("sh", 812), &unshare));
+    story.sends(&kill(), 9, &unshare, netns).dies(&unshare, netns, 9);
+    story.sends(&unshare, 9, &init, netns).dies(&init, netns, 9);
+    story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+    story.tell().last().verdict("container-killed", "certain").culprit(&kill()).is("/victim/init/pid", 812);
 }
 
 // Others that end around it.
@@ -521,8 +540,8 @@ fn an_unmount_after_the_main_process_ended_is_cleaning_up_and_that_is_likely() {
 
 #[test]
 fn who_stops_a_container_is_the_culprit_and_not_who_cleans_up_behind_it() {
-    let Container { mut story, init, netns, link } = container();
     let shim = process("containerd-shim", 750);
+    let Container { mut story, init, netns, link } = container_of(child_of(init("sh", 812), &shim));
     story.sends(&kill(), 15, &init, netns).wait_ms(900).exits(&init, netns, 143).exits(&shim, netns, 0);
     story.drops(&dockerd(), netns, path::UNMOUNT).is_torn_down(&link);
     story
@@ -531,6 +550,74 @@ fn who_stops_a_container_is_the_culprit_and_not_who_cleans_up_behind_it() {
         .verdict("container-stopped", "likely")
         .culprit(&kill())
         .steps(&["signal", "exit", "unmount", "deleted"]);
+}
+
+#[test]
+fn what_holds_a_namespace_for_a_moment_after_its_unmount_is_no_culprit() {
+    // A visitor had a connection, whose remains hold the namespace.
+    let Container { mut story, netns, link, .. } = named();
+    let visitor = process("curl", 920);
+    let del = running(process("ip", 930), "ip netns del blue");
+    story.goes(&visitor, self::netns(0), netns).exits(&visitor, netns, 0).lets_go(&del, netns, path::UNMOUNT);
+    story.wait_ms(60_000).drops(&swapper(), netns, path::SOFTIRQ).is_torn_down(&link);
+    story.tell().last().verdict("netns-deleted", "likely").culprit(&del);
+}
+
+#[test]
+fn a_file_that_is_closed_while_others_hold_the_namespace_is_no_reason() {
+    let Container { mut story, init, netns, link } = container();
+    story.lets_go(&process("lsns", 940), netns, path::CLOSE).wait_ms(60_000).exits(&init, netns, 3);
+    story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+    story.tell().last().verdict("container-exited", "certain").culprit(&init);
+}
+
+#[test]
+fn a_container_that_only_visited_a_namespace_is_no_reason_for_its_end() {
+    let Container { mut story, netns, link, .. } = named();
+    let visitor = process("unshare", 920);
+    let inner = child_of(init("true", 921), &visitor);
+    story.goes(&visitor, self::netns(0), netns).exits(&inner, netns, 0).exits(&visitor, netns, 0);
+    let del = running(process("ip", 930), "ip netns del blue");
+    story.wait_ms(3_600_000).drops(&del, netns, path::UNMOUNT).is_torn_down(&link);
+    story.tell().last().verdict("netns-deleted", "certain").culprit(&del);
+}
+
+#[test]
+fn a_visitor_that_stays_longest_is_no_culprit() {
+    let shell = process("sh", 815);
+    let Container { mut story, netns, link, .. } = container_of(shell.clone());
+    let visitor = process("tcpdump", 990);
+    story.goes(&visitor, self::netns(0), netns).exits(&shell, netns, 3).wait_ms(5_000);
+    story.exits(&visitor, netns, 0).drops(&visitor, netns, path::EXIT).is_torn_down(&link);
+    story.tell().last().verdict("container-exited", "likely").culprit(&shell);
+}
+
+#[test]
+fn an_unmount_after_the_last_resident_ended_is_cleaning_up() {
+    // `docker run --pid=host`
+    let shell = process("sh", 815);
+    let Container { mut story, netns, link, .. } = container_of(shell.clone());
+    story.exits(&shell, netns, 3).wait_ms(200).drops(&dockerd(), netns, path::UNMOUNT).is_torn_down(&link);
+    story.tell().last().verdict("container-exited", "likely").culprit(&shell);
+}
+
+#[test]
+fn many_visitors_after_the_main_process_do_not_make_it_forgotten() {
+    let Container { mut story, init, netns, link } = container();
+    story.exits(&init, netns, 0);
+    for pid in 1000..1100 {
+        let visitor = process("ip", pid);
+        story.goes(&visitor, self::netns(0), netns).exits(&visitor, netns, 0);
+    }
+    story.drops(&dockerd(), netns, path::UNMOUNT).is_torn_down(&link);
+    story.tell().last().verdict("container-exited", "likely").culprit(&init);
+}
+
+#[test]
+fn a_name_that_is_learnt_after_the_end_does_not_hide_it() {
+    let Container { mut story, init, netns, link } = container();
+    story.exits(&init, netns, 0).drops(&init, netns, path::EXIT).named(netns, "blue").is_torn_down(&link);
+    story.tell().last().verdict("container-exited", "certain").culprit(&init);
 }
 
 #[test]
@@ -619,7 +706,7 @@ fn a_signal_of_the_namespace_before_is_no_reason_in_the_next_one() {
 fn an_end_that_was_lost_is_not_made_up_and_does_not_reach_the_next_namespace() {
     let Container { mut story, init, netns, link } = container();
     story.exits(&init, netns, 0).is_torn_down(&link);
-    story.tell().last().verdict("unknown", "unknown").nobody();
+    story.tell().last().verdict("container-exited", "likely").culprit(&init).steps(&["exit", "deleted"]);
 
     let next = next_at(netns);
     let link = macvlan("macvlan1", next, 2);
@@ -715,6 +802,19 @@ fn who_unloads_the_driver_is_the_culprit() {
         .culprit(&rmmod)
         .says("/verdict/cause", "rmmod (PID 950: rmmod macvlan) unloaded the driver of macvlan0");
     assert_eq!(told.incidents(), [1, 1], "{told}");
+}
+
+#[test]
+fn a_creation_that_fails_is_no_deletion_by_somebody() {
+    let add = running(process("ip", 951), "ip link add macvlan0 type macvlan");
+    let mut story = Story::new();
+    story.link(&add, LinkChange::Deleted, &macvlan("macvlan0", netns(0), 7), path::UNDO);
+    story
+        .tell()
+        .last()
+        .verdict("creation-failed", "certain")
+        .culprit(&add)
+        .says("/verdict/cause", "asked for macvlan0, which could be made but not set up");
 }
 
 // Rules.
