@@ -7,7 +7,7 @@
 mod fields;
 mod parse;
 
-pub use fields::{FIELDS, Field, Resolved, resolve};
+pub use fields::{FIELDS, Field, Place, Resolved, resolve};
 pub use parse::{Btf, BtfError};
 
 /// Where the kernel shows its type information.
@@ -19,7 +19,10 @@ pub fn of_this_kernel() -> anyhow::Result<Resolved> {
     let bytes = std::fs::read(VMLINUX).with_context(|| {
         format!("cannot read the kernel's type information {VMLINUX}: use a kernel built with CONFIG_DEBUG_INFO_BTF")
     })?;
-    let btf = Btf::parse(bytes, &fields::names())
-        .with_context(|| format!("{VMLINUX} is not the BTF that is expected"))?;
-    Ok(resolve(&btf))
+    of(bytes).with_context(|| format!("{VMLINUX} is not the BTF that is expected"))
+}
+
+/// Resolves the offsets of the kernel whose type information that is.
+pub fn of(bytes: Vec<u8>) -> Result<Resolved, BtfError> {
+    Ok(resolve(&Btf::parse(bytes, &fields::names())?))
 }
