@@ -8,13 +8,12 @@ pub enum Counter {
     RingFull = 0,
     /// Records dropped because a program interrupted another on the same CPU.
     Nested = 1,
-    /// States that did not fit into a map: their effects come out as unattributed.
+    /// States that did not fit into a map: effects come out as unattributed, moves as downs, and what ended a
+    /// namespace is not known.
     MapFull = 2,
-    /// Downs and deletions whose effect was seen by the independent probe.
-    Effects = 3,
 }
 
 impl Counter {
     /// How many there are.
-    pub const COUNT: u32 = 4;
+    pub const COUNT: u32 = 3;
 }

@@ -73,12 +73,6 @@ pub struct TaskRef {
 impl TaskRef {
     /// `PF_KTHREAD`: the task is a kernel thread.
     pub const KTHREAD: u32 = 0x0020_0000;
-
-    /// Whether this is the init of a pid namespace other than the initial one: the main process of a container.
-    #[must_use]
-    pub const fn is_pidns_init(&self) -> bool {
-        self.ns_tgid == 1 && self.pidns_level > 0
-    }
 }
 
 const _: () = assert!(size_of::<TaskRef>() == 48 && size_of::<Header>() == 80);

@@ -109,6 +109,8 @@ pub struct LinkRecord {
 impl LinkState {
     /// `NETREG_REGISTERED`.
     pub const REGISTERED: u8 = 1;
+    /// `NETREG_UNREGISTERING`.
+    pub const UNREGISTERING: u8 = 2;
 }
 
 const _: () = assert!(size_of::<LinkState>() == 88 && size_of::<LinkRecord>() == 80 + 8 + 176 + 32);

@@ -72,7 +72,8 @@ pub struct NetnsMoveRecord {
     pub reserved: u32,
 }
 
-/// [`Kind::NetnsEnd`](crate::Kind::NetnsEnd): the last reference to a watched network namespace dropped.
+/// [`Kind::NetnsEnd`](crate::Kind::NetnsEnd): the last reference to a watched network namespace dropped, or its last
+/// mount and file.
 ///
 /// Tail: `stack` × `u64`: who dropped it can be told from the path alone, because a reference can drop in
 /// softirq context, where the current task is whoever was interrupted.
@@ -85,6 +86,10 @@ pub struct NetnsEndRecord {
     pub netns: NetnsRef,
     /// Living threads of the current process.
     pub threads: u32,
+    /// 1 if that was the last reference; 0 if it was the last mount or file, and something else still holds it.
+    pub last: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Return addresses in the tail, innermost first.
     pub stack: u32,
 }

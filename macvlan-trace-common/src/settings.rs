@@ -12,4 +12,8 @@ pub struct Settings {
     pub own_pidns: u32,
     /// This kernel's value of `NETDEV_CHANGEUPPER`: 21 up to 5.18, 22 since `NETDEV_PRE_UNINIT` came.
     pub changeupper: u32,
+    /// Inode number of the machine's own network namespace, which never ends and is never watched.
+    pub host_netns: u32,
+    /// Where this kernel keeps `macvlan_dev.mode`.
+    pub macvlan_mode: u32,
 }

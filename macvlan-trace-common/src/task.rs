@@ -36,12 +36,12 @@ pub struct TaskRecord {
     pub ancestors: u32,
     /// Bytes of arguments in the tail.
     pub args_len: u32,
-    /// Bytes that the argument vector really has.
-    pub args_full_len: u32,
     /// Bytes of the cgroup path in the tail.
     pub cgroup_len: u32,
     /// Bits of [`TaskRecord::CGROUP_KNOWN`] and its like.
     pub known: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 impl TaskRecord {

@@ -14,7 +14,8 @@ static OFFSETS: Offsets = Offsets::UNKNOWN;
 
 /// What user space hands down.
 #[unsafe(no_mangle)]
-static SETTINGS: Settings = Settings { own_tgid: 0, own_pidns: 0, changeupper: 0 };
+static SETTINGS: Settings =
+    Settings { own_tgid: 0, own_pidns: 0, changeupper: 0, host_netns: 0, macvlan_mode: 0 };
 
 /// The offset of a field, by its name in [`Offsets`].
 macro_rules! offset {

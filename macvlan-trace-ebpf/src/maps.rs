@@ -21,8 +21,8 @@ pub static LANES: PerCpuArray<Lane> = PerCpuArray::with_max_entries(2, 0);
 #[map]
 pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::COUNT, 0);
 
-/// Network namespaces whose tasks matter, by address: 1 for one that holds a watched link or the parent of one,
-/// 2 for the machine's own, which never ends.
+/// Network namespaces whose tasks matter, by address: those that hold a watched link or the parent of one. The value
+/// means nothing.
 #[map]
 pub static NETNS: HashMap<u64, u32> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 

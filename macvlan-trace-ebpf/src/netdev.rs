@@ -6,7 +6,7 @@ use macvlan_trace_common::{
 };
 
 use crate::{
-    kread::{field, offset, read},
+    kread::{field, offset, read, settings},
     maps::{MOVES, Move, PENDING, count},
     netns,
     report::{Request, hand_over},
@@ -21,12 +21,11 @@ pub mod pending {
 }
 
 /// `struct macvlan_dev` (include/linux/if_macvlan.h) is private to a module, so vmlinux's BTF does not describe it.
-/// Its first members have not changed since 2007; both pointers are compared with what the device itself says
-/// before the mode is believed.
+/// Both pointers are compared with what the device itself says before the mode, which user space knows the place of,
+/// is believed.
 mod macvlan_dev {
     pub const DEV: u32 = 0;
     pub const LOWERDEV: u32 = 48;
-    pub const MODE: u32 = 112;
 }
 
 /// Whether the device is one that is traced.
@@ -56,6 +55,13 @@ pub fn is_registered(dev: u64) -> bool {
     read!(dev, dev_reg_state as u8) == LinkState::REGISTERED
 }
 
+/// Whether the device is being unregistered. `netdev_wait_allrefs` repeats the notification every second while
+/// somebody holds on to a device that is unregistered already.
+#[inline(always)]
+pub fn is_unregistering(dev: u64) -> bool {
+    read!(dev, dev_reg_state as u8) == LinkState::UNREGISTERING
+}
+
 /// Whether `unregister_netdevice_many` has the device already: what it does to it is part of the deletion.
 #[inline(always)]
 pub fn is_dismantled(dev: u64) -> bool {
@@ -79,7 +85,6 @@ pub fn announce(dev: u64, change: u32) -> bool {
 /// The effect of a change is here; whether the change was reported.
 #[inline(always)]
 pub fn settle(dev: u64, change: u32) -> bool {
-    count(Counter::Effects);
     // SAFETY: the value is copied at once.
     let before = unsafe { PENDING.get(dev) }.copied().unwrap_or(0);
     if change == pending::DELETED || before == change {
@@ -90,6 +95,12 @@ pub fn settle(dev: u64, change: u32) -> bool {
         let _ = PENDING.insert(dev, before & !change, 0);
     }
     before & change != 0
+}
+
+/// A new life, or a new time up, begins: whatever is pending was left over by an effect that the notifier missed.
+#[inline(always)]
+pub fn forget(dev: u64, change: u32) {
+    settle(dev, change);
 }
 
 /// The current task begins to move the device to another network namespace.
@@ -190,5 +201,5 @@ pub fn mode(dev: u64, lower: u64) -> u32 {
     if lower == 0 || own != dev || below != lower {
         return 0;
     }
-    field(private, macvlan_dev::MODE)
+    field(private, settings().macvlan_mode)
 }

@@ -3,12 +3,9 @@
 use macvlan_trace_common::{Counter, NetnsRef};
 
 use crate::{
-    kread::{field, offset, read},
+    kread::{field, offset, read, settings},
     maps::{NETNS, count},
 };
-
-/// Value in [`NETNS`] of a namespace that holds a watched link or the parent of one.
-const WATCHED: u32 = 1;
 
 /// Describes a `struct net`.
 #[inline(always)]
@@ -39,15 +36,17 @@ pub fn of_task(task: u64) -> u64 {
 /// Whether tasks of the namespace matter.
 #[inline(always)]
 pub fn is_watched(net: u64) -> bool {
-    // SAFETY: the value is copied at once.
-    net != 0 && unsafe { NETNS.get(net) }.copied() == Some(WATCHED)
+    // SAFETY: only presence is asked.
+    net != 0 && unsafe { NETNS.get(net) }.is_some()
 }
 
-/// From now on, tasks of the namespace matter. The machine's own keeps its mark.
+/// From now on, tasks of the namespace matter. Those of the machine's own never do.
 #[inline(always)]
 pub fn watch(net: u64) {
-    // SAFETY: only presence is asked.
-    if net != 0 && unsafe { NETNS.get(net) }.is_none() && NETNS.insert(net, WATCHED, 0).is_err() {
+    if net == 0 || inode_of(net, offset!(net_ns)) == settings().host_netns {
+        return;
+    }
+    if NETNS.insert(net, 0, 0).is_err() {
         count(Counter::MapFull);
     }
 }

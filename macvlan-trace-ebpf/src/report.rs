@@ -33,8 +33,8 @@ pub enum Request {
     Exit { net: u64, code: u32 },
     /// The current task goes from one namespace to another.
     NetnsMove { from: u64, to: u64 },
-    /// The last reference to a namespace is gone.
-    NetnsEnd { net: u64 },
+    /// The last reference to a namespace is gone, or the last mount and file of it.
+    NetnsEnd { net: u64, last: bool },
 }
 
 /// Hands over to [`report`], and does not come back.
@@ -71,11 +71,13 @@ pub fn report(ctx: ProbeContext) -> u32 {
             record.reserved = 0;
             lane.send(Kind::NetnsMove, KPROBE, task::current(), size_of::<NetnsMoveRecord>());
         }
-        Request::NetnsEnd { net } => {
+        Request::NetnsEnd { net, last } => {
             let stack = lane.stack(&ctx, size_of::<NetnsEndRecord>());
             let record = lane.record::<NetnsEndRecord>();
             netns::fill(net, &mut record.netns);
             record.threads = task::threads(task::current());
+            record.last = u32::from(last);
+            record.reserved = 0;
             record.stack = stack;
             lane.send(
                 Kind::NetnsEnd,

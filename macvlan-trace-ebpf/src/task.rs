@@ -7,7 +7,7 @@ use macvlan_trace_common::{
 
 use crate::{
     emit::Lane,
-    kread::{field, field_or, offset, read, settings, string, user},
+    kread::{field_or, offset, read, settings, string, user},
     netns,
 };
 
@@ -67,12 +67,12 @@ pub fn fill_ref(task: u64, out: &mut TaskRef) {
     let pid: u64 = read!(leader, task_thread_pid);
     let level: u32 = read!(pid, pid_level);
     let upid = upid(pid, level);
-    out.ns_tgid = field(upid, 0);
+    out.ns_tgid = read!(upid, upid_nr);
     out.pidns = upid_pidns(upid);
     out.pidns_level = level;
 }
 
-/// The `struct upid` of a pid at a level; its number stands first in it on every kernel.
+/// The `struct upid` of a pid at a level.
 #[inline(always)]
 fn upid(pid: u64, level: u32) -> u64 {
     if pid == 0 {
@@ -94,7 +94,7 @@ pub fn is_own() -> bool {
     let leader: u64 = read!(current(), task_leader);
     let pid: u64 = read!(leader, task_thread_pid);
     let upid = upid(pid, read!(pid, pid_level));
-    field::<u32>(upid, 0) == settings.own_tgid && upid_pidns(upid) == settings.own_pidns
+    read!(upid, upid_nr as u32) == settings.own_tgid && upid_pidns(upid) == settings.own_pidns
 }
 
 /// Living threads of the task's process; 0 if unknown.
@@ -132,6 +132,7 @@ pub fn fill(lane: &mut Lane, task: u64) -> usize {
     record.login_uid = field_or(task, offset!(task_loginuid), u32::MAX);
     record.mntns = netns::inode_of(mntns, offset!(mntns_ns));
     record.known = 0;
+    record.reserved = 0;
 
     fill_ancestors(lane, task);
     let ancestors = stored(&lane.record::<TaskRecord>().ancestors) & (2 * MAX_ANCESTORS - 1);
@@ -187,15 +188,14 @@ fn fill_args(lane: &mut Lane, task: u64, at: usize) {
     let start: u64 = read!(mm, mm_arg_start);
     let end: u64 = read!(mm, mm_arg_end);
     let full = end.saturating_sub(start);
-    #[allow(clippy::cast_possible_truncation)] // the kernel bounds it far below 4 GiB
-    let (full, size) = (full as u32, if full > MAX_ARGS as u64 { MAX_ARGS as u32 } else { full as u32 });
+    #[allow(clippy::cast_possible_truncation)] // at most MAX_ARGS
+    let size = if full > MAX_ARGS as u64 { MAX_ARGS as u32 } else { full as u32 };
     // Masks, and not comparisons, because a bound that was spilled to the stack is lost to the verifier of 5.10.
     let at = core::hint::black_box(at) & 1023;
     let masked = core::hint::black_box(size) & 2047;
     // SAFETY: at most 1023 + 2047 bytes into the buffer.
     let copied = masked > 0 && unsafe { user(start, lane.buffer.as_mut_ptr().add(at), masked) };
     let record = lane.record::<TaskRecord>();
-    record.args_full_len = full;
     record.args_len = if copied { size } else { 0 };
     record.known |= if copied { TaskRecord::ARGS_KNOWN } else { 0 };
 }

@@ -95,6 +95,7 @@ impl Decoder {
                 task,
                 netns: netns(&record.netns),
                 whole_process: record.threads == 1,
+                last: record.last != 0,
                 stack: stack(bytes, size_of::<wire::NetnsEndRecord>(), record.stack, symbols)?,
             })
         } else {
@@ -244,6 +245,7 @@ fn link(link: &wire::LinkState) -> Link {
         name: Text::from_padded(&link.name),
         kind: (!kind.is_empty()).then_some(kind),
         flags: link.flags,
+        operstate: Some(link.operstate),
         registered: link.reg_state == wire::LinkState::REGISTERED,
         mac: (link.mac != [0; 6]).then_some(link.mac),
         mode: (link.mode != 0).then_some(link.mode),

@@ -63,6 +63,8 @@ pub struct Run {
     pub host: Text,
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot_id: Option<String>,
+    /// When the machine booted, as the clocks stood when the run began: `time` is this and `boot_ns`.
+    pub boot_time: String,
     /// The probes, attached or not.
     pub probes: Vec<ProbeState>,
     /// What this run cannot see, a sentence each.
@@ -202,6 +204,8 @@ pub struct Link {
     pub age_ns: Option<u64>,
     /// Nanoseconds since it last came up; `None` if that was before the tracer, or never.
     pub up_for_ns: Option<u64>,
+    /// RFC 2863 state before a down or a deletion, and after anything else: `up`, `down`, `lowerlayerdown`, ….
+    pub operstate: Option<String>,
     /// `IFF_*` by name.
     pub flags: Flags,
     /// Where it is.

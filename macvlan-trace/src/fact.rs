@@ -114,6 +114,8 @@ pub struct Link {
     pub kind: Option<Text>,
     /// `IFF_*`.
     pub flags: u32,
+    /// RFC 2863 state, `IF_OPER_*`; `None` from a netlink dump.
+    pub operstate: Option<u8>,
     /// Whether it is registered: false once its own deletion has begun.
     pub registered: bool,
     /// Hardware address.
@@ -250,7 +252,7 @@ pub struct NetnsMove {
     pub whole_process: bool,
 }
 
-/// The last reference to a namespace dropped.
+/// The last reference to a namespace dropped, or its last mount and file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetnsEnd {
     /// The task that was current, which need not be responsible.
@@ -259,6 +261,8 @@ pub struct NetnsEnd {
     pub netns: Netns,
     /// Whether it was the only thread of its process.
     pub whole_process: bool,
+    /// Whether that was the last reference; otherwise a task or a socket still holds it.
+    pub last: bool,
     /// The kernel path, innermost first; `None` where a symbol is not known.
     pub stack: Vec<Option<String>>,
 }

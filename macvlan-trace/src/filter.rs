@@ -10,6 +10,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 
 use crate::cli::{Cli, EventChoice, IfaceGlob, Kind};
+use crate::diagnose::rules::creation_failed;
 use crate::event::{Event, Netns, Parent, Task};
 use crate::text::Text;
 
@@ -69,8 +70,11 @@ impl Filter {
     fn wants_link(&self, event: &Event) -> bool {
         let link = &event.link;
         let kind = link.kind.as_ref().map(Text::as_bytes);
-        any(&self.events, |&choice| choice == EventChoice::All || choice == EventChoice::One(event.event))
-            && any(&self.kinds, |choice| kind == Some(choice.as_str().as_bytes()))
+        // A creation that failed is no break of a link, though it ends with a deletion.
+        let failed = event.verdict.rule == creation_failed::NAME;
+        any(&self.events, |&choice| {
+            choice == EventChoice::All || choice == EventChoice::One(event.event) && !failed
+        }) && any(&self.kinds, |choice| kind == Some(choice.as_str().as_bytes()))
             && any(&self.ifaces, |glob| {
                 let arrived = event.to.as_ref().map(|to| &to.name);
                 let mut names = link.former_names.iter().chain([&link.name]).chain(arrived);

@@ -13,6 +13,9 @@ use crate::{
     text::Text,
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Culprits counted one by one; beyond that they share a line.
 const MAX_CULPRITS: usize = 1024;
 
@@ -63,7 +66,7 @@ impl Pipeline {
             return self.sink.record(&record(Body::Lost(Lost { when, records, total })));
         }
         let Some(case) = self.correlator.take(fact) else { return Ok(()) };
-        if self.is_full() {
+        if self.is_closed() {
             return Ok(());
         }
         let verdict = diagnose(&case);
@@ -89,9 +92,14 @@ impl Pipeline {
         self.sink.record(&record(Body::Summary(Box::new(summary))))
     }
 
-    /// Whether as many events were shown as were asked for.
+    /// Shows no more events.
+    pub fn close(&mut self) {
+        self.limit = Some(0);
+    }
+
+    /// Whether no more events are shown: there were as many as were asked for, or the time is up.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.limit.is_some_and(|limit| self.totals.shown >= limit)
     }
 

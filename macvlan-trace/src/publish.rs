@@ -13,6 +13,9 @@ use crate::{
     fact::{ExitStatus, Ktime, Link, LinkChange, LinkFact, Netns, NsInode, Task, TaskRef},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Turns time since boot into the time of day.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -33,6 +36,12 @@ impl Clock {
         let timestamp =
             Timestamp::from_nanosecond(self.boot + i128::from(at.0)).unwrap_or(Timestamp::UNIX_EPOCH);
         When { time: format!("{timestamp:.9}"), boot_ns: at.0 }
+    }
+
+    /// The public form of the moment of boot.
+    #[must_use]
+    pub fn boot_time(&self) -> String {
+        self.when(Ktime(0)).time
     }
 }
 
@@ -127,6 +136,7 @@ fn link(case: &Case, known: &Correlator) -> event::Link {
         mode: link.mode.and_then(mode).map(str::to_owned),
         age_ns: created.as_ref().map(since),
         up_for_ns: up_since.as_ref().map(since),
+        operstate: link.operstate.and_then(operstate).map(str::to_owned),
         flags: flags(&case.fact),
         netns: netns(place, known),
         parent: parent.as_ref().map(event_parent),
@@ -167,6 +177,20 @@ fn mode(mode: u32) -> Option<&'static str> {
         4 => "bridge",
         8 => "passthru",
         16 => "source",
+        _ => return None,
+    })
+}
+
+/// `IF_OPER_*`, include/uapi/linux/if.h.
+fn operstate(state: u8) -> Option<&'static str> {
+    Some(match state {
+        0 => "unknown",
+        1 => "notpresent",
+        2 => "down",
+        3 => "lowerlayerdown",
+        4 => "testing",
+        5 => "dormant",
+        6 => "up",
         _ => return None,
     })
 }
@@ -271,18 +295,21 @@ fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
             };
             steps.push(step(clock, ended.at, "exit", Some(&ended.task), how));
         }
-        let (what, detail) = match end.drop {
-            Drop::Unmount => ("unmount", "the last mount of the network namespace went"),
-            Drop::Close => ("close", "the last descriptor of the network namespace was closed"),
-            Drop::Exit => ("netns_end", "a task that ended held the network namespace last"),
-            Drop::Switch => ("netns_end", "a task that went elsewhere held the network namespace last"),
-            Drop::Deferred | Drop::Unknown => (
+        let told = match end.drop {
+            Drop::Unmount => Some(("unmount", "the last mount of the network namespace went")),
+            Drop::Close => Some(("close", "the last descriptor of the network namespace was closed")),
+            Drop::Exit => Some(("netns_end", "a task that ended held the network namespace last")),
+            Drop::Switch => Some(("netns_end", "a task that went elsewhere held the network namespace last")),
+            Drop::Deferred | Drop::Unknown => Some((
                 "netns_end",
                 "the last reference to the network namespace dropped later, outside any task's context",
-            ),
+            )),
+            Drop::Unseen => None,
         };
-        let dropper = (end.drop != Drop::Deferred).then_some(&*end.dropper);
-        steps.push(step(clock, end.at, what, dropper, detail.to_owned()));
+        if let Some((what, detail)) = told {
+            let dropper = (end.drop != Drop::Deferred).then_some(&*end.dropper);
+            steps.push(step(clock, end.at, what, dropper, detail.to_owned()));
+        }
     }
     if let Cause::ParentDeleted { parent, .. } = &case.cause {
         steps.push(step(

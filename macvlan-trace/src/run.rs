@@ -12,6 +12,8 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
+use macvlan_trace_common::Counter;
+
 use crate::{
     btf,
     correlate::Own,
@@ -31,6 +33,8 @@ use crate::{
     text::Text,
 };
 
+/// How many records are taken from the ring before anything else gets its turn.
+const DRAIN: usize = 1024;
 /// How often the loss counters are read.
 const TICK: Duration = Duration::from_millis(500);
 /// How long a traced command's namespaces may take to go after it has ended.
@@ -50,6 +54,8 @@ pub struct Options {
     pub command: Vec<OsString>,
     /// Show the probes' log.
     pub log: bool,
+    /// Hooks to leave out.
+    pub without: Vec<String>,
 }
 
 /// How a run ended.
@@ -79,8 +85,8 @@ pub async fn trace(options: Options, sink: Box<dyn Sink>) -> Result<Outcome> {
     let surroundings = preflight::gather();
     preflight::refuse(&surroundings)?;
     let resolved = btf::of_this_kernel()?;
-    let mut probes =
-        probe::start(&resolved, options.log).map_err(|error| preflight::explain(error, &surroundings))?;
+    let mut probes = probe::start(&resolved, options.log, &options.without)
+        .map_err(|error| preflight::explain(error, &surroundings))?;
 
     let clock = clock();
     let own = Own { ns_tgid: std::process::id(), pidns: inventory::own_pidns().map(NsInode) };
@@ -99,9 +105,10 @@ pub async fn trace(options: Options, sink: Box<dyn Sink>) -> Result<Outcome> {
         names: netns_name::Names::default(),
         pipeline: Pipeline::new(own, clock, options.filter, options.count, sink),
         reported_lost: 0,
+        reported_unkept: false,
     };
     let inventory = inventory::take(probes.take_view()?)?;
-    tracer.begin(&probes, &resolved, inventory)?;
+    tracer.begin(&surroundings, &probes, &resolved, inventory)?;
 
     let outcome = tracer.run(&options.command, options.timeout, stops).await?;
     // Detaching takes the kernel a second: nobody has to wait for it to read the summary.
@@ -135,11 +142,18 @@ struct Tracer {
     names: netns_name::Names,
     pipeline: Pipeline,
     reported_lost: u64,
+    reported_unkept: bool,
 }
 
 impl Tracer {
     /// Writes the first record, and feeds what was there before into the stream.
-    fn begin(&mut self, probes: &Probes, resolved: &btf::Resolved, inventory: Inventory) -> Result<()> {
+    fn begin(
+        &mut self,
+        surroundings: &preflight::Surroundings,
+        probes: &Probes,
+        resolved: &btf::Resolved,
+        inventory: Inventory,
+    ) -> Result<()> {
         let at = now();
         let mut stock = Stock {
             links: inventory.stock.len(),
@@ -164,13 +178,20 @@ impl Tracer {
             self.pipeline.take(Fact { at, what: What::Stock(Box::new(link)) })?;
         }
         stock.namespaces = homes.len();
-        let mut degraded: Vec<String> = probes
-            .states
-            .iter()
-            .filter_map(|state| {
-                Some(format!("no probe {}: not seen is {}", state.hook, state.lost.as_ref()?))
-            })
-            .collect();
+        let mut degraded = probes.degraded.clone();
+        degraded.extend(
+            preflight::judge(surroundings)
+                .iter()
+                .filter(|finding| finding.state == preflight::State::Degraded)
+                .map(preflight::Finding::sentence),
+        );
+        if inventory.unjoined > 0 {
+            degraded.push(format!(
+                "the addresses of {} network namespaces are not known, so events of the links in them do not know \
+                 their past",
+                inventory.unjoined
+            ));
+        }
         if !resolved.unknown.is_empty() {
             degraded.push(format!(
                 "this kernel's types lack {}: what they tell is unknown",
@@ -187,6 +208,7 @@ impl Tracer {
             boot_id: std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
                 .ok()
                 .map(|id| id.trim().to_owned()),
+            boot_time: self.clock.boot_time(),
             probes: probes.states.clone(),
             degraded,
             stock,
@@ -203,8 +225,10 @@ impl Tracer {
     ) -> Result<Outcome> {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        // A time that no clock reaches is none.
+        let mut deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut child = spawn(command)?;
+        let mut more = false;
 
         loop {
             tokio::select! {
@@ -213,9 +237,10 @@ impl Tracer {
                     // Before the ring is read: what comes in meanwhile makes it ready again.
                     guard.clear_ready();
                     drop(guard);
-                    self.drain()?;
+                    more = self.drain()?;
                 }
-                _ = tick.tick() => self.tick()?,
+                () = std::future::ready(()), if more => more = self.drain()?,
+                _ = tick.tick() => more = self.tick()?,
                 status = wait(&mut child) => {
                     let status = status.context("cannot wait for the command")?;
                     self.settle().await?;
@@ -224,7 +249,7 @@ impl Tracer {
                 _ = stops.interrupt.recv() => {
                     // A command that we run got it too, and decides by itself whether it ends.
                     if child.is_none() {
-                        self.drain()?;
+                        while self.drain()? {}
                         return Ok(Outcome::Stopped);
                     }
                 }
@@ -232,26 +257,34 @@ impl Tracer {
                     match child.as_ref().and_then(Child::id) {
                         Some(pid) => forward_sigterm(pid),
                         None => {
-                            self.drain()?;
+                            while self.drain()? {}
                             return Ok(Outcome::Stopped);
                         }
                     }
                 }
                 () = until(deadline) => {
-                    self.drain()?;
-                    return Ok(Outcome::Stopped);
+                    while self.drain()? {}
+                    self.pipeline.close();
+                    deadline = None;
                 }
             }
-            if self.pipeline.is_full() {
+            // A command that runs goes on, unseen, and its status is ours.
+            if self.pipeline.is_closed() && child.is_none() {
                 return Ok(Outcome::Stopped);
             }
         }
     }
 
-    /// Takes everything that is in the ring.
-    fn drain(&mut self) -> Result<()> {
+    /// Takes what is in the ring, but not so much that nobody could stop us; whether there may be more.
+    fn drain(&mut self) -> Result<bool> {
         let ring = self.ring.get_mut();
-        while let Some(item) = ring.next() {
+        for _ in 0..DRAIN {
+            let Some(item) = ring.next() else {
+                if let Some(log) = &mut self.log {
+                    log.flush();
+                }
+                return Ok(false);
+            };
             let Some(fact) = self.decoder.decode(&item, &mut self.symbols)? else { continue };
             drop(item);
             for netns in named_here(&fact.what) {
@@ -265,23 +298,33 @@ impl Tracer {
             let gaps = self.decoder.gaps();
             report_lost(&mut self.pipeline, &mut self.reported_lost, gaps, at)?;
         }
-        if let Some(log) = &mut self.log {
-            log.flush();
-        }
-        Ok(())
+        Ok(true)
     }
 
-    /// What has to be looked at even if nothing happens.
-    fn tick(&mut self) -> Result<()> {
-        self.drain()?;
-        report_lost(&mut self.pipeline, &mut self.reported_lost, self.counters.lost(), now())
+    /// What has to be looked at even if nothing happens; whether there may be more in the ring.
+    fn tick(&mut self) -> Result<bool> {
+        let more = self.drain()?;
+        report_lost(&mut self.pipeline, &mut self.reported_lost, self.counters.lost(), now())?;
+        let unkept = self.counters.get(Counter::MapFull);
+        if unkept > 0 && !self.reported_unkept {
+            self.reported_unkept = true;
+            self.pipeline.notice(
+                now(),
+                "There are more links or network namespaces than the kernel side can remember: from here on some \
+                 events may come out as unattributed, or without the reason for a namespace's end."
+                    .to_owned(),
+            )?;
+        }
+        Ok(more)
     }
 
     /// Waits until the namespaces of a command that has ended are gone too.
     async fn settle(&mut self) -> Result<()> {
         let deadline = Instant::now() + TEARDOWN;
         loop {
-            self.tick()?;
+            if self.tick()? {
+                continue;
+            }
             if self.pipeline.known().in_teardown() == 0 || Instant::now() >= deadline {
                 return Ok(());
             }

@@ -15,12 +15,13 @@ use crate::{
 #[kprobe]
 pub fn put_net(ctx: ProbeContext) -> u32 {
     if let Some(net) = ctx.arg::<u64>(0) {
-        report(&ctx, net);
+        report(&ctx, net, true);
     }
     0
 }
 
-/// Reports the last reference, dropped by an unmount or by the last file descriptor.
+/// Reports that the last mount or file of the namespace went, whether or not that was the last reference: a socket
+/// that is still being freed may hold it for another moment, and would hide who unmounted it.
 #[kprobe]
 pub fn netns_put(ctx: ProbeContext) -> u32 {
     let (Some(ns), at) = (ctx.arg::<u64>(0), offset!(net_ns)) else { return 0 };
@@ -28,19 +29,18 @@ pub fn netns_put(ctx: ProbeContext) -> u32 {
         return 0;
     }
     let net = ns - u64::from(at);
-    // It runs for every reference that a file or mount held: only the last one counts.
-    if read!(net, net_count as u32) == 1 {
-        report(&ctx, net);
-    }
+    report(&ctx, net, read!(net, net_count as u32) == 1);
     0
 }
 
 #[inline(always)]
-fn report(ctx: &impl EbpfContext, net: u64) {
+fn report(ctx: &impl EbpfContext, net: u64, last: bool) {
     if !netns::is_watched(net) {
         return;
     }
-    netns::forget(net);
-    debug!(ctx, "netns ends: net {:x}", net);
-    hand_over(ctx, Request::NetnsEnd { net });
+    if last {
+        netns::forget(net);
+        debug!(ctx, "netns ends: net {:x}", net);
+    }
+    hand_over(ctx, Request::NetnsEnd { net, last });
 }

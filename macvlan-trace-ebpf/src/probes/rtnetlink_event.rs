@@ -48,7 +48,15 @@ pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
                 && !netdev::is_moving(dev)
                 && !netdev::settle(dev, pending::DOWN)
         }
-        LinkChange::UnseenDeleted => !netdev::is_registered(dev) && !netdev::settle(dev, pending::DELETED),
+        LinkChange::UnseenDeleted => netdev::is_unregistering(dev) && !netdev::settle(dev, pending::DELETED),
+        LinkChange::Created => {
+            netdev::forget(dev, pending::DELETED);
+            true
+        }
+        LinkChange::Up => {
+            netdev::forget(dev, pending::DOWN);
+            true
+        }
         _ => true,
     };
     if news {

@@ -114,6 +114,20 @@ fields! {
 /// The enum whose constants the notifier's events are, and the constant that moved.
 const CHANGEUPPER: (&str, &str) = ("netdev_cmd", "NETDEV_CHANGEUPPER");
 
+/// Where `macvlan_dev.mode` is (include/linux/if_macvlan.h, which no BTF of vmlinux describes) on the kernels from 5.8
+/// to 7.3, if a `netdevice_tracker`, which stands in front of it since 5.17, takes no room.
+const MACVLAN_MODE: u32 = 112;
+
+/// Size of a `netdevice_tracker`: a pointer on kernels built with `CONFIG_NET_DEV_REFCNT_TRACKER`, else nothing. In
+/// `netdev_adjacent`, it stands between two members.
+fn tracker(btf: &Btf) -> u32 {
+    let at = |member| btf.offset("netdev_adjacent", member);
+    match (at("dev_tracker"), at("master")) {
+        (Some(tracker), Some(next)) => next.saturating_sub(tracker),
+        _ => 0,
+    }
+}
+
 /// What a kernel's types say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
@@ -121,6 +135,8 @@ pub struct Resolved {
     pub offsets: Offsets,
     /// The value of `NETDEV_CHANGEUPPER`.
     pub changeupper: Option<u32>,
+    /// Where `macvlan_dev.mode` is.
+    pub macvlan_mode: u32,
     /// Names of the required ones that are missing.
     pub missing: Vec<&'static str>,
     /// Names of the optional ones that are missing.
@@ -147,6 +163,7 @@ pub fn resolve(btf: &Btf) -> Resolved {
     let mut resolved = Resolved {
         offsets: Offsets::UNKNOWN,
         changeupper: btf.constant(CHANGEUPPER.0, CHANGEUPPER.1),
+        macvlan_mode: MACVLAN_MODE + tracker(btf),
         missing: Vec::new(),
         unknown: Vec::new(),
     };

@@ -20,6 +20,8 @@ pub enum Cause {
     },
     /// The link's driver was unloaded.
     ModuleUnloaded(Rc<Task>),
+    /// Its own creation failed at a later step, and was undone.
+    CreationFailed(Rc<Task>),
     /// A kernel worker did it, and nothing is known of why.
     Worker,
     /// Only the effect was seen.
@@ -83,6 +85,8 @@ pub enum Drop {
     Deferred,
     /// The path has no names.
     Unknown,
+    /// It was not seen; the kernel tears the namespace down, so it was.
+    Unseen,
 }
 
 /// A process that ended.
@@ -98,6 +102,14 @@ pub struct Ended {
     pub is_init: bool,
     /// The signal that made it end.
     pub kill: Option<Kill>,
+}
+
+impl Ended {
+    /// Whether the kernel itself sent it SIGKILL: it ran out of memory, or its pid namespace ended.
+    #[must_use]
+    pub fn was_killed_by_kernel(&self) -> bool {
+        self.status == ExitStatus::Signal(9) && self.kill.as_ref().is_some_and(|kill| kill.sender.is_none())
+    }
 }
 
 /// A signal that made a process end.
@@ -147,4 +159,15 @@ pub fn unloads_module(stack: &[Option<String>]) -> bool {
         .iter()
         .flatten()
         .any(|frame| matches!(frame.as_str(), "rtnl_link_unregister" | "__rtnl_link_unregister"))
+}
+
+/// Whether the path is that of a request for a new link, which is undone.
+pub fn undoes_creation(stack: &[Option<String>]) -> bool {
+    let creates = |frame: &String| frame.contains("rtnl_newlink") || frame == "macvlan_common_newlink";
+    stack.iter().flatten().any(creates)
+}
+
+/// Whether the path is that of the worker that tears network namespaces down.
+pub fn tears_namespaces_down(stack: &[Option<String>]) -> bool {
+    stack.iter().flatten().any(|frame| frame == "cleanup_net")
 }

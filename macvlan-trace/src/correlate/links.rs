@@ -25,6 +25,8 @@ pub struct Life {
     pub created: Option<Ktime>,
     /// When it last came up; `None` if that was before the tracer, or it is down.
     pub up_since: Option<Ktime>,
+    /// How often it came up.
+    pub ups: u64,
     /// Where it is.
     pub netns: Option<Netns>,
     /// Its index there.
@@ -61,7 +63,10 @@ impl Links {
         let Some(life) = self.lives.get_mut(&id) else { return stranger(fact, id) };
         match fact.change {
             LinkChange::Created => life.created = Some(at),
-            LinkChange::Up => life.up_since = Some(at),
+            LinkChange::Up => {
+                life.up_since = Some(at);
+                life.ups += 1;
+            }
             _ => {}
         }
         if life.name != fact.link.name {
@@ -118,7 +123,16 @@ impl Links {
             let id = self.last_id;
             self.lives.insert(
                 id,
-                Life { id, name, former_names: Vec::new(), created: None, up_since: None, netns, ifindex },
+                Life {
+                    id,
+                    name,
+                    former_names: Vec::new(),
+                    created: None,
+                    up_since: None,
+                    ups: 0,
+                    netns,
+                    ifindex,
+                },
             );
         }
         self.last_id
@@ -133,6 +147,7 @@ fn stranger(fact: &LinkFact, id: u64) -> Life {
         former_names: Vec::new(),
         created: None,
         up_since: None,
+        ups: 0,
         netns: fact.link.netns,
         ifindex: fact.link.ifindex,
     }

@@ -6,7 +6,11 @@
 mod blame;
 mod links;
 mod netns;
+#[cfg(test)]
+pub(crate) mod story;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::HashMap, rc::Rc};
 
@@ -99,28 +103,32 @@ impl Correlator {
         self.netns.name_of(netns)
     }
 
-    /// Namespaces that have ended and whose links the kernel has still to delete.
+    /// Links in namespaces that have ended, or whose main process has: the kernel has still to delete them.
     #[must_use]
     pub fn in_teardown(&self) -> usize {
-        self.links.homes().filter(|netns| self.netns.has_ended(netns)).count()
+        self.links.homes().filter(|netns| self.netns.is_ending(netns)).count()
     }
 
     fn case(&mut self, at: Ktime, fact: LinkFact) -> Case {
         let actor = self.tasks.whole(&fact.task);
         let life = self.links.change(at, &fact);
-        let cause = self.cause(&fact, &actor);
-        let incident = self.incidents.of(&fact, &actor, &life, &cause);
+        let cause = self.cause(at, &fact, &actor);
+        let incident = self.incidents.of(&actor, &life, &cause);
         Case { at, fact, actor, life, cause, incident }
     }
 
     /// How a change came about.
-    fn cause(&mut self, fact: &LinkFact, actor: &Rc<Task>) -> Cause {
+    fn cause(&mut self, at: Ktime, fact: &LinkFact, actor: &Rc<Task>) -> Cause {
         if matches!(fact.change, LinkChange::UnseenDown | LinkChange::UnseenDeleted) {
             return Cause::Unseen;
         }
         if fact.change == LinkChange::Deleted {
+            if blame::undoes_creation(&fact.stack) {
+                return Cause::CreationFailed(Rc::clone(actor));
+            }
             // A task that deletes links of a namespace while tearing it down is a kernel worker; one that is not acts
             // on a namespace that lives, even if the address was an ended one's before.
+            let torn_down = fact.task.kthread && blame::tears_namespaces_down(&fact.stack);
             if fact.task.kthread {
                 if let Some(end) = fact.link.netns.as_ref().and_then(|netns| self.netns.ended(netns)) {
                     return Cause::NamespaceEnded(end);
@@ -134,6 +142,9 @@ impl Correlator {
                     _ => Cause::Request(Rc::clone(actor)),
                 };
                 return Cause::ParentDeleted { parent: parent.clone(), by: Box::new(by) };
+            }
+            if let Some(netns) = fact.link.netns.as_ref().filter(|_| torn_down) {
+                return Cause::NamespaceEnded(self.netns.end_unseen(at, netns, actor));
             }
             if blame::unloads_module(&fact.stack) {
                 return Cause::ModuleUnloaded(Rc::clone(actor));
@@ -155,27 +166,27 @@ struct Incidents {
 enum IncidentKey {
     /// The end of a namespace.
     Namespace(u64),
-    /// The end of a parent, and who removed it.
-    Parent(Option<u64>, ProcessId),
+    /// The end of a parent, by its device and index, and who removed it.
+    Parent(Option<u64>, u32, ProcessId),
     /// A module, and who unloaded it.
     Module(ProcessId),
-    /// A link, and who works on it.
-    Link(u64, ProcessId),
+    /// A link since it last came up, and who works on it.
+    Link(u64, u64, ProcessId),
 }
 
 /// Incidents that may still grow; the oldest is forgotten first.
 const MAX_OPEN_INCIDENTS: usize = 4096;
 
 impl Incidents {
-    fn of(&mut self, fact: &LinkFact, actor: &Task, life: &Life, cause: &Cause) -> u64 {
+    fn of(&mut self, actor: &Task, life: &Life, cause: &Cause) -> u64 {
         let process = actor.task.process;
         let key = match (cause.namespace_end(), cause) {
             (Some(end), _) => IncidentKey::Namespace(end.generation),
-            (None, Cause::ParentDeleted { .. }) => {
-                IncidentKey::Parent(fact.parent.as_ref().and_then(|parent| parent.dev), process)
+            (None, Cause::ParentDeleted { parent, .. }) => {
+                IncidentKey::Parent(parent.dev, parent.ifindex, process)
             }
             (None, Cause::ModuleUnloaded(_)) => IncidentKey::Module(process),
-            (None, _) => IncidentKey::Link(life.id, process),
+            (None, _) => IncidentKey::Link(life.id, life.ups, process),
         };
         if let Some(&number) = self.open.get(&key) {
             return number;

@@ -20,15 +20,21 @@ const MAX_SIGNALS: usize = 64;
 /// Visitors remembered for a namespace, the latest.
 const MAX_VISITORS: usize = 256;
 
-/// How long after a signal that asks a process to end its exit is still the answer: Kubernetes gives 30 s of grace by
-/// default, Docker 10.
+/// How long after a request to end the exit is still the answer: Kubernetes gives 30 s of grace by default, Docker 10.
 const GRACE_NS: u64 = 35_000_000_000;
-/// The same for signals that do nothing by default, and reach processes every day: a terminal's new size, a stopped
-/// child. Some programs take them as a request to end.
-const GRACE_IGNORED_NS: u64 = 2_000_000_000;
+/// The same for a signal that usually asks for something else, such as SIGHUP for a new configuration or SIGWINCH for a
+/// terminal's new size, and that some programs take as a request to end.
+const GRACE_OTHER_NS: u64 = 2_000_000_000;
+/// How long after the main process its supervisor ends, if it does so because of it.
+const SUPERVISOR_NS: u64 = 3_000_000_000;
+/// How many parent-death signals in a row are followed to whoever ended the first parent.
+const MAX_CHAIN: usize = 4;
 
-/// Signals that do nothing by default: `SIGCHLD`, `SIGCONT`, `SIGURG`, `SIGWINCH`.
-const IGNORED_BY_DEFAULT: [u32; 4] = [17, 18, 23, 28];
+/// Whether a signal asks a process to end: `SIGINT`, `SIGQUIT`, `SIGTERM`, `SIGPWR`, and the real-time signals that init
+/// systems take for it.
+fn asks_to_end(number: u32) -> bool {
+    matches!(number, 2 | 3 | 15 | 30 | 34..)
+}
 
 /// All namespaces, by the address of their `struct net`.
 #[derive(Default)]
@@ -41,9 +47,7 @@ struct Namespace {
     generation: u64,
     netns: Netns,
     name: Option<Text>,
-    /// The end of the main process: of the pid-namespace init that is outermost, and of those the last.
-    init: Option<Rc<Ended>>,
-    /// The ends of other processes, oldest first.
+    /// The processes that ended in it, oldest first; those that ended because a main process had are left out.
     exits: VecDeque<Rc<Ended>>,
     /// Signals to processes in it, oldest first.
     signals: VecDeque<(ProcessId, Kill)>,
@@ -51,6 +55,8 @@ struct Namespace {
     visitors: VecDeque<ProcessId>,
     /// The last process that went to another namespace.
     left: Option<(Ktime, Rc<Task>)>,
+    /// Who unmounted it while something else still held it.
+    unmounted: Option<Rc<Task>>,
     end: Option<Rc<NamespaceEnd>>,
 }
 
@@ -59,21 +65,21 @@ impl Namespaces {
     pub fn exit(&mut self, at: Ktime, exit: &Exit, task: Rc<Task>) {
         let namespace = self.living(&exit.netns);
         let process = exit.task.process;
-        if namespace.exits.iter().chain(&namespace.init).any(|ended| ended.task.task.process == process) {
+        if namespace.exits.iter().any(|ended| ended.task.task.process == process) {
             // Threads that end together are reported by the first and by the last of them.
             return;
         }
         let kill = namespace.decisive_signal(at, process, exit.status);
         let is_init = exit.task.is_pidns_init();
-        let ended = Rc::new(Ended { task, at, status: exit.status, is_init, kill });
-        if is_init {
-            // Inits of inner pid namespaces die because the outer one's does.
-            let outer = namespace.init.as_ref().map(|init| init.task.task.pidns_level);
-            if outer.is_none_or(|level| exit.task.pidns_level <= level) {
-                namespace.init = Some(ended);
+        let ended = Ended { task, at, status: exit.status, is_init, kill };
+        // A container's processes die by the hundred with its init, and must not push it out.
+        if !namespace.follows_an_init(&ended) {
+            if namespace.exits.len() >= MAX_EXITS {
+                // Nor must visitors.
+                let first = namespace.exits.iter().position(|ended| namespace.visits(ended)).unwrap_or(0);
+                namespace.exits.remove(first);
             }
-        } else {
-            push(&mut namespace.exits, ended, MAX_EXITS);
+            namespace.exits.push_back(Rc::new(ended));
         }
     }
 
@@ -100,18 +106,23 @@ impl Namespaces {
         }
     }
 
-    /// The last reference to a namespace drops; `own` if the tracer itself dropped it.
+    /// The last reference to a namespace drops, or its last mount and file; `own` if the tracer itself dropped it.
     pub fn end(&mut self, at: Ktime, end: &NetnsEnd, task: Rc<Task>, own: bool) {
         let namespace = self.living(&end.netns);
         let drop = if own { Drop::Deferred } else { blame::drop_path(&end.task, &end.stack) };
-        let trigger = namespace.trigger(drop, &task, end.whole_process);
-        namespace.end = Some(Rc::new(NamespaceEnd {
-            generation: namespace.generation,
-            at,
-            trigger,
-            drop,
-            dropper: task,
-        }));
+        if end.last {
+            let trigger = namespace.trigger(drop, &task, end.whole_process);
+            namespace.close(at, trigger, drop, task);
+        } else if drop == Drop::Unmount {
+            namespace.unmounted = Some(task);
+        }
+    }
+
+    /// The end of a namespace that the kernel is tearing down, although the drop of its last reference was not seen.
+    pub fn end_unseen(&mut self, at: Ktime, netns: &Netns, worker: &Rc<Task>) -> Rc<NamespaceEnd> {
+        let namespace = self.living(netns);
+        let trigger = namespace.main_end().map_or(Trigger::Unknown, Trigger::Exit);
+        namespace.close(at, trigger, Drop::Unseen, Rc::clone(worker))
     }
 
     /// The end of a namespace, if it has ended.
@@ -119,14 +130,23 @@ impl Namespaces {
         self.by_ptr.get(&netns.ptr).filter(|known| known.is(netns))?.end.clone()
     }
 
-    /// Whether a namespace has ended.
-    pub fn has_ended(&self, netns: &Netns) -> bool {
-        self.ended(netns).is_some()
+    /// Whether the namespace has ended or is about to: its main process has.
+    pub fn is_ending(&self, netns: &Netns) -> bool {
+        self.by_ptr
+            .get(&netns.ptr)
+            .is_some_and(|known| known.is(netns) && (known.end.is_some() || known.main_end().is_some()))
     }
 
-    /// A name that people know a namespace by.
+    /// A name that people know a namespace by. It says nothing about whether the namespace lives.
     pub fn name(&mut self, netns: &Netns, name: Text) {
-        self.living(netns).name = Some(name);
+        let known = self.by_ptr.get(&netns.ptr).is_some_and(|known| known.is(netns));
+        if known {
+            if let Some(namespace) = self.by_ptr.get_mut(&netns.ptr) {
+                namespace.name = Some(name);
+            }
+        } else {
+            self.living(netns).name = Some(name);
+        }
     }
 
     /// The name that people know a namespace by.
@@ -174,11 +194,11 @@ impl Namespace {
             generation,
             netns,
             name: None,
-            init: None,
             exits: VecDeque::new(),
             signals: VecDeque::new(),
             visitors: VecDeque::new(),
             left: None,
+            unmounted: None,
             end: None,
         }
     }
@@ -192,62 +212,98 @@ impl Namespace {
         same_cookie && self.netns.inode == netns.inode
     }
 
+    fn close(&mut self, at: Ktime, trigger: Trigger, drop: Drop, dropper: Rc<Task>) -> Rc<NamespaceEnd> {
+        let end = Rc::new(NamespaceEnd { generation: self.generation, at, trigger, drop, dropper });
+        self.end = Some(Rc::clone(&end));
+        end
+    }
+
     /// The signal that made a process end as it did.
     fn decisive_signal(&self, at: Ktime, process: ProcessId, status: ExitStatus) -> Option<Kill> {
-        let mut sent = self.signals.iter().rev().filter(|(target, _)| *target == process);
-        match status {
-            ExitStatus::Signal(number) => sent
-                .find(|(_, kill)| kill.number == u32::from(number))
-                .map(|(_, kill)| Kill { fatal: true, ..kill.clone() }),
-            ExitStatus::Code(_) => sent
-                .find(|(_, kill)| {
-                    let grace =
-                        if IGNORED_BY_DEFAULT.contains(&kill.number) { GRACE_IGNORED_NS } else { GRACE_NS };
-                    kill.sender.is_some() && at.0.saturating_sub(kill.at.0) <= grace
-                })
-                .map(|(_, kill)| kill.clone()),
+        let sent =
+            || self.signals.iter().rev().filter(|(target, _)| *target == process).map(|(_, kill)| kill);
+        let recent = |kill: &&Kill, grace| kill.sender.is_some() && at.0.saturating_sub(kill.at.0) <= grace;
+        let kill = match status {
+            ExitStatus::Signal(number) => {
+                Kill { fatal: true, ..sent().find(|kill| kill.number == u32::from(number))?.clone() }
+            }
+            // A request to end is not shadowed by another signal that came after it.
+            ExitStatus::Code(_) => sent()
+                .find(|kill| asks_to_end(kill.number) && recent(kill, GRACE_NS))
+                .or_else(|| sent().find(|kill| recent(kill, GRACE_OTHER_NS)))?
+                .clone(),
+        };
+        Some(self.followed(kill))
+    }
+
+    /// A signal that a parent left behind for the case of its own death was sent by it in name only.
+    fn followed(&self, mut kill: Kill) -> Kill {
+        for _ in 0..MAX_CHAIN {
+            let Some(sender) = kill.sender.as_ref().map(|sender| sender.task.process) else { break };
+            let parent =
+                self.exits.iter().find(|ended| ended.task.task.process == sender && ended.at <= kill.at);
+            let Some(behind) = parent.and_then(|parent| parent.kill.as_ref()) else { break };
+            kill =
+                Kill { at: kill.at, number: kill.number, fatal: kill.fatal, sender: behind.sender.clone() };
         }
+        kill
     }
 
     /// What started the end.
     fn trigger(&self, drop: Drop, dropper: &Rc<Task>, whole_process: bool) -> Trigger {
-        if let Some(init) = &self.init {
-            return Trigger::Exit(Rc::clone(init));
+        if let Some(ended) = self.main_end() {
+            return Trigger::Exit(ended);
         }
-        match drop {
-            Drop::Unmount => Trigger::Unmount(Rc::clone(dropper)),
-            Drop::Close => match self.last_resident() {
-                // A file kept alive what the end of its last process would have ended.
-                Some(ended) => Trigger::Exit(ended),
-                None => Trigger::Close(Rc::clone(dropper)),
-            },
-            Drop::Switch if whole_process => Trigger::Left(Rc::clone(dropper)),
-            Drop::Exit => {
-                let process = dropper.task.process;
-                match self.exits.iter().find(|ended| ended.task.task.process == process) {
-                    Some(ended) => Trigger::Exit(Rc::clone(ended)),
-                    // A thread of a living process that was here is no reason.
-                    None => self.last_leaver(),
-                }
-            }
-            Drop::Switch | Drop::Deferred | Drop::Unknown => self.last_leaver(),
+        match (drop, &self.unmounted) {
+            (Drop::Unmount, _) => Trigger::Unmount(Rc::clone(dropper)),
+            // What still held it when its last mount went was only a remainder.
+            (_, Some(task)) => Trigger::Unmount(Rc::clone(task)),
+            (Drop::Close, None) => Trigger::Close(Rc::clone(dropper)),
+            (Drop::Switch, None) if whole_process => Trigger::Left(Rc::clone(dropper)),
+            (Drop::Exit, None) => self.exit_of(dropper.task.process).map_or_else(
+                // A thread of a living process that was here is no reason.
+                || self.last_leaver(),
+                Trigger::Exit,
+            ),
+            _ => self.last_leaver(),
         }
     }
 
-    /// The last process that ended here and had not come in from elsewhere.
-    fn last_resident(&self) -> Option<Rc<Ended>> {
-        self.exits
-            .iter()
-            .rev()
-            .find(|ended| {
-                let visits = |process: &ProcessId| self.visitors.contains(process);
-                !visits(&ended.task.task.process)
-                    && !ended.task.ancestors.iter().any(|ancestor| visits(&ancestor.process))
-            })
-            .cloned()
+    fn exit_of(&self, process: ProcessId) -> Option<Rc<Ended>> {
+        self.exits.iter().find(|ended| ended.task.task.process == process).cloned()
     }
 
-    /// The last process that ended here or went away.
+    /// The end of the process that the namespace was for: of those that lived in it and did not only visit, the last.
+    fn main_end(&self) -> Option<Rc<Ended>> {
+        self.exits.iter().rev().find(|ended| !self.visits(ended)).cloned()
+    }
+
+    /// Whether a process, or one that it descends from, came in from another namespace.
+    fn visits(&self, ended: &Ended) -> bool {
+        let is_visitor = |process: &ProcessId| self.visitors.contains(process);
+        is_visitor(&ended.task.task.process)
+            || ended.task.ancestors.iter().any(|ancestor| is_visitor(&ancestor.process))
+    }
+
+    /// Whether a process ended because the init of a pid namespace had: the kernel kills all that live under an init,
+    /// and a supervisor (`unshare`, a shim) waits for it and ends as it did.
+    fn follows_an_init(&self, ended: &Ended) -> bool {
+        let is_above = |process: ProcessId, of: &Ended| {
+            of.task.ancestors.iter().any(|ancestor| ancestor.process == process)
+        };
+        self.exits.iter().filter(|init| init.is_init).any(|init| {
+            let supervises = is_above(ended.task.task.process, init)
+                && ended.at.0.saturating_sub(init.at.0) <= SUPERVISOR_NS
+                && ended.kill.as_ref().is_none_or(|kill| kill.sender.is_none());
+            let lived_under_it = is_above(init.task.task.process, ended)
+                || (ended.task.task.pidns.is_some() && ended.task.task.pidns == init.task.task.pidns)
+                // The init of a pid namespace inside, whose ancestors in between are gone already.
+                || (ended.task.task.pidns_level > init.task.task.pidns_level && ended.was_killed_by_kernel());
+            supervises || lived_under_it
+        })
+    }
+
+    /// The last process that ended here or went away, whoever it was.
     fn last_leaver(&self) -> Trigger {
         match (self.exits.back(), &self.left) {
             (Some(ended), Some((at, task))) if *at > ended.at => Trigger::Left(Rc::clone(task)),

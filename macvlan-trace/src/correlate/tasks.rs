@@ -18,9 +18,15 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Learns a task, or its new state.
-    pub fn learn(&mut self, task: Task) {
+    /// Learns a task, or its new state. A task that is ending has no memory and no namespaces any more: what was known
+    /// of them stays true.
+    pub fn learn(&mut self, mut task: Task) {
         let key = (task.task.process, task.task.tid);
+        if let Some(known) = self.known.get(&key) {
+            task.args = task.args.or_else(|| known.args.clone());
+            task.netns = task.netns.or(known.netns);
+            task.mntns = task.mntns.or(known.mntns);
+        }
         if self.known.insert(key, Rc::new(task)).is_none() {
             self.order.push_back(key);
             if self.order.len() > MAX_TASKS {

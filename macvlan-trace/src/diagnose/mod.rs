@@ -1,7 +1,9 @@
 //! From a case to a verdict: which rule it is, one sentence that says why, what to do, who is responsible, and how
 //! sure that is. A rule is one file in `rules` and one line in [`RULES`].
 
-mod rules;
+pub(crate) mod rules;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::rc::Rc;
@@ -47,6 +49,7 @@ pub struct Rule {
 /// The rules; the first that recognises a case decides. A cause comes before a mechanism.
 pub const RULES: &[Rule] = &[
     rules::unattributed::RULE,
+    rules::creation_failed::RULE,
     rules::container_killed::RULE,
     rules::container_stopped::RULE,
     rules::container_exited::RULE,
@@ -74,15 +77,10 @@ impl Culprit {
 
 /// The end of a process that brought the change about, through a namespace of the link's or of its parent's.
 fn exit_behind(case: &Case) -> Option<&Rc<Ended>> {
-    match trigger_behind(case)? {
+    match &end_behind(case)?.trigger {
         Trigger::Exit(ended) => Some(ended),
         _ => None,
     }
-}
-
-/// What ended the namespace whose end brought the change about.
-fn trigger_behind(case: &Case) -> Option<&Trigger> {
-    end_behind(case).map(|end| &end.trigger)
 }
 
 /// The end of a namespace that brought the change about: of the link's, or of its parent's.
@@ -96,8 +94,8 @@ fn end_behind(case: &Case) -> Option<&NamespaceEnd> {
 fn confidence_of(case: &Case, ended: &Ended) -> Confidence {
     let Some(end) = end_behind(case) else { return Confidence::Likely };
     let certain = match end.drop {
-        Drop::Exit => true,
-        Drop::Unmount | Drop::Unknown => false,
+        Drop::Exit => ended.is_init || end.dropper.task.process == ended.task.task.process,
+        Drop::Unmount | Drop::Unknown | Drop::Unseen => false,
         Drop::Close | Drop::Switch | Drop::Deferred => ended.is_init,
     };
     if certain { Confidence::Certain } else { Confidence::Likely }

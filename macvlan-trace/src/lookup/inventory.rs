@@ -38,9 +38,6 @@ pub trait KernelView: Send {
     /// `None` if that probe is not attached.
     fn entered(&mut self) -> Option<Netns>;
 
-    /// This one is the machine's own, which never ends. It is told before any other is watched.
-    fn host(&mut self, netns: &Netns);
-
     /// From now on, the tasks of this namespace matter.
     fn watch(&mut self, netns: &Netns);
 
@@ -84,6 +81,15 @@ pub fn take(mut view: impl KernelView) -> anyhow::Result<Inventory> {
 #[must_use]
 pub fn own_pidns() -> Option<u32> {
     namespaces::read_link(Path::new("/proc/self/ns/pid"), b"pid").map(|inode| inode.0)
+}
+
+/// Inode number of the machine's own network namespace; of ours, where that cannot be seen.
+#[must_use]
+pub fn host_netns() -> Option<u32> {
+    ["/proc/1/ns/net", "/proc/self/ns/net"]
+        .iter()
+        .find_map(|link| namespaces::read_link(Path::new(link), b"net"))
+        .map(|inode| inode.0)
 }
 
 /// The work of the thread.
@@ -149,12 +155,9 @@ impl<'a, V: KernelView> Survey<'a, V> {
             cookie: seen.and_then(|netns| netns.cookie),
             inode: Some(inode),
         };
-        if is_known(&netns) {
-            if place == 0 {
-                self.view.host(&netns);
-            } else {
-                self.view.watch(&netns);
-            }
+        // The first place is the machine's own namespace, which never ends.
+        if is_known(&netns) && place != 0 {
+            self.view.watch(&netns);
         }
         Ok(netns)
     }

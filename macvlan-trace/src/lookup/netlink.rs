@@ -94,6 +94,7 @@ impl Link {
             name: self.name,
             kind: self.kind,
             flags: self.flags,
+            operstate: None,
             registered: true,
             mac: self.mac,
             mode: self.mode,

@@ -295,7 +295,7 @@ fn processes(machine: &Surroundings) -> Finding {
 
 fn symbols(machine: &Surroundings) -> Finding {
     const SUBJECT: &str = "symbols";
-    let lost = "functions in kernel stacks are not named";
+    let lost = "functions in kernel stacks have no names, and how a namespace or a driver ended is not known";
     let lacking = machine.lacking(CapabilitySet::SYSLOG);
     match machine.kptr_restrict {
         Some(level) if level >= 2 => wrong(
@@ -550,7 +550,7 @@ mod tests {
             (
                 "symbols",
                 State::Degraded,
-                "with kernel.kptr_restrict=2, functions in kernel stacks are not named: set it to 1 with `sysctl \
+                "with kernel.kptr_restrict=2, functions in kernel stacks have no names, and how a namespace or a driver ended is not known: set it to 1 with `sysctl \
                  kernel.kptr_restrict=1`"
                     .into()
             )
@@ -558,7 +558,7 @@ mod tests {
         let caps = CapabilitySet::BPF | CapabilitySet::PERFMON;
         assert_eq!(
             symbols(&Surroundings { uid: 1000, capabilities: caps, ..capable() }).sentence(),
-            "without CAP_SYSLOG, functions in kernel stacks are not named: run it as root, as in `sudo macvlan-trace`"
+            "without CAP_SYSLOG, functions in kernel stacks have no names, and how a namespace or a driver ended is not known: run it as root, as in `sudo macvlan-trace`"
         );
     }
 

@@ -51,6 +51,14 @@ fn not_allowed(surroundings: &Surroundings) -> String {
     if !lacking.is_empty() || surroundings.first_userns == Some(false) {
         return format!("this process lacks the privileges: {}", surroundings.privileges_remedy(lacking));
     }
+    if let Some(level) = surroundings.perf_event_paranoid.filter(|&level| level > 2) {
+        if !surroundings.lacking(CapabilitySet::SYS_ADMIN).is_empty() {
+            return format!(
+                "with kernel.perf_event_paranoid={level}, this kernel wants CAP_SYS_ADMIN for probes: give it, or set \
+                 `sysctl kernel.perf_event_paranoid=2`"
+            );
+        }
+    }
     let policy = match (surroundings.selinux, surroundings.seccomp) {
         (true, _) => "most likely SELinux's",
         (false, true) => "most likely the seccomp filter of a container or service",
@@ -102,6 +110,18 @@ mod tests {
                 assert_eq!(explain(code, &machine), Some(format!("{start}{policy}{end}")));
             }
         }
+    }
+
+    #[test]
+    fn a_paranoid_kernel_wants_more_than_the_two_capabilities() {
+        let two = CapabilitySet::BPF | CapabilitySet::PERFMON;
+        let machine =
+            Surroundings { perf_event_paranoid: Some(3), uid: 1000, capabilities: two, ..capable() };
+        assert_eq!(
+            explain(Errno::ACCESS, &machine).unwrap(),
+            "with kernel.perf_event_paranoid=3, this kernel wants CAP_SYS_ADMIN for probes: give it, or set `sysctl \
+             kernel.perf_event_paranoid=2`"
+        );
     }
 
     #[test]

@@ -21,28 +21,30 @@ use crate::{
     btf::Resolved,
     event::ProbeState,
     fact,
-    lookup::{KernelView, inventory::own_pidns},
+    lookup::{
+        KernelView,
+        inventory::{self, own_pidns},
+    },
 };
 
 /// The compiled kernel side.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/macvlan-trace.bpf.o"));
-
-/// Value in the map of network namespaces: its tasks matter.
-const WATCHED: u32 = 1;
-/// Value in the map of network namespaces: the machine's own, which never ends.
-const HOST: u32 = 2;
 
 /// The programs at work. Dropping it detaches them.
 pub struct Probes {
     ebpf: Ebpf,
     /// Where each hook sits.
     pub states: Vec<ProbeState>,
+    /// Why a hook sits nowhere, a sentence each.
+    pub degraded: Vec<String>,
     symbols: HashMap<u16, &'static str>,
     log: bool,
 }
 
 /// Loads and attaches everything; `log` lets the programs write to aya-log.
-pub fn start(resolved: &Resolved, log: bool) -> Result<Probes> {
+///
+/// The hooks named in `without` are left out, as if this kernel did not have them.
+pub fn start(resolved: &Resolved, log: bool, without: &[String]) -> Result<Probes> {
     let Some(changeupper) = resolved.changeupper.filter(|_| resolved.missing.is_empty()) else {
         bail!(
             "this kernel's type information lacks {}: this version of macvlan-trace does not know the kernel, \
@@ -52,7 +54,13 @@ pub fn start(resolved: &Resolved, log: bool) -> Result<Probes> {
     };
     raise_memlock();
 
-    let settings = Settings { own_tgid: process::id(), own_pidns: own_pidns().unwrap_or(0), changeupper };
+    let settings = Settings {
+        own_tgid: process::id(),
+        own_pidns: own_pidns().unwrap_or(0),
+        changeupper,
+        host_netns: inventory::host_netns().unwrap_or(0),
+        macvlan_mode: resolved.macvlan_mode,
+    };
     let log_level = if log { u8::MAX } else { 0 };
     let mut ebpf = EbpfLoader::new()
         // The programs have no relocations against the kernel's types: their offsets are handed down.
@@ -66,28 +74,31 @@ pub fn start(resolved: &Resolved, log: bool) -> Result<Probes> {
 
     install_reporter(&mut ebpf)?;
     let mut states = Vec::new();
+    let mut degraded = Vec::new();
     let mut symbols = HashMap::new();
     for hook in HOOKS {
-        match attach(&mut ebpf, hook) {
-            Ok(symbol) => {
-                if let Some(probe) = hook.probe {
-                    symbols.insert(probe as u16, symbol);
-                }
-                states.push(ProbeState {
-                    hook: hook.program.to_owned(),
-                    symbol: Some(symbol.to_owned()),
-                    lost: None,
-                });
+        let outcome = if without.iter().any(|name| name == hook.program) {
+            Err(anyhow!("left out on request"))
+        } else {
+            match attach(&mut ebpf, hook) {
+                Err(error) if hook.required => return Err(error),
+                outcome => outcome,
             }
-            Err(error) if hook.required => return Err(error),
-            Err(_) => states.push(ProbeState {
-                hook: hook.program.to_owned(),
-                symbol: None,
-                lost: Some(hook.without.to_owned()),
-            }),
+        };
+        if let Err(error) = &outcome {
+            degraded.push(format!("no probe {}, so not seen is {}: {error:#}", hook.program, hook.without));
         }
+        let symbol = outcome.ok();
+        if let (Some(probe), Some(symbol)) = (hook.probe, symbol) {
+            symbols.insert(probe as u16, symbol);
+        }
+        states.push(ProbeState {
+            hook: hook.program.to_owned(),
+            symbol: symbol.map(str::to_owned),
+            lost: symbol.is_none().then(|| hook.without.to_owned()),
+        });
     }
-    Ok(Probes { ebpf, states, symbols, log })
+    Ok(Probes { ebpf, states, degraded, symbols, log })
 }
 
 /// Loads the program that the hooks hand over to, and puts it where they find it. It has to be there before the first
@@ -243,13 +254,6 @@ pub struct MapView {
     netns: BpfHashMap<MapData, u64, u32>,
 }
 
-impl MapView {
-    fn mark(&mut self, netns: &fact::Netns, mark: u32) {
-        // A full map costs evidence, which the records then lack; nothing is claimed without it.
-        let _ = self.netns.insert(netns.ptr, mark, 0);
-    }
-}
-
 impl KernelView for MapView {
     fn entered(&mut self) -> Option<fact::Netns> {
         let [ptr, cookie, inode] = self.own.get(&0, 0).ok()?;
@@ -261,21 +265,14 @@ impl KernelView for MapView {
         })
     }
 
-    fn host(&mut self, netns: &fact::Netns) {
-        self.mark(netns, HOST);
-    }
-
     fn watch(&mut self, netns: &fact::Netns) {
-        if self.netns.get(&netns.ptr, 0).is_err() {
-            self.mark(netns, WATCHED);
-        }
+        // A full map costs evidence, which the records then lack; nothing is claimed without it.
+        let _ = self.netns.insert(netns.ptr, 0, 0);
     }
 
     fn unwatch(&mut self, netns: &fact::Netns) {
-        if matches!(self.netns.get(&netns.ptr, 0), Ok(WATCHED)) {
-            // Absent is as good.
-            let _ = self.netns.remove(&netns.ptr);
-        }
+        // Absent is as good.
+        let _ = self.netns.remove(&netns.ptr);
     }
 }
 

@@ -122,6 +122,7 @@ pub(crate) fn event(kind: EventKind) -> Event {
             mode: Some("bridge".into()),
             age_ns: Some(3_200_000_000),
             up_for_ns: Some(3_100_000_000),
+            operstate: Some("up".into()),
             flags: Flags { before: vec!["UP".into(), "BROADCAST".into()], after: vec!["BROADCAST".into()] },
             netns: Netns { inode: Some(4_026_532_115), name: Some("web".into()) },
             parent: Some(Parent {
@@ -198,6 +199,7 @@ pub(crate) fn run() -> Run {
         kernel: "6.12.48+deb13-amd64".into(),
         host: "node1".into(),
         boot_id: Some("2f1c7a52-7f0e-4b5c-9a53-0d8a4b1f6c3e".into()),
+        boot_time: "2026-11-23T23:10:10.000000000Z".into(),
         probes: vec![ProbeState {
             hook: "netns_end".into(),
             symbol: Some("__put_net".into()),

@@ -163,6 +163,23 @@ fn nothing_is_said_of_a_link_that_is_down_already_nor_of_a_failed_call() {
 }
 
 #[test]
+fn a_creation_that_fails_is_no_deletion() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let mac = run("cat", &["/sys/class/net/macvlan0/address"]);
+    let trace = Trace::start(&[]);
+    // The address is taken, so the new link cannot come up, and is undone.
+    let failed = Command::new(ip_path())
+        .args(["link", "add", "macvlan1", "link", "par0", "address", &mac, "up", "type", "macvlan"])
+        .output()
+        .expect("ip runs");
+    assert!(!failed.status.success());
+    trace.stop().nothing();
+    ip("link del macvlan0");
+}
+
+#[test]
 fn nothing_is_said_of_other_kinds_of_link() {
     let trace = Trace::start(&["-e", "all"]);
     ip("link add other0 type dummy");
@@ -172,6 +189,39 @@ fn nothing_is_said_of_other_kinds_of_link() {
     ip("link set other0 up");
     ip("link del other0");
     trace.stop().nothing();
+}
+
+#[test]
+fn what_no_probe_announces_comes_out_as_unattributed() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let trace =
+        Trace::start(&["--without", "change_flags", "--without", "close_many", "--without", "unregister"]);
+    ip("link set macvlan0 down");
+    ip("link del macvlan0");
+    let stream = trace.stop();
+    assert!(stream.events().is_empty(), "{stream}");
+    let unseen: Vec<_> = stream.records.iter().filter(|record| record["type"] == "unattributed").collect();
+    assert!(unseen.len() == 2 && stream.summary()["unattributed"] == 2, "{stream}");
+    for (record, event) in unseen.iter().zip(["down", "deleted"]) {
+        assert_eq!(record["event"], event, "{stream}");
+        assert_eq!(record["link"]["name"], "macvlan0", "{stream}");
+        assert!(record["culprit"].is_null() && record["verdict"]["confidence"] == "unknown", "{stream}");
+    }
+    let degraded = stream.records[0]["degraded"].to_string();
+    assert!(degraded.contains("unregister"), "{degraded}");
+}
+
+#[test]
+fn what_the_kernel_closes_by_itself_is_seen_without_a_request() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    // The probe below the one on the flags sees what that one would.
+    let trace = Trace::start(&["--without", "change_flags"]);
+    ip("link set macvlan0 down");
+    trace.stop().only("down", "macvlan0").by("ip").is("/kernel/probe", "__dev_close_many");
 }
 
 #[test]

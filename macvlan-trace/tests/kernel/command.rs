@@ -49,6 +49,25 @@ fn a_traced_container_is_waited_for() {
 }
 
 #[test]
+fn a_namespace_that_goes_after_the_command_is_waited_for() {
+    let _parent = Parent::dummy("par0");
+    let ip = ip_path();
+    // The command is the namespace's only process, and the socket of its last `ip` outlives both.
+    let script =
+        format!("{ip} link add par1 type dummy; {ip} link add macvlan0 link par1 type macvlan; exit 6");
+    let output = tracer(&["-o", "json", "--", "unshare", "-n", "sh", "-c", &script]);
+    let stream = Stream::parse(&output.stdout);
+    stream.one("deleted", "macvlan0").is("/verdict/rule", "container-exited").is("/culprit/comm", "sh");
+}
+
+#[test]
+fn a_time_that_is_up_leaves_the_command_alone() {
+    let output = tracer(&["-o", "json", "-t", "0.2", "--", "sh", "-c", "sleep 1; exit 5"]);
+    assert_eq!(output.status.code(), Some(5), "its status is still the command's");
+    Stream::parse(&output.stdout).nothing();
+}
+
+#[test]
 fn filters_show_what_they_match() {
     let _parent = Parent::dummy("par0");
     for name in ["mva0", "mvb0"] {

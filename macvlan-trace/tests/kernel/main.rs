@@ -4,11 +4,14 @@
 //! They run one at a time, because each asserts that nothing but its own events happened.
 
 mod actors;
+#[path = "../btf/mod.rs"]
+mod btf;
 mod command;
 mod harness;
 mod helpers;
 mod lifecycle;
 mod namespaces;
+mod offsets;
 mod parents;
 mod stock;
 mod storms;

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use crate::harness::{Container, NamedNetns, Parent, Trace, ip, own_netns, run, signal, until};
+use crate::harness::{Container, NamedNetns, Parent, Trace, ip, own_netns, run, sh, signal, until};
 use crate::helpers;
 
 #[test]
@@ -197,6 +197,58 @@ fn ip_netns_del_is_the_culprit() {
         .is("/culprit/args/2", "del")
         .is("/link/netns/inode", inode)
         .is("/link/netns/name", "mt-named");
+}
+
+#[test]
+fn ip_netns_del_is_the_culprit_right_after_another_command_in_it() {
+    let parent = Parent::dummy("par0");
+    let named = NamedNetns::add("mt-named");
+    ip(&format!("link add macvlan0 link {} netns mt-named type macvlan", parent.0));
+    let mut trace = Trace::start(&[]);
+    // The first one's socket is freed a moment later, and holds the namespace until then.
+    sh("$IP -n mt-named link show >/dev/null; $IP netns del mt-named");
+    trace.wait_for_event("deleted", "macvlan0");
+    let stream = trace.stop();
+    stream.only("deleted", "macvlan0").is("/verdict/rule", "netns-deleted").is("/culprit/args/2", "del");
+    drop(named);
+}
+
+#[test]
+fn a_visitor_that_leaves_last_is_not_the_culprit() {
+    let parent = Parent::dummy("par0");
+    let mut trace = Trace::start(&[]);
+    let mut container = Container::without_pid_namespace("read line; exit 3").give("macvlan0", &parent);
+    let pid = container.pid;
+    let mut visitor =
+        Container::spawn(&["nsenter", &format!("--net=/proc/{pid}/ns/net"), "sh", "-c"], "read line");
+    container.go();
+    container.wait();
+    visitor.go();
+    visitor.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .is("/verdict/rule", "container-exited")
+        .is("/culprit/pid", pid)
+        .is("/culprit/exit/code", 3);
+}
+
+#[test]
+fn a_short_lived_pid_namespace_inside_is_not_the_main_process() {
+    let parent = Parent::dummy("par0");
+    let mut trace = Trace::start(&[]);
+    let script = "unshare -p -f true; echo ready; read line; exit 8";
+    let mut container = Container::without_pid_namespace(script);
+    let pid = container.pid;
+    assert_eq!(container.line(), "ready");
+    let mut container = container.give("macvlan0", &parent);
+    // The job in the pid namespace runs again, now that the namespace is watched.
+    run("nsenter", &[&format!("--net=/proc/{pid}/ns/net"), "unshare", "-p", "-f", "true"]);
+    container.go();
+    container.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace.stop().only("deleted", "macvlan0").is("/culprit/pid", pid).is("/culprit/exit/code", 8);
 }
 
 #[test]

@@ -1,24 +1,30 @@
 //! Many at once.
 
-use std::io::Write as _;
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
 
-use crate::harness::{Parent, Trace, ip, ip_path};
+use rustix::process::Signal;
+
+use crate::harness::{Parent, Trace, ip, ip_path, signal};
+
+/// Makes many links on one parent.
+fn make(parent: &str, number: u32) {
+    let mut ip_batch =
+        Command::new(ip_path()).args(["-batch", "-"]).stdin(Stdio::piped()).spawn().expect("ip runs");
+    let mut stdin = ip_batch.stdin.take().expect("it has a stdin");
+    for n in 0..number {
+        writeln!(stdin, "link add mv{n} link {parent} group 77 type macvlan").expect("ip reads");
+    }
+    drop(stdin);
+    assert!(ip_batch.wait().expect("ip ends").success());
+}
 
 #[test]
 fn two_thousand_deletions_by_group_are_all_told() {
     let _parent = Parent::dummy("par0");
-    let mut ip_batch = std::process::Command::new(ip_path())
-        .args(["-batch", "-"])
-        .stdin(std::process::Stdio::piped())
-        .spawn()
-        .expect("ip runs");
-    {
-        let mut stdin = ip_batch.stdin.take().expect("it has a stdin");
-        for n in 0..2000 {
-            writeln!(stdin, "link add mv{n} link par0 group 77 type macvlan").expect("ip reads");
-        }
-    }
-    assert!(ip_batch.wait().expect("ip ends").success());
+    make("par0", 2000);
     let trace = Trace::start(&[]);
     ip("link del group 77");
     let stream = trace.stop();
@@ -30,4 +36,42 @@ fn two_thousand_deletions_by_group_are_all_told() {
     let names: std::collections::HashSet<_> =
         stream.events().iter().map(|event| event["link"]["name"].to_string()).collect();
     assert_eq!(names.len(), 2000);
+}
+
+#[test]
+fn what_does_not_fit_into_the_ring_is_counted_and_said() {
+    let _parent = Parent::dummy("par0");
+    let mut trace = Trace::start(&[]);
+    // Nobody reads while the ring fills up.
+    signal(trace.pid(), Signal::STOP);
+    for _ in 0..3 {
+        make("par0", 2000);
+        ip("link del group 77");
+    }
+    make("par0", 1);
+    signal(trace.pid(), Signal::CONT);
+    trace.wait_for("the loss", |record| record["type"] == "lost");
+    // And it goes on.
+    ip("link del mv0");
+    let stream = trace.stop();
+    let told = stream.events().len() as u64;
+    let summary = stream.summary();
+    let lost = summary["lost"].as_u64().expect("a number");
+    // A creation and a deletion each, and a record for each task.
+    assert!(lost > 0 && told < 6001 && told + lost >= 6001, "{summary}");
+    let said: u64 = stream
+        .records
+        .iter()
+        .filter(|record| record["type"] == "lost")
+        .filter_map(|record| record["records"].as_u64())
+        .sum();
+    assert_eq!(said, lost, "the summary says what the stream said: {summary}");
+    assert_eq!(summary["unattributed"], 0, "a full ring costs lines, not attributions: {summary}");
+    assert!(
+        stream
+            .events()
+            .iter()
+            .any(|event| event["link"]["name"] == "mv0" && event["culprit"]["args"][2] == "del"),
+        "{summary}"
+    );
 }

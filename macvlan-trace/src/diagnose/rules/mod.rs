@@ -3,6 +3,7 @@
 pub mod container_exited;
 pub mod container_killed;
 pub mod container_stopped;
+pub mod creation_failed;
 pub mod direct;
 pub mod module_unloaded;
 pub mod netns_deleted;

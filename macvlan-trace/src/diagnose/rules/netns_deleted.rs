@@ -1,8 +1,8 @@
 //! Somebody gave up the last hold on the namespace, and no process had ended in it.
 
 use crate::{
-    correlate::Trigger,
-    diagnose::{Culprit, Rule, Verdict, trigger_behind, words},
+    correlate::{Drop, Trigger},
+    diagnose::{Culprit, Rule, Verdict, end_behind, words},
     event::Confidence,
 };
 
@@ -10,10 +10,15 @@ use crate::{
 pub const RULE: Rule = Rule {
     name: "netns-deleted",
     judge: |case| {
-        let (task, what) = match trigger_behind(case)? {
-            Trigger::Unmount(task) => (task, "unmounted the network namespace, whose last hold that was"),
-            Trigger::Close(task) => (task, "closed the last descriptor of the network namespace"),
-            Trigger::Left(task) => (task, "left the network namespace as its last process"),
+        let end = end_behind(case)?;
+        let (task, what, drop) = match &end.trigger {
+            Trigger::Unmount(task) => {
+                (task, "unmounted the network namespace, whose last hold that was", Drop::Unmount)
+            }
+            Trigger::Close(task) => {
+                (task, "closed the last descriptor of the network namespace", Drop::Close)
+            }
+            Trigger::Left(task) => (task, "left the network namespace as its last process", Drop::Switch),
             Trigger::Exit(_) | Trigger::Unknown => return None,
         };
         Some(Verdict {
@@ -26,7 +31,8 @@ pub const RULE: Rule = Rule {
             remedy: Some(
                 "Keep the namespace for as long as the link is needed: a name in /run/netns, or a process in it.",
             ),
-            confidence: Confidence::Certain,
+            // Otherwise something else held it for another moment.
+            confidence: if end.drop == drop { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),
         })
     },

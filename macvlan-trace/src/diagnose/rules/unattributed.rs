@@ -13,7 +13,7 @@ pub const RULE: Rule = Rule {
         matches!(case.cause, Cause::Unseen).then(|| Verdict {
             rule: RULE.name,
             cause: format!(
-                "something {} while {} was current, and no probe saw the request; it may or may not be responsible",
+                "Something {} while {} was current, and no probe saw the request; it may or may not be responsible",
                 words::deed(case),
                 words::process(&case.actor)
             ),

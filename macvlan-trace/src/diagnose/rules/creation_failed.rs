@@ -1,0 +1,32 @@
+//! The link was made, a later step of the same request failed, and the kernel undid it.
+
+use crate::{
+    correlate::Cause,
+    diagnose::{Culprit, Rule, Verdict, words},
+    event::Confidence,
+};
+
+/// The name of the rule: what it says is no break of a link, and is shown only with `-e all`.
+pub const NAME: &str = "creation-failed";
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    name: NAME,
+    judge: |case| {
+        let Cause::CreationFailed(task) = &case.cause else { return None };
+        Some(Verdict {
+            rule: RULE.name,
+            cause: format!(
+                "{}{} asked for {}, which could be made but not set up, and the kernel undid it",
+                words::process_with_command(task),
+                words::called_by(task),
+                case.fact.link.name
+            ),
+            remedy: Some(
+                "See what the request failed with; an address or a name that is taken is the usual reason.",
+            ),
+            confidence: Confidence::Certain,
+            culprit: Some(Culprit::new(task)),
+        })
+    },
+};
