@@ -31,6 +31,11 @@ pub struct Hook {
 use Attach::{Kprobe, Kretprobe, RawTracepoint};
 use macvlan_trace_common::Probe;
 
+/// What moves a link to another network namespace, the worker before its wrapper: `dev_change_net_namespace` is the
+/// worker up to 5.12 and a wrapper afterwards.
+const CHANGE_NETNS: &[&str] =
+    &["__dev_change_net_namespace", "netif_change_net_namespace", "dev_change_net_namespace"];
+
 /// The hooks, in the order in which they are attached: what explains a change comes before what reports it.
 ///
 /// `unregister_netdevice()` is a static inline; `unregister_netdevice_queue` is its body. From 6.15 on `do_setlink`
@@ -79,7 +84,7 @@ pub const HOOKS: &[Hook] = &[
     Hook {
         program: "change_netns",
         attach: Kprobe,
-        symbols: &["__dev_change_net_namespace", "dev_change_net_namespace", "netif_change_net_namespace"],
+        symbols: CHANGE_NETNS,
         probe: Some(Probe::ChangeNetns),
         required: true,
         without: "moves to another network namespace, which would look like downs",
@@ -87,7 +92,7 @@ pub const HOOKS: &[Hook] = &[
     Hook {
         program: "change_netns_return",
         attach: Kretprobe,
-        symbols: &["__dev_change_net_namespace", "dev_change_net_namespace", "netif_change_net_namespace"],
+        symbols: CHANGE_NETNS,
         probe: None,
         required: true,
         without: "moves to another network namespace, which would look like downs",
