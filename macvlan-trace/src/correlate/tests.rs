@@ -426,7 +426,7 @@ fn no_order_of_facts_makes_it_panic_blame_the_tracer_or_tell_something_else_in_a
         path::UNLOAD,
         &[],
     ];
-    for _ in 0..200 {
+    for _ in 0..100 {
         let mut story = Story::new();
         for _ in 0..60 {
             let (one, other) = (random.pick(&tasks).clone(), random.pick(&tasks).clone());
