@@ -53,8 +53,6 @@ struct Namespace {
     signals: VecDeque<(ProcessId, Kill)>,
     /// Processes that came in from another namespace.
     visitors: VecDeque<ProcessId>,
-    /// The last process that went to another namespace.
-    left: Option<(Ktime, Rc<Task>)>,
     /// Who unmounted it while something else still held it.
     unmounted: Option<Rc<Task>>,
     end: Option<Rc<NamespaceEnd>>,
@@ -89,6 +87,7 @@ impl Namespaces {
         // What is sent from inside a pid namespace to its init is ignored unless the init handles it, and a
         // container's own business either way.
         let from_inside = signal.target.is_pidns_init()
+            && signal.target.pidns.is_some()
             && signal.sender.as_ref().is_some_and(|sender| sender.pidns == signal.target.pidns);
         if from_inside {
             return;
@@ -97,13 +96,9 @@ impl Namespaces {
         push(&mut namespace.signals, (signal.target.process, kill), MAX_SIGNALS);
     }
 
-    /// A task changes its namespace.
-    pub fn moved(&mut self, at: Ktime, change: &NetnsMove, task: Rc<Task>) {
-        let process = change.task.process;
-        push(&mut self.living(&change.to).visitors, process, MAX_VISITORS);
-        if change.whole_process {
-            self.living(&change.from).left = Some((at, task));
-        }
+    /// A task comes in from another namespace.
+    pub fn entered(&mut self, change: &NetnsMove) {
+        push(&mut self.living(&change.to).visitors, change.task.process, MAX_VISITORS);
     }
 
     /// The last reference to a namespace drops, or its last mount and file; `own` if the tracer itself dropped it.
@@ -197,7 +192,6 @@ impl Namespace {
             exits: VecDeque::new(),
             signals: VecDeque::new(),
             visitors: VecDeque::new(),
-            left: None,
             unmounted: None,
             end: None,
         }
@@ -260,12 +254,10 @@ impl Namespace {
             (_, Some(task)) => Trigger::Unmount(Rc::clone(task)),
             (Drop::Close, None) => Trigger::Close(Rc::clone(dropper)),
             (Drop::Switch, None) if whole_process => Trigger::Left(Rc::clone(dropper)),
-            (Drop::Exit, None) => self.exit_of(dropper.task.process).map_or_else(
-                // A thread of a living process that was here is no reason.
-                || self.last_leaver(),
-                Trigger::Exit,
-            ),
-            _ => self.last_leaver(),
+            // A thread of a living process that was here is no reason.
+            (Drop::Exit, None) => self.exit_of(dropper.task.process).map_or(Trigger::Unknown, Trigger::Exit),
+            // Nobody lived here, and visitors were before: to name the last of them would be a guess.
+            _ => Trigger::Unknown,
         }
     }
 
@@ -301,16 +293,6 @@ impl Namespace {
                 || (ended.task.task.pidns_level > init.task.task.pidns_level && ended.was_killed_by_kernel());
             supervises || lived_under_it
         })
-    }
-
-    /// The last process that ended here or went away, whoever it was.
-    fn last_leaver(&self) -> Trigger {
-        match (self.exits.back(), &self.left) {
-            (Some(ended), Some((at, task))) if *at > ended.at => Trigger::Left(Rc::clone(task)),
-            (Some(ended), _) => Trigger::Exit(Rc::clone(ended)),
-            (None, Some((_, task))) => Trigger::Left(Rc::clone(task)),
-            (None, None) => Trigger::Unknown,
-        }
     }
 }
 
