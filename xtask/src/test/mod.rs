@@ -184,7 +184,7 @@ impl KernelTests {
             .arg("MACVLAN_TRACE_TEST_HOST=1")
             .arg("RUST_BACKTRACE=1")
             .arg(format!("MACVLAN_TRACE_BIN={}", self.programs.tracer.display()))
-            .args(["sh", "-c", HOST_SCRIPT, "sh"])
+            .args(["unshare", "--mount", "--propagation", "private", "sh", "-c", HOST_SCRIPT, "sh"])
             .arg(&self.executable)
             .args(self.arguments())
             .stdin(Stdio::null());
