@@ -18,15 +18,16 @@ pub struct Tool {
     pub package: &'static str,
 }
 
-/// Makes sure that these programs are there: on Debian it installs the missing ones, elsewhere it says which.
-pub fn ensure_tools(tools: &[Tool], progress: &Progress) -> Result<()> {
-    let missing: Vec<&str> =
-        tools.iter().filter(|tool| find(tool.program).is_none()).map(|tool| tool.package).collect();
-    if missing.is_empty() { Ok(()) } else { install(&missing, progress) }
+/// The packages of those programs that this machine lacks.
+pub fn missing_packages(tools: &[Tool]) -> Vec<&'static str> {
+    tools.iter().filter(|tool| find(tool.program).is_none()).map(|tool| tool.package).collect()
 }
 
-/// Installs Debian packages, or says that the user has to.
+/// Installs Debian packages; elsewhere than on Debian it says that the user has to.
 pub fn install(packages: &[&str], progress: &Progress) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
     let list = packages.join(" ");
     if !is_debian() {
         bail!(

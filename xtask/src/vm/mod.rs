@@ -25,7 +25,7 @@ use guest_init::{COPIES_DIR, REQUEST_PATH, Request, Terminal};
 use rustix::fs::{FlockOperation, MemfdFlags, flock, memfd_create};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
-use self::archive::Archive;
+use self::archive::{Archive, KEYRING};
 use self::initramfs::Segment;
 use self::kernel::Kernel;
 pub use self::kernel::{Missing, Series};
@@ -177,7 +177,7 @@ impl<'a> Guests<'a> {
                 "the guests are x86_64 ones and made of this machine's own programs: use an x86_64 Linux machine"
             );
         }
-        host::ensure_tools(&TOOLS, progress)?;
+        install_what_is_missing(progress)?;
         let cache = workspace.target().join("vm");
         let apt = cache.join("apt");
         fs::create_dir_all(&apt).with_context(|| format!("could not make {}", apt.display()))?;
@@ -201,6 +201,19 @@ impl<'a> Guests<'a> {
             .with_context(|| format!("could not lock {}", path.display()))?;
         Ok(file)
     }
+}
+
+fn install_what_is_missing(progress: &Progress) -> Result<()> {
+    let mut packages = host::missing_packages(&TOOLS);
+    if !Path::new(KEYRING).exists() {
+        packages.push("debian-archive-keyring");
+    }
+    let result = host::install(&packages, progress);
+    if host::is_debian() {
+        return result;
+    }
+    // Said at once: the archive of another distribution has no Debian kernels.
+    result.context("guests boot kernels of Debian's archive, a mirror of which --mirror URL has to name here")
 }
 
 /// The cached segments, and one more with what belongs to this run; in memory, so that nothing is left behind.
