@@ -81,7 +81,7 @@ impl Correlator {
                 let sender = signal.sender.as_ref().map(|sender| self.tasks.whole(sender));
                 self.netns.signal(at, &signal, sender);
             }
-            What::NetnsMove(change) => self.netns.entered(&change),
+            What::NetnsMove(change) => self.netns.entered(at, &change),
             What::NetnsEnd(end) => {
                 let task = self.tasks.whole(&end.task);
                 let own = end.task.ns_tgid == Some(self.own.ns_tgid) && end.task.pidns == self.own.pidns;

@@ -52,7 +52,7 @@ struct Namespace {
     /// Signals to processes in it, oldest first.
     signals: VecDeque<(ProcessId, Kill)>,
     /// Processes that came in from another namespace.
-    visitors: VecDeque<ProcessId>,
+    visitors: VecDeque<(ProcessId, Ktime)>,
     /// Who unmounted it while something else still held it.
     unmounted: Option<Rc<Task>>,
     end: Option<Rc<NamespaceEnd>>,
@@ -97,8 +97,8 @@ impl Namespaces {
     }
 
     /// A task comes in from another namespace.
-    pub fn entered(&mut self, change: &NetnsMove) {
-        push(&mut self.living(&change.to).visitors, change.task.process, MAX_VISITORS);
+    pub fn entered(&mut self, at: Ktime, change: &NetnsMove) {
+        push(&mut self.living(&change.to).visitors, (change.task.process, at), MAX_VISITORS);
     }
 
     /// The last reference to a namespace drops, or its last mount and file; `own` if the tracer itself dropped it.
@@ -270,11 +270,15 @@ impl Namespace {
         self.exits.iter().rev().find(|ended| !self.visits(ended)).cloned()
     }
 
-    /// Whether a process, or one that it descends from, came in from another namespace.
+    /// Whether a process came in from another namespace, or was started by one that had. A daemon that starts a
+    /// container and enters it later makes it no visitor.
     fn visits(&self, ended: &Ended) -> bool {
-        let is_visitor = |process: &ProcessId| self.visitors.contains(process);
-        is_visitor(&ended.task.task.process)
-            || ended.task.ancestors.iter().any(|ancestor| is_visitor(&ancestor.process))
+        let process = ended.task.task.process;
+        self.visitors.iter().any(|(visitor, entered)| {
+            *visitor == process
+                || (*entered <= process.start
+                    && ended.task.ancestors.iter().any(|ancestor| ancestor.process == *visitor))
+        })
     }
 
     /// Whether a process ended because the init of a pid namespace had: the kernel kills all that live under an init,

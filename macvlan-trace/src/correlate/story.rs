@@ -130,6 +130,12 @@ pub fn child_of(mut task: Task, parent: &Task) -> Task {
     task
 }
 
+/// Started at that time; the processes of a story are older than it unless told otherwise.
+pub fn started(mut task: Task, at_ns: u64) -> Task {
+    task.task.process.start = Ktime(at_ns);
+    task
+}
+
 /// Another thread of it.
 pub fn thread(mut task: Task, tid: u32) -> Task {
     task.task.tid = tid;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     correlate::story::{
         Macvlan, Story, child_of, init, inside, macvlan, netns, next_at, nic, own, path, process, running,
-        swapper, thread, tracer, without_cookie, worker,
+        started, swapper, thread, tracer, without_cookie, worker,
     },
     fact::{LinkChange, Netns, Task},
 };
@@ -575,11 +575,20 @@ fn a_file_that_is_closed_while_others_hold_the_namespace_is_no_reason() {
 fn a_container_that_only_visited_a_namespace_is_no_reason_for_its_end() {
     let Container { mut story, netns, link, .. } = named();
     let visitor = process("unshare", 920);
-    let inner = child_of(init("true", 921), &visitor);
+    let inner = started(child_of(init("true", 921), &visitor), 100_000_000_000);
     story.goes(&visitor, self::netns(0), netns).exits(&inner, netns, 0).exits(&visitor, netns, 0);
     let del = running(process("ip", 930), "ip netns del blue");
     story.wait_ms(3_600_000).drops(&del, netns, path::UNMOUNT).is_torn_down(&link);
     story.tell().last().verdict("netns-deleted", "certain").culprit(&del);
+}
+
+#[test]
+fn a_daemon_that_started_the_container_and_visits_it_makes_it_no_visitor() {
+    let daemon = process("podman", 700);
+    let Container { mut story, init, netns, link } = container_of(child_of(init("sh", 812), &daemon));
+    story.thread_goes(&thread(daemon, 705), self::netns(0), netns).exits(&init, netns, 4);
+    story.drops(&swapper(), netns, path::SOFTIRQ).is_torn_down(&link);
+    story.tell().last().verdict("container-exited", "certain").culprit(&init);
 }
 
 #[test]
@@ -624,7 +633,7 @@ fn a_name_that_is_learnt_after_the_end_does_not_hide_it() {
 fn who_closes_the_last_descriptor_is_the_culprit_if_nobody_lived_there() {
     let Container { mut story, netns, link, .. } = named();
     let visitor = process("true", 920);
-    let grandchild = child_of(process("sleep", 921), &visitor);
+    let grandchild = started(child_of(process("sleep", 921), &visitor), 100_000_000_000);
     story.goes(&visitor, self::netns(0), netns).exits(&visitor, netns, 0).exits(&grandchild, netns, 0);
     let holder = process("holder", 940);
     story.drops(&holder, netns, path::CLOSE).is_torn_down(&link);
