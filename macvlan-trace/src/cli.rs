@@ -120,7 +120,7 @@ pub struct FilterArgs {
 
     /// What happened: created, up, down, renamed, moved, deleted, or all; separated by commas.
     #[arg(short, long = "event", value_name = "EVENT", value_delimiter = ',', value_parser = event)]
-    #[arg(default_value = "down,deleted")]
+    #[arg(default_value = "down,parent_down,carrier_lost,deleted")]
     pub events: Vec<EventChoice>,
 }
 
@@ -434,7 +434,7 @@ mod tests {
             (["--comm", "systemd-networkd"], "use --comm 'systemd-network'"),
             (["--comm", ""], "empty"),
             (["-k", "veth"], "only macvlan and macvtap links are traced for now"),
-            (["-e", "down,gone"], "events are created, up, down, renamed, moved, deleted, or all"),
+            (["-e", "down,gone"], "events are created, up, up_failed, down, parent_down"),
             (["-c", "0"], "1 or more"),
             (["-t", "0"], "above zero"),
             (["-t", "0.0000000001"], "above zero"),

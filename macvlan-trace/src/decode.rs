@@ -126,6 +126,8 @@ impl Decoder {
             link: link(&record.link),
             flags_after: record.flags_after,
             parent: (record.parent.dev != 0).then(|| link(&record.parent)),
+            error: None,
+            address: None,
             from: (record.from.ptr != 0).then(|| (netns(&record.from), record.from_ifindex)),
             stack: stack(bytes, size_of::<wire::LinkRecord>(), record.stack, symbols)?,
         }))
@@ -180,6 +182,7 @@ fn whole_task(bytes: &[u8], task: TaskRef) -> Result<Task> {
         },
         netns: (record.netns.ptr != 0).then(|| netns(&record.netns)),
         mntns: inode(record.mntns),
+        tty: None,
     })
 }
 
@@ -249,6 +252,7 @@ fn link(link: &wire::LinkState) -> Link {
         registered: link.reg_state == wire::LinkState::REGISTERED,
         mac: (link.mac != [0; 6]).then_some(link.mac),
         mode: (link.mode != 0).then_some(link.mode),
+        driver: None,
     }
 }
 

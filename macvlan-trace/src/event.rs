@@ -152,12 +152,26 @@ pub enum EventKind {
     Created,
     /// It was set up.
     Up,
+    /// A request to set it up failed.
+    UpFailed,
     /// It was set down.
     Down,
+    /// The link below was set down.
+    ParentDown,
+    /// The link below was set up.
+    ParentUp,
+    /// It lost its carrier.
+    CarrierLost,
+    /// It has its carrier back.
+    CarrierBack,
     /// It got another name.
     Renamed,
     /// It went to another network namespace.
     Moved,
+    /// It got another hardware address.
+    MacChanged,
+    /// It lost an IP address while it stayed up.
+    AddressRemoved,
     /// It was deleted.
     Deleted,
 }
@@ -169,9 +183,16 @@ impl EventKind {
         match self {
             Self::Created => "created",
             Self::Up => "up",
+            Self::UpFailed => "up_failed",
             Self::Down => "down",
+            Self::ParentDown => "parent_down",
+            Self::ParentUp => "parent_up",
+            Self::CarrierLost => "carrier_lost",
+            Self::CarrierBack => "carrier_back",
             Self::Renamed => "renamed",
             Self::Moved => "moved",
+            Self::MacChanged => "mac_changed",
+            Self::AddressRemoved => "address_removed",
             Self::Deleted => "deleted",
         }
     }
@@ -179,7 +200,7 @@ impl EventKind {
     /// Whether it breaks a link, and is therefore shown unless told otherwise.
     #[must_use]
     pub fn is_break(self) -> bool {
-        matches!(self, Self::Down | Self::Deleted)
+        matches!(self, Self::Down | Self::ParentDown | Self::CarrierLost | Self::Deleted)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Facts: what the kernel's probes and the lookups tell, in one order. Everything after this stage is computed
 //! from facts alone, so a recorded stream gives the same answers again.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::text::Text;
@@ -79,6 +81,8 @@ pub struct Task {
     pub netns: Option<Netns>,
     /// Its mount namespace.
     pub mntns: Option<NsInode>,
+    /// Its controlling terminal, such as `pts/0`; `None` for a process without.
+    pub tty: Option<Text>,
 }
 
 /// A parent, or a parent's parent.
@@ -122,6 +126,8 @@ pub struct Link {
     pub mac: Option<[u8; 6]>,
     /// `enum macvlan_mode`.
     pub mode: Option<u32>,
+    /// Name of the driver of a physical or emulated NIC; `None` for a device that software made.
+    pub driver: Option<Text>,
 }
 
 /// What happened to a link.
@@ -143,6 +149,20 @@ pub enum LinkChange {
     UnseenDown,
     /// Was deleted, and no probe saw who asked.
     UnseenDeleted,
+    /// A request to set it up failed.
+    UpFailed,
+    /// Lost its carrier.
+    CarrierLost,
+    /// Has its carrier back.
+    CarrierBack,
+    /// Got another hardware address.
+    MacChanged,
+    /// Lost an IP address while it stayed up.
+    AddressRemoved,
+    /// The link below was set down.
+    ParentDown,
+    /// The link below was set up.
+    ParentUp,
 }
 
 /// One fact and when it was.
@@ -161,6 +181,9 @@ pub enum What {
     Task(Box<Task>),
     /// A link changed.
     Link(Box<LinkFact>),
+    /// A device that carries watched links changed: it was set up or down, moved, or its carrier came or went. The
+    /// `link` is that device, the `parent` what lies below it, or the other end where it is a veth.
+    Parent(Box<LinkFact>),
     /// A process of a watched namespace ends.
     Exit(Exit),
     /// A process of a watched namespace was signalled.
@@ -169,8 +192,21 @@ pub enum What {
     NetnsMove(NetnsMove),
     /// The last reference to a watched namespace dropped.
     NetnsEnd(NetnsEnd),
+    /// The kernel ran out of memory, and chose a process of a watched namespace.
+    Oom(Oom),
+    /// The memory of a deleted link was freed: nothing refers to it any more.
+    Freed {
+        /// Address of its `struct net_device`.
+        dev: u64,
+    },
     /// A link that was there before the tracer.
     Stock(Box<Stock>),
+    /// A process that was found living in a namespace.
+    Resident(Resident),
+    /// What a runtime's own files say of a container.
+    Container(Container),
+    /// Nothing but the time: deadlines are judged by it.
+    Tick,
     /// A name that people know a namespace by.
     NetnsName {
         /// The namespace.
@@ -202,8 +238,21 @@ pub struct LinkFact {
     pub parent: Option<Link>,
     /// Where a moved link came from: the namespace, and its index there.
     pub from: Option<(Netns, u32)>,
+    /// What a failed request failed with, `errno`.
+    pub error: Option<u32>,
+    /// The IP address that was removed.
+    pub address: Option<Address>,
     /// The kernel path, innermost first; `None` where a symbol is not known.
     pub stack: Vec<Option<String>>,
+}
+
+/// An IP address of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// The address.
+    pub ip: IpAddr,
+    /// Length of its prefix in bits.
+    pub prefix: u8,
 }
 
 /// A process ends.
@@ -237,6 +286,56 @@ pub struct Signal {
     pub netns: Netns,
     /// Number of the signal.
     pub number: u32,
+}
+
+/// The kernel ran out of memory, and chose a process to kill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Oom {
+    /// Who asked for the memory; it need not be to blame.
+    pub task: TaskRef,
+    /// Who is killed.
+    pub target: TaskRef,
+    /// The namespace that the target lives in.
+    pub netns: Netns,
+    /// The control group whose limit was reached; `None` where the machine itself had no more.
+    pub limit: Option<Cgroup>,
+}
+
+/// A process that was found living in a network namespace: its main process, as far as can be told from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resident {
+    /// The namespace.
+    pub netns: Netns,
+    /// The process.
+    pub process: ProcessId,
+    /// Its name.
+    pub comm: Text,
+    /// Its control group.
+    pub cgroup: Cgroup,
+}
+
+/// What a runtime's own files say of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Container {
+    /// Its id, as in the path of its control group.
+    pub id: String,
+    /// `docker`, `podman`, `containerd`, `cri-o`, `lxc`, `systemd-nspawn`; `None` if no file told.
+    pub runtime: Option<String>,
+    /// Its name.
+    pub name: Option<String>,
+    /// The Kubernetes pod that it belongs to.
+    pub pod: Option<Pod>,
+}
+
+/// A Kubernetes pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Pod {
+    /// Its uid.
+    pub uid: Option<String>,
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: Option<String>,
 }
 
 /// A task changed its network namespace.

@@ -99,6 +99,13 @@ fn kind(change: LinkChange) -> EventKind {
         LinkChange::Down | LinkChange::UnseenDown => EventKind::Down,
         LinkChange::Renamed => EventKind::Renamed,
         LinkChange::Moved => EventKind::Moved,
+        LinkChange::UpFailed => EventKind::UpFailed,
+        LinkChange::CarrierLost => EventKind::CarrierLost,
+        LinkChange::CarrierBack => EventKind::CarrierBack,
+        LinkChange::MacChanged => EventKind::MacChanged,
+        LinkChange::AddressRemoved => EventKind::AddressRemoved,
+        LinkChange::ParentDown => EventKind::ParentDown,
+        LinkChange::ParentUp => EventKind::ParentUp,
         LinkChange::Deleted | LinkChange::UnseenDeleted => EventKind::Deleted,
     }
 }
@@ -206,7 +213,7 @@ fn flags(fact: &LinkFact) -> Flags {
         LinkChange::Down => (seen, fact.flags_after),
         LinkChange::UnseenDown | LinkChange::UnseenDeleted => (seen | UP, seen),
         LinkChange::Deleted => (seen, seen & !(UP | RUNNING)),
-        LinkChange::Renamed | LinkChange::Moved => (seen, seen),
+        _ => (seen, seen),
     };
     Flags { before: flag_names(before), after: flag_names(after) }
 }

@@ -89,7 +89,13 @@ impl Correlator {
             }
             What::Stock(stock) => self.links.stock(&stock),
             What::NetnsName { netns, name } => self.netns.name(&netns, name),
-            What::Lost { .. } => {}
+            What::Lost { .. }
+            | What::Parent(_)
+            | What::Oom(_)
+            | What::Freed { .. }
+            | What::Resident(_)
+            | What::Container(_)
+            | What::Tick => {}
         }
         None
     }

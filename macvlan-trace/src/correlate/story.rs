@@ -101,6 +101,7 @@ pub fn process(comm: &str, pid: u32) -> Task {
         cgroup: Cgroup { id: Some(4711), path: Some(Text::from("/system.slice/test.service")) },
         netns: Some(netns(0)),
         mntns: None,
+        tty: None,
     }
 }
 
@@ -182,6 +183,7 @@ pub fn macvlan(name: &str, netns: Netns, ifindex: u32) -> Macvlan {
         registered: true,
         mac: Some([2, 0, 0, 0, 0, 7]),
         mode: Some(4),
+        driver: None,
     };
     Macvlan { link, parent: Some(nic("eth0", self::netns(0), 2)) }
 }
@@ -199,6 +201,7 @@ pub fn nic(name: &str, netns: Netns, ifindex: u32) -> Link {
         registered: true,
         mac: None,
         mode: None,
+        driver: None,
     }
 }
 
@@ -243,6 +246,8 @@ impl Macvlan {
             flags_after: self.link.flags & !1,
             parent: self.parent.clone(),
             from: None,
+            error: None,
+            address: None,
             stack: path.iter().map(|frame| Some((*frame).to_owned())).collect(),
         }
     }

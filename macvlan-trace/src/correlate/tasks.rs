@@ -52,6 +52,7 @@ impl Tasks {
                 cgroup: Cgroup::default(),
                 netns: None,
                 mntns: None,
+                tty: None,
             }),
         }
     }

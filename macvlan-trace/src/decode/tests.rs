@@ -244,6 +244,7 @@ fn a_task_is_told_whole() {
             cgroup: Cgroup { id: Some(4711), path: Some(Text::from("/system.slice/web.scope")) },
             netns: Some(Netns { ptr: HOST.ptr, cookie: Some(1), inode: Some(NsInode(4_026_531_840)) }),
             mntns: Some(NsInode(4_026_531_841)),
+            tty: None,
         }
     );
 }
@@ -282,6 +283,7 @@ fn a_change_of_a_link_is_told_whole() {
             registered: true,
             mac: Some([2, 0, 0, 0, 0, 7]),
             mode: Some(4),
+            driver: None,
         }
     );
     let parent = fact.parent.expect("there is a parent");

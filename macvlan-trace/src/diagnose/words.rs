@@ -126,6 +126,13 @@ pub fn deed(case: &Case) -> String {
             None => format!("renamed a link to {link}"),
         },
         LinkChange::Moved => format!("moved {link} to another network namespace"),
+        LinkChange::UpFailed => format!("tried to set {link} up"),
+        LinkChange::CarrierLost => format!("took the carrier of {link} away"),
+        LinkChange::CarrierBack => format!("gave {link} its carrier back"),
+        LinkChange::MacChanged => format!("changed the hardware address of {link}"),
+        LinkChange::AddressRemoved => format!("removed an address of {link}"),
+        LinkChange::ParentDown => format!("set the parent of {link} down"),
+        LinkChange::ParentUp => format!("set the parent of {link} up"),
     }
 }
 

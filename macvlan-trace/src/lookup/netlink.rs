@@ -98,6 +98,7 @@ impl Link {
             registered: true,
             mac: self.mac,
             mode: self.mode,
+            driver: None,
         }
     }
 }

@@ -149,6 +149,13 @@ pub(super) fn unattributed(event: &Event) -> String {
         EventKind::Down => "went down",
         EventKind::Renamed => "was renamed",
         EventKind::Moved => "was moved",
+        EventKind::UpFailed => "could not be set up",
+        EventKind::ParentDown => "lost its parent, which went down",
+        EventKind::ParentUp => "has its parent back, which came up",
+        EventKind::CarrierLost => "lost its carrier",
+        EventKind::CarrierBack => "has its carrier back",
+        EventKind::MacChanged => "got another hardware address",
+        EventKind::AddressRemoved => "lost an address",
         EventKind::Deleted => "was deleted",
     };
     format!(
