@@ -1,7 +1,7 @@
-//! Files that are made once and kept, until the code that makes them changes.
+//! Files and directories that are made once and kept, until the code that makes them changes.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
@@ -21,12 +21,26 @@ impl Recipe {
         }
         Self(hex(&hash.finalize()))
     }
+
+    /// Whether what lies at that path was made by this recipe.
+    fn made(&self, path: &Path) -> bool {
+        path.exists() && fs::read_to_string(note_of(path)).is_ok_and(|made_by| made_by == self.0)
+    }
+
+    /// Notes that it was.
+    fn note(&self, path: &Path) -> Result<()> {
+        let note = note_of(path);
+        fs::write(&note, &self.0).with_context(|| format!("could not write {}", note.display()))
+    }
+}
+
+fn note_of(path: &Path) -> PathBuf {
+    path.with_extension("recipe")
 }
 
 /// Makes the file, unless it was made by the same recipe before. It appears whole or not at all.
 pub fn file(path: &Path, recipe: &Recipe, make: impl FnOnce(&File) -> Result<()>) -> Result<()> {
-    let note = path.with_extension("recipe");
-    if path.exists() && fs::read_to_string(&note).is_ok_and(|made_by| made_by == recipe.0) {
+    if recipe.made(path) {
         return Ok(());
     }
     let parent = path.parent().context("a cached file lies in a directory")?;
@@ -34,7 +48,28 @@ pub fn file(path: &Path, recipe: &Recipe, make: impl FnOnce(&File) -> Result<()>
     let draft = tempfile::NamedTempFile::new_in(parent).context("could not make a temporary file")?;
     make(draft.as_file())?;
     draft.persist(path).with_context(|| format!("could not keep {}", path.display()))?;
-    fs::write(&note, &recipe.0).with_context(|| format!("could not write {}", note.display()))
+    recipe.note(path)
+}
+
+/// The same for a directory.
+pub fn directory(path: &Path, recipe: &Recipe, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    if recipe.made(path) {
+        return Ok(());
+    }
+    let parent = path.parent().context("a cached directory lies in a directory")?;
+    fs::create_dir_all(parent)?;
+    let draft = tempfile::tempdir_in(parent).context("could not make a temporary directory")?;
+    let made = draft.path().join("made");
+    fs::create_dir(&made)?;
+    make(&made)?;
+    let keep = || -> std::io::Result<()> {
+        if path.exists() {
+            fs::remove_dir_all(path)?;
+        }
+        fs::rename(&made, path)
+    };
+    keep().with_context(|| format!("could not keep {}", path.display()))?;
+    recipe.note(path)
 }
 
 #[cfg(test)]
@@ -59,6 +94,19 @@ mod tests {
         make("two")?;
         assert_eq!(count, 2);
         assert_eq!(fs::read_to_string(&path)?, "two");
+        Ok(())
+    }
+
+    #[test]
+    fn a_directory_is_made_once_a_recipe_and_replaced_whole() -> Result<()> {
+        let parent = tempfile::tempdir()?;
+        let path = parent.path().join("tool");
+        for (recipe, name) in [("one", "a"), ("one", "never"), ("two", "b")] {
+            directory(&path, &Recipe::of(&[recipe]), |into| Ok(fs::write(into.join(name), name)?))?;
+        }
+        let names: Vec<_> =
+            fs::read_dir(&path)?.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
+        assert_eq!(names, ["b"]);
         Ok(())
     }
 

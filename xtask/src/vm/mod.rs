@@ -1,10 +1,11 @@
 //! `cargo xtask vm`: runs a command on one of Debian's kernels.
 //!
 //! [`sources`] finds the mirror, [`archive`] fetches from it, [`kernel`], [`modules`] and [`userland`] prepare what
-//! a guest is made of, [`initramfs`] packs it, [`qemu`] runs it and [`outcome`] says how that ended.
+//! a guest is made of, [`initramfs`] packs it, [`qemu`] runs it in an [`emulator`] and [`outcome`] says how that ended.
 
 mod archive;
 mod cached;
+mod emulator;
 mod initramfs;
 mod kernel;
 mod modules;
@@ -26,12 +27,13 @@ use rustix::fs::{FlockOperation, MemfdFlags, flock, memfd_create};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
 use self::archive::{Archive, KEYRING};
+use self::emulator::Emulator;
 use self::initramfs::Segment;
 use self::kernel::Kernel;
 pub use self::kernel::{Missing, Series};
 pub use self::outcome::{Broken, Failure, Outcome};
 pub use self::qemu::Sinks;
-use self::qemu::{Accelerator, Machine, QEMU};
+use self::qemu::{Accelerator, Machine};
 use crate::cargo::GuestBuild;
 use crate::host::{self, Tool};
 use crate::progress::Progress;
@@ -45,8 +47,7 @@ const MEGABYTE: u64 = 1 << 20;
 /// Guest memory in megabytes, before what is copied into it.
 const MEMORY: u64 = 512;
 
-const TOOLS: [Tool; 5] = [
-    Tool { program: QEMU, package: "qemu-system-x86" },
+const TOOLS: [Tool; 4] = [
     Tool { program: "depmod", package: "kmod" },
     Tool { program: "xz", package: "xz-utils" },
     Tool { program: "apt-get", package: "apt" },
@@ -136,6 +137,7 @@ pub struct Job {
 pub struct Guest {
     kernel: Kernel,
     userland: PathBuf,
+    emulator: Emulator,
     accelerator: Accelerator,
 }
 
@@ -155,6 +157,7 @@ impl Guest {
             initramfs,
             memory,
             cpus: job.cpus,
+            emulator: self.emulator.clone(),
             accelerator: self.accelerator,
             timeout: job.timeout,
         };
@@ -189,8 +192,9 @@ impl<'a> Guests<'a> {
         let _lock = self.lock()?;
         let kernel = kernel::get(series, &self.cache.join("kernels"), &self.archive, self.progress)?;
         let userland = userland::pack(&self.cache, &self.archive, self.progress)?;
-        let accelerator = Accelerator::find(&self.cache.join("accelerator"), &kernel.image)?;
-        Ok(Guest { kernel, userland, accelerator })
+        let emulator = Emulator::get(&self.cache, &self.archive, self.progress)?;
+        let accelerator = Accelerator::find(&self.cache.join("accelerator"), &emulator, &kernel.image)?;
+        Ok(Guest { kernel, userland, emulator, accelerator })
     }
 
     /// One xtask at a time may change the cache.

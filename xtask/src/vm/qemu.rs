@@ -16,10 +16,8 @@ use guest_init::{Report, port};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
+use super::emulator::Emulator;
 use super::outcome::{Broken, Failure, Outcome, of_report, of_silence, tail};
-
-/// The program, from the package qemu-system-x86.
-pub const QEMU: &str = "qemu-system-x86_64";
 
 /// Quiet on the console, so that what is there means something; an oops is a panic, and a panic ends QEMU instead of
 /// hanging it. The rest makes emulation cheaper: no work against attackers that a guest does not have, and no doubt
@@ -43,6 +41,8 @@ pub struct Machine {
     pub memory: u64,
     /// Virtual CPUs.
     pub cpus: u32,
+    /// What runs it.
+    pub emulator: Emulator,
     /// `kvm` or `tcg`.
     pub accelerator: Accelerator,
     /// How long the run may take.
@@ -71,31 +71,31 @@ pub enum Accelerator {
 impl Accelerator {
     /// KVM where it works. A machine that is itself a guest may have a /dev/kvm that starts guests and then
     /// cannot run them, so a kernel is booted once to see, and the answer is kept in this file.
-    pub fn find(answer: &Path, kernel: &Path) -> Result<Self> {
+    pub fn find(answer: &Path, emulator: &Emulator, kernel: &Path) -> Result<Self> {
         let known = fs::read_to_string(answer).unwrap_or_default();
         match known.trim() {
             "kvm" => return Ok(Self::Kvm),
             "tcg" => return Ok(Self::Tcg),
             _ => {}
         }
-        let found = if Self::kvm_boots(kernel)? { Self::Kvm } else { Self::Tcg };
+        let found = if Self::kvm_boots(emulator, kernel)? { Self::Kvm } else { Self::Tcg };
         fs::write(answer, found.name()).with_context(|| format!("could not write {}", answer.display()))?;
         Ok(found)
     }
 
     /// Boots a kernel without any root: it panics, and the machine ends at once, well within the time.
-    fn kvm_boots(kernel: &Path) -> Result<bool> {
+    fn kvm_boots(emulator: &Emulator, kernel: &Path) -> Result<bool> {
         const LIMIT: Duration = Duration::from_secs(5);
         if File::options().read(true).write(true).open("/dev/kvm").is_err() {
             return Ok(false);
         }
-        let mut command = base_command(Self::Kvm, kernel, 256, 1);
+        let mut command = base_command(emulator, Self::Kvm, kernel, 256, 1);
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .with_context(|| format!("could not start {QEMU}"))?;
+            .context("could not start QEMU")?;
         let deadline = Instant::now() + LIMIT;
         loop {
             if let Some(status) = child.try_wait()? {
@@ -117,17 +117,20 @@ impl Accelerator {
     }
 }
 
-fn base_command(accelerator: Accelerator, kernel: &Path, memory: u64, cpus: u32) -> Command {
-    let mut command = Command::new(QEMU);
+fn base_command(
+    emulator: &Emulator,
+    accelerator: Accelerator,
+    kernel: &Path,
+    memory: u64,
+    cpus: u32,
+) -> Command {
+    let mut command = emulator.command();
     command
         .args(["-no-user-config", "-nodefaults", "-no-reboot", "-display", "none", "-machine", "q35"])
         .args(["-cpu", "max", "-accel"])
         .arg(match accelerator {
             Accelerator::Kvm => "kvm",
-            // One host thread runs all of the guest's processors by turns. With a thread for each, QEMU before 8.1
-            // may translate an instruction while another processor patches it, and keep the half-patched one: a
-            // kernel that attaches kprobes patches itself all the time, and then jumps to nowhere.
-            Accelerator::Tcg => "tcg,thread=single",
+            Accelerator::Tcg => "tcg,thread=multi",
         })
         .args(["-m", &format!("{memory}M"), "-smp", &cpus.to_string()])
         .args(["-append", KERNEL_ARGUMENTS])
@@ -218,7 +221,8 @@ fn wait(events: &Receiver<Event>, limit: Duration) -> Ending {
 }
 
 fn spawn(machine: &Machine, ports: &[(&str, OwnedFd)]) -> Result<Child> {
-    let mut command = base_command(machine.accelerator, &machine.kernel, machine.memory, machine.cpus);
+    let Machine { emulator, accelerator, kernel, memory, cpus, .. } = machine;
+    let mut command = base_command(emulator, *accelerator, kernel, *memory, *cpus);
     command
         .arg("-initrd")
         .arg(format!("/proc/self/fd/{}", machine.initramfs.as_raw_fd()))
@@ -249,7 +253,7 @@ fn spawn(machine: &Machine, ports: &[(&str, OwnedFd)]) -> Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("could not start {QEMU}"))
+        .context("could not start QEMU")
 }
 
 fn stop(child: &mut Child) {
