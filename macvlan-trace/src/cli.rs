@@ -80,6 +80,16 @@ pub struct Cli {
     #[arg(long, value_name = "HOOK", value_parser = hook, hide = true)]
     pub without: Vec<String>,
 
+    /// Say so when a deleted link has not been made again after this time; 0 says nothing. Not with a command.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        value_parser = duration_or_never,
+        default_value = "30",
+        help_heading = "Output"
+    )]
+    pub missed_after: Missed,
+
     /// Run this once everything is attached, and trace until it has ended.
     #[arg(last = true, value_name = "CMD", help_heading = "Command")]
     pub command: Vec<OsString>,
@@ -319,6 +329,14 @@ fn duration(text: &str) -> Result<Duration, String> {
                 .into())
         }
     }
+}
+
+/// After how long a deleted link is missed; `None` for never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed(pub Option<Duration>);
+
+fn duration_or_never(text: &str) -> Result<Missed, String> {
+    if text == "0" { Ok(Missed(None)) } else { duration(text).map(|limit| Missed(Some(limit))) }
 }
 
 #[cfg(test)]

@@ -438,6 +438,10 @@ pub struct Notice {
     /// When.
     #[serde(flatten)]
     pub when: When,
+    /// The rule that says so; `None` for a remark about the run itself.
+    pub rule: Option<String>,
+    /// The incident that it is about.
+    pub incident: Option<u64>,
     /// One sentence.
     pub message: String,
 }

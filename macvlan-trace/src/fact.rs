@@ -130,6 +130,14 @@ pub struct Link {
     pub driver: Option<Text>,
 }
 
+impl Link {
+    /// Whether it is administratively up.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.flags & macvlan_trace_common::IFF_UP != 0
+    }
+}
+
 /// What happened to a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LinkChange {
@@ -205,6 +213,8 @@ pub enum What {
     Resident(Resident),
     /// What a runtime's own files say of a container.
     Container(Container),
+    /// The hooks that are attached, by name.
+    Hooks(Vec<String>),
     /// Nothing but the time: deadlines are judged by it.
     Tick,
     /// A name that people know a namespace by.

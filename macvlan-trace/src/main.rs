@@ -59,6 +59,7 @@ fn trace(cli: Cli, filter: Filter) -> Result<u8> {
         timeout: cli.timeout,
         command: cli.command,
         log: cli.verbose > 1,
+        missed_after: cli.missed_after.0,
         without: cli.without,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, io};
 
 use crate::{
-    correlate::{Correlator, Own},
+    correlate::{Correlator, Settings},
     diagnose::diagnose,
     event::{Body, CulpritCount, Event, EventKind, Lost, Notice, Record, Summary, Task},
     fact::{Fact, Ktime, What},
@@ -53,8 +53,14 @@ struct CulpritKey {
 impl Pipeline {
     /// A pipeline that has seen nothing.
     #[must_use]
-    pub fn new(own: Own, clock: Clock, filter: Filter, limit: Option<u64>, sink: Box<dyn Sink>) -> Self {
-        Self { correlator: Correlator::new(own), clock, filter, sink, totals: Totals::default(), limit }
+    pub fn new(
+        settings: Settings,
+        clock: Clock,
+        filter: Filter,
+        limit: Option<u64>,
+        sink: Box<dyn Sink>,
+    ) -> Self {
+        Self { correlator: Correlator::new(settings), clock, filter, sink, totals: Totals::default(), limit }
     }
 
     /// Takes one fact, and writes what it leads to.
@@ -65,14 +71,31 @@ impl Pipeline {
             let total = self.totals.lost;
             return self.sink.record(&record(Body::Lost(Lost { when, records, total })));
         }
-        let Some(case) = self.correlator.take(fact) else { return Ok(()) };
-        if self.is_closed() {
-            return Ok(());
+        if let What::Tick = fact.what {
+            return self.remark(fact.at);
         }
-        let verdict = diagnose(&case);
-        self.totals.seq += 1;
-        let record = publish::event(&case, &verdict, self.totals.seq, self.clock, &self.correlator);
-        self.publish(&record)
+        for case in self.correlator.take(fact) {
+            if self.is_closed() {
+                break;
+            }
+            let verdict = diagnose(&case);
+            self.totals.seq += 1;
+            let record = publish::event(&case, &verdict, self.totals.seq, self.clock, &self.correlator);
+            self.publish(&record)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what has not happened in time.
+    fn remark(&mut self, at: Ktime) -> io::Result<()> {
+        for remark in self.correlator.remarks(at) {
+            if self.is_closed() {
+                break;
+            }
+            let when = self.clock.when(at);
+            self.sink.record(&record(Body::Notice(publish::remark(when, &remark))))?;
+        }
+        Ok(())
     }
 
     /// Writes the first record.
@@ -83,7 +106,7 @@ impl Pipeline {
     /// Writes a remark.
     pub fn notice(&mut self, at: Ktime, message: String) -> io::Result<()> {
         let when = self.clock.when(at);
-        self.sink.record(&record(Body::Notice(Notice { when, message })))
+        self.sink.record(&record(Body::Notice(Notice { when, rule: None, incident: None, message })))
     }
 
     /// Writes the last record.

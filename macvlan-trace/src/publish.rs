@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::{
-    correlate::{Case, Cause, Correlator, Drop, Ended, Life, Trigger},
-    diagnose::{Culprit, Verdict},
+    correlate::{Case, Cause, Correlator, Drop, Ended, Life, Remark, Trigger},
+    diagnose::{self, Culprit, Verdict},
     enrich::unit_of,
     event::{
         self, Ancestor, Body, Cgroup, Destination, Event, EventKind, Exit, Flags, Kernel, Parent, Record,
@@ -88,8 +88,19 @@ pub fn event(case: &Case, verdict: &Verdict, seq: u64, clock: Clock, known: &Cor
                 .collect(),
         },
     };
-    let unseen = matches!(case.fact.change, LinkChange::UnseenDown | LinkChange::UnseenDeleted);
+    let unseen = matches!(case.cause, Cause::Unseen);
     record(if unseen { Body::Unattributed(Box::new(event)) } else { Body::Event(Box::new(event)) })
+}
+
+/// The public form of a remark.
+#[must_use]
+pub fn remark(when: When, remark: &Remark) -> event::Notice {
+    event::Notice {
+        when,
+        rule: Some(remark.rule.to_owned()),
+        incident: Some(remark.incident),
+        message: diagnose::remark(remark),
+    }
 }
 
 fn kind(change: LinkChange) -> EventKind {

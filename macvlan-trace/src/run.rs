@@ -16,7 +16,7 @@ use macvlan_trace_common::Counter;
 
 use crate::{
     btf,
-    correlate::Own,
+    correlate::{Own, Settings},
     decode::{Decoder, Symbols},
     event::{Body, Run, Stock, StockLink},
     fact::{Fact, Ktime, Netns, NsInode, What},
@@ -54,6 +54,8 @@ pub struct Options {
     pub command: Vec<OsString>,
     /// Show the probes' log.
     pub log: bool,
+    /// After how long a deleted link is missed; `None` for never.
+    pub missed_after: Option<Duration>,
     /// Hooks to leave out.
     pub without: Vec<String>,
 }
@@ -89,7 +91,11 @@ pub async fn trace(options: Options, sink: Box<dyn Sink>) -> Result<Outcome> {
         .map_err(|error| preflight::explain(error, &surroundings))?;
 
     let clock = clock();
-    let own = Own { ns_tgid: std::process::id(), pidns: inventory::own_pidns().map(NsInode) };
+    let missed_after = options.missed_after.filter(|_| options.command.is_empty());
+    let settings = Settings {
+        own: Own { ns_tgid: std::process::id(), pidns: inventory::own_pidns().map(NsInode) },
+        missed_after_ns: missed_after.map(|limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)),
+    };
     let ring = probes.take_ring()?;
     // SAFETY: the ring owns its descriptor and keeps it open for as long as it lives, and the result owns the ring.
     let ring = unsafe { AsyncFd::register(ring) }.context("cannot wait for the ring of records")?;
@@ -103,7 +109,7 @@ pub async fn trace(options: Options, sink: Box<dyn Sink>) -> Result<Outcome> {
         decoder: Decoder::new(probes.symbols()),
         symbols: KernelSymbols(symbols::Symbols::new()),
         names: netns_name::Names::default(),
-        pipeline: Pipeline::new(own, clock, options.filter, options.count, sink),
+        pipeline: Pipeline::new(settings, clock, options.filter, options.count, sink),
         reported_lost: 0,
         reported_unkept: false,
     };
@@ -161,6 +167,9 @@ impl Tracer {
             unseen_namespaces: inventory.unseen,
             watched: Vec::new(),
         };
+        let attached = probes.states.iter().filter(|probe| probe.symbol.is_some());
+        let hooks = attached.map(|probe| probe.hook.clone()).collect();
+        self.pipeline.take(Fact { at, what: What::Hooks(hooks) })?;
         for (netns, name) in inventory.names {
             self.pipeline.take(Fact { at, what: What::NetnsName { netns, name } })?;
         }
@@ -304,6 +313,9 @@ impl Tracer {
     /// What has to be looked at even if nothing happens; whether there may be more in the ring.
     fn tick(&mut self) -> Result<bool> {
         let more = self.drain()?;
+        if !more {
+            self.pipeline.take(Fact { at: now(), what: What::Tick })?;
+        }
         report_lost(&mut self.pipeline, &mut self.reported_lost, self.counters.lost(), now())?;
         let unkept = self.counters.get(Counter::MapFull);
         if unkept > 0 && !self.reported_unkept {

@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::fact::{ExitStatus, Ktime, Link, Task, TaskRef};
+use super::parents::ParentChange;
+use crate::fact::{Cgroup, ExitStatus, Ktime, Link, Task, TaskRef};
 
 /// How a change came about.
 #[derive(Clone, Debug)]
@@ -22,7 +23,18 @@ pub enum Cause {
     ModuleUnloaded(Rc<Task>),
     /// Its own creation failed at a later step, and was undone.
     CreationFailed(Rc<Task>),
-    /// A kernel worker did it, and nothing is known of why.
+    /// The link below changed: it went down or came up, was moved, or its carrier went or came.
+    ParentChanged(Rc<ParentChange>),
+    /// Somebody cleared the link away after the main process of its container had ended.
+    Cleanup {
+        /// That end.
+        ended: Rc<Ended>,
+        /// Generation of the namespace that the process lived in.
+        generation: u64,
+        /// Who cleared it away.
+        by: Rc<Task>,
+    },
+    /// A kernel worker, or the kernel on top of an innocent task, did it, and nothing is known of why.
     Worker,
     /// Only the effect was seen.
     Unseen,
@@ -35,6 +47,19 @@ impl Cause {
         match self {
             Self::NamespaceEnded(end) => Some(end),
             Self::ParentDeleted { by, .. } => by.namespace_end(),
+            Self::ParentChanged(change) => change.by.namespace_end(),
+            _ => None,
+        }
+    }
+
+    /// The end of a process that is behind it.
+    #[must_use]
+    pub fn exit(&self) -> Option<&Rc<Ended>> {
+        if let Self::Cleanup { ended, .. } = self {
+            return Some(ended);
+        }
+        match &self.namespace_end()?.trigger {
+            Trigger::Exit(ended) => Some(ended),
             _ => None,
         }
     }
@@ -102,6 +127,19 @@ pub struct Ended {
     pub is_init: bool,
     /// The signal that made it end.
     pub kill: Option<Kill>,
+    /// The kernel had chosen it, or another process of its namespace, when memory ran out.
+    pub oom: Option<OutOfMemory>,
+}
+
+/// Memory ran out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutOfMemory {
+    /// When.
+    pub at: Ktime,
+    /// Whether it was this process that was chosen; otherwise another one of its namespace was, and it went along.
+    pub chosen: bool,
+    /// The control group whose limit was reached; `None` where the machine itself had no more.
+    pub limit: Option<Cgroup>,
 }
 
 impl Ended {
@@ -125,14 +163,27 @@ pub struct Kill {
     pub fatal: bool,
 }
 
+/// Whether one of these functions is on the path.
+#[must_use]
+pub fn has_any(stack: &[Option<String>], names: &[&str]) -> bool {
+    stack.iter().flatten().any(|frame| names.contains(&frame.as_str()))
+}
+
+/// Whether the current task has nothing to do with the path: it is a kernel thread, or was interrupted.
+pub fn is_innocent(task: &TaskRef, stack: &[Option<String>]) -> bool {
+    // `__do_softirq` became `handle_softirqs` in 6.10; a softirq runs on top of any task, and in ksoftirqd.
+    task.kthread
+        || task.process.tgid == 0
+        || has_any(
+            stack,
+            &["__do_softirq", "handle_softirqs", "do_softirq", "rcu_core", "rcu_do_batch", "irq_exit_rcu"],
+        )
+}
+
 /// Tells from the path how a reference dropped.
 pub fn drop_path(task: &TaskRef, stack: &[Option<String>]) -> Drop {
-    let has = |names: &[&str]| stack.iter().flatten().any(|frame| names.contains(&frame.as_str()));
-    // `__do_softirq` became `handle_softirqs` in 6.10; a softirq runs on top of any task, and in ksoftirqd.
-    if task.kthread
-        || task.process.tgid == 0
-        || has(&["__do_softirq", "handle_softirqs", "do_softirq", "rcu_core", "rcu_do_batch"])
-    {
+    let has = |names: &[&str]| has_any(stack, names);
+    if is_innocent(task, stack) {
         Drop::Deferred
     } else if has(&["cleanup_mnt", "__cleanup_mnt", "mntput_no_expire", "namespace_unlock", "put_mnt_ns"]) {
         Drop::Unmount

@@ -4,20 +4,37 @@
 //! Joined by namespace, link and process, never by closeness in time alone.
 
 mod blame;
+mod incidents;
 mod links;
 mod netns;
+mod overdue;
+mod parents;
+mod rivals;
+pub(crate) mod runtime;
 #[cfg(test)]
 pub(crate) mod story;
 mod tasks;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, rc::Rc};
+use std::rc::Rc;
 
-pub use blame::{Cause, Drop, Ended, Kill, NamespaceEnd, Trigger};
-pub use links::Life;
+pub use blame::{Cause, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, has_any};
+pub use links::{Life, Siblings};
+pub use overdue::Remark;
+pub use parents::ParentChange;
+pub use rivals::Rivals;
 
-use crate::fact::{Fact, Ktime, LinkChange, LinkFact, Netns, ProcessId, Task, What};
+use crate::fact::{Fact, Ktime, Link, LinkChange, LinkFact, Netns, Task, What};
+
+/// What a run wants of correlation.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The tracer itself, which is never to blame.
+    pub own: Own,
+    /// After how many nanoseconds a deleted link is missed; `None` for never.
+    pub missed_after_ns: Option<u64>,
+}
 
 /// A task, by the id that the tracer has inside its own pid namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +60,21 @@ pub struct Case {
     pub cause: Cause,
     /// Cases with one cause share a number.
     pub incident: u64,
+    /// The links that stood on the parent, where it is the parent that went.
+    pub siblings: Siblings,
+    /// The fight that the change is a round of.
+    pub rivals: Option<Rivals>,
+    /// Who holds the address that a failed request needed.
+    pub holder: Option<Holder>,
+}
+
+/// Who holds a hardware address that another link of the same parent wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The link, or the parent itself.
+    pub link: Link,
+    /// Whether its namespace has ended, or the main process of that has: it is a remainder.
+    pub ending: bool,
 }
 
 /// Keeps what later facts need, and turns changes of links into cases.
@@ -50,29 +82,34 @@ pub struct Correlator {
     own: Own,
     tasks: tasks::Tasks,
     links: links::Links,
+    parents: parents::Parents,
     netns: netns::Namespaces,
-    incidents: Incidents,
+    incidents: incidents::Incidents,
+    overdue: overdue::Overdue,
 }
 
 impl Correlator {
     /// Knows nothing yet.
     #[must_use]
-    pub fn new(own: Own) -> Self {
+    pub fn new(settings: Settings) -> Self {
         Self {
-            own,
+            own: settings.own,
             tasks: tasks::Tasks::default(),
             links: links::Links::default(),
+            parents: parents::Parents::default(),
             netns: netns::Namespaces::default(),
-            incidents: Incidents::default(),
+            incidents: incidents::Incidents::default(),
+            overdue: overdue::Overdue::new(settings.missed_after_ns),
         }
     }
 
-    /// Takes one fact in; a case where it is a change of a link.
-    pub fn take(&mut self, fact: Fact) -> Option<Case> {
+    /// Takes one fact in; the cases that it makes: one for a change of a link, one a child for a change of a parent.
+    pub fn take(&mut self, fact: Fact) -> Vec<Case> {
         let at = fact.at;
         match fact.what {
             What::Task(task) => self.tasks.learn(*task),
-            What::Link(link) => return Some(self.case(at, *link)),
+            What::Link(link) => return self.link(at, *link).into_iter().collect(),
+            What::Parent(parent) => return self.parent(at, *parent),
             What::Exit(exit) => {
                 let task = self.tasks.whole(&exit.task);
                 self.netns.exit(at, &exit, task);
@@ -81,23 +118,25 @@ impl Correlator {
                 let sender = signal.sender.as_ref().map(|sender| self.tasks.whole(sender));
                 self.netns.signal(at, &signal, sender);
             }
+            What::Oom(oom) => self.netns.out_of_memory(at, oom),
             What::NetnsMove(change) => self.netns.entered(at, &change),
             What::NetnsEnd(end) => {
                 let task = self.tasks.whole(&end.task);
                 let own = end.task.ns_tgid == Some(self.own.ns_tgid) && end.task.pidns == self.own.pidns;
                 self.netns.end(at, &end, task, own);
             }
+            What::Freed { dev } => self.overdue.freed(dev),
+            What::Hooks(hooks) => self.overdue.hooks(&hooks),
             What::Stock(stock) => self.links.stock(&stock),
             What::NetnsName { netns, name } => self.netns.name(&netns, name),
-            What::Lost { .. }
-            | What::Parent(_)
-            | What::Oom(_)
-            | What::Freed { .. }
-            | What::Resident(_)
-            | What::Container(_)
-            | What::Tick => {}
+            What::Lost { .. } | What::Resident(_) | What::Container(_) | What::Tick => {}
         }
-        None
+        Vec::new()
+    }
+
+    /// What has not happened in time.
+    pub fn remarks(&mut self, at: Ktime) -> Vec<Remark> {
+        self.overdue.remarks(at)
     }
 
     /// The name that people know a namespace by.
@@ -112,94 +151,217 @@ impl Correlator {
         self.links.homes().filter(|netns| self.netns.is_ending(netns)).count()
     }
 
-    fn case(&mut self, at: Ktime, fact: LinkFact) -> Case {
+    /// A change of a link; none where it is a part of a change that has its cases already.
+    fn link(&mut self, at: Ktime, fact: LinkFact) -> Option<Case> {
         let actor = self.tasks.whole(&fact.task);
-        let life = self.links.change(at, &fact);
-        let cause = self.cause(at, &fact, &actor);
-        let incident = self.incidents.of(&actor, &life, &cause);
-        Case { at, fact, actor, life, cause, incident }
+        let mut life = self.links.change(at, &fact, &actor);
+        if fact.change == LinkChange::CarrierBack && self.came_with_its_parent(&fact) {
+            return None;
+        }
+        let cause = self.cause(at, &fact, &actor, &life);
+        match &cause {
+            Cause::Cleanup { ended, generation, .. } => {
+                if let Some(life) = self.links.life_mut(life.id) {
+                    life.orphaned = Some((Rc::clone(ended), *generation));
+                }
+            }
+            Cause::ParentChanged(change) if fact.change == LinkChange::CarrierLost => {
+                if let Some(life) = self.links.life_mut(life.id) {
+                    life.carrier_lost = Some(Rc::clone(change));
+                }
+            }
+            _ => {}
+        }
+        if fact.change != LinkChange::Down {
+            life.history = rivals::History::default();
+        }
+        let holder = (fact.change == LinkChange::UpFailed).then(|| self.holder(&fact, &life)).flatten();
+        let mut case = self.case(at, fact, actor, life, cause);
+        case.holder = holder;
+        match case.fact.change {
+            LinkChange::Created | LinkChange::Renamed => self.overdue.is_there(&case),
+            LinkChange::Deleted => self.overdue.deleted(&case),
+            _ => {}
+        }
+        Some(case)
+    }
+
+    /// A change of a device that links stand on: a case for each of them, where it concerns them.
+    fn parent(&mut self, at: Ktime, fact: LinkFact) -> Vec<Case> {
+        let actor = self.tasks.whole(&fact.task);
+        let origin = fact.from.as_ref().map(|(netns, _)| *netns).or(fact.link.netns);
+        let by = match fact.change {
+            LinkChange::UnseenDown => Cause::Unseen,
+            _ => self.behind(&fact, &actor, origin.as_ref()),
+        };
+        let seen_before = match fact.from {
+            Some((netns, ifindex)) => Link { netns: Some(netns), ifindex, ..fact.link.clone() },
+            None => fact.link.clone(),
+        };
+        let children: Vec<Life> = self.links.on(&seen_before).into_iter().cloned().collect();
+        let ids: Vec<u64> = children.iter().map(|life| life.id).collect();
+        self.links.parent_is(&ids, &fact.link);
+        let change = self.parents.change(ParentChange {
+            id: 0,
+            at,
+            change: fact.change,
+            parent: fact.link.clone(),
+            below: fact.parent.clone(),
+            by,
+            stack: fact.stack.clone(),
+        });
+        let what = match fact.change {
+            LinkChange::Down | LinkChange::UnseenDown | LinkChange::Moved => LinkChange::ParentDown,
+            LinkChange::Up => LinkChange::ParentUp,
+            // The links themselves follow, if it lasts.
+            _ => return Vec::new(),
+        };
+        let cause = match change.by {
+            Cause::Unseen => Cause::Unseen,
+            _ => Cause::ParentChanged(change),
+        };
+        children
+            .into_iter()
+            .map(|mut life| {
+                life.history = rivals::History::default();
+                let fact = LinkFact {
+                    change: what,
+                    flags_after: life.last.flags,
+                    link: life.last.clone(),
+                    parent: Some(fact.link.clone()),
+                    from: None,
+                    ..fact.clone()
+                };
+                self.case(at, fact, Rc::clone(&actor), life, cause.clone())
+            })
+            .collect()
+    }
+
+    fn case(&mut self, at: Ktime, fact: LinkFact, actor: Rc<Task>, life: Life, cause: Cause) -> Case {
+        let key = incidents::Key::of(&actor, &life, &cause, fact.change);
+        let parent = fact
+            .parent
+            .as_ref()
+            .filter(|_| matches!(cause, Cause::ParentDeleted { .. } | Cause::ParentChanged(_)));
+        let links = &self.links;
+        let incident = self.incidents.of(key, || match parent {
+            Some(parent) => links.siblings(parent, &life),
+            None => Siblings::default(),
+        });
+        let rivals = match cause {
+            Cause::Request(_) if fact.change == LinkChange::Down => life.history.rivals(),
+            _ => None,
+        };
+        Case {
+            at,
+            fact,
+            actor,
+            life,
+            cause,
+            incident: incident.number,
+            siblings: incident.siblings,
+            rivals,
+            holder: None,
+        }
+    }
+
+    /// Whether a link has its carrier back because its parent came up, in the same call: that is told already.
+    fn came_with_its_parent(&self, fact: &LinkFact) -> bool {
+        let parent_up = fact.parent.as_ref().and_then(|parent| self.parents.up(parent));
+        parent_up.is_some_and(|up| match &up.by {
+            Cause::Request(task) => task.task.process == fact.task.process && task.task.tid == fact.task.tid,
+            _ => false,
+        }) && has_any(&fact.stack, &["__dev_notify_flags", "dev_open", "netif_open"])
     }
 
     /// How a change came about.
-    fn cause(&mut self, at: Ktime, fact: &LinkFact, actor: &Rc<Task>) -> Cause {
-        if matches!(fact.change, LinkChange::UnseenDown | LinkChange::UnseenDeleted) {
-            return Cause::Unseen;
-        }
-        if fact.change == LinkChange::Deleted {
-            if blame::undoes_creation(&fact.stack) {
-                return Cause::CreationFailed(Rc::clone(actor));
-            }
-            // A task that deletes links of a namespace while tearing it down is a kernel worker; one that is not acts
-            // on a namespace that lives, even if the address was an ended one's before.
-            let torn_down = fact.task.kthread && blame::tears_namespaces_down(&fact.stack);
-            if fact.task.kthread {
-                if let Some(end) = fact.link.netns.as_ref().and_then(|netns| self.netns.ended(netns)) {
-                    return Cause::NamespaceEnded(end);
+    fn cause(&mut self, at: Ktime, fact: &LinkFact, actor: &Rc<Task>, life: &Life) -> Cause {
+        match fact.change {
+            LinkChange::UnseenDown | LinkChange::UnseenDeleted => return Cause::Unseen,
+            LinkChange::Deleted => {
+                if let Some(cause) = self.cause_of_deletion(at, fact, actor) {
+                    return cause;
                 }
             }
-            if let Some(parent) = fact.parent.as_ref().filter(|parent| !parent.registered) {
-                let by = match parent.netns.as_ref() {
-                    Some(netns) if fact.task.kthread => {
-                        self.netns.ended(netns).map_or(Cause::Worker, Cause::NamespaceEnded)
-                    }
-                    _ => Cause::Request(Rc::clone(actor)),
-                };
-                return Cause::ParentDeleted { parent: parent.clone(), by: Box::new(by) };
+            LinkChange::CarrierLost | LinkChange::CarrierBack => {
+                let parent = fact.parent.as_ref();
+                if let Some(change) = parent.and_then(|parent| self.parents.carrier(parent, fact.change)) {
+                    return Cause::ParentChanged(change);
+                }
             }
-            if let Some(netns) = fact.link.netns.as_ref().filter(|_| torn_down) {
-                return Cause::NamespaceEnded(self.netns.end_unseen(at, netns, actor));
-            }
-            if blame::unloads_module(&fact.stack) {
-                return Cause::ModuleUnloaded(Rc::clone(actor));
-            }
+            _ => {}
         }
-        if fact.task.kthread { Cause::Worker } else { Cause::Request(Rc::clone(actor)) }
+        let from = fact.from.as_ref().map(|(netns, _)| netns);
+        let home = from.or(fact.link.netns.as_ref());
+        match self.behind(fact, actor, home) {
+            Cause::Request(by) => self.cleanup(at, fact, home, life, &by).unwrap_or(Cause::Request(by)),
+            cause => cause,
+        }
     }
-}
 
-/// Numbers incidents: what has one cause has one number.
-#[derive(Default)]
-struct Incidents {
-    last: u64,
-    open: HashMap<IncidentKey, u64>,
-}
-
-/// What makes two cases one incident.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum IncidentKey {
-    /// The end of a namespace.
-    Namespace(u64),
-    /// The end of a parent, by its device and index, and who removed it.
-    Parent(Option<u64>, u32, ProcessId),
-    /// A module, and who unloaded it.
-    Module(ProcessId),
-    /// A link since it last came up, and who works on it.
-    Link(u64, u64, ProcessId),
-}
-
-/// Incidents that may still grow; the oldest is forgotten first.
-const MAX_OPEN_INCIDENTS: usize = 4096;
-
-impl Incidents {
-    fn of(&mut self, actor: &Task, life: &Life, cause: &Cause) -> u64 {
-        let process = actor.task.process;
-        let key = match (cause.namespace_end(), cause) {
-            (Some(end), _) => IncidentKey::Namespace(end.generation),
-            (None, Cause::ParentDeleted { parent, .. }) => {
-                IncidentKey::Parent(parent.dev, parent.ifindex, process)
+    /// How a deletion came about, where nobody asked for just that.
+    fn cause_of_deletion(&mut self, at: Ktime, fact: &LinkFact, actor: &Rc<Task>) -> Option<Cause> {
+        if blame::undoes_creation(&fact.stack) {
+            return Some(Cause::CreationFailed(Rc::clone(actor)));
+        }
+        // A task that deletes links of a namespace while tearing it down is a kernel worker; one that is not acts
+        // on a namespace that lives, even if the address was an ended one's before.
+        if fact.task.kthread {
+            if let Some(end) = fact.link.netns.as_ref().and_then(|netns| self.netns.ended(netns)) {
+                return Some(Cause::NamespaceEnded(end));
             }
-            (None, Cause::ModuleUnloaded(_)) => IncidentKey::Module(process),
-            (None, _) => IncidentKey::Link(life.id, life.ups, process),
+        }
+        if let Some(parent) = fact.parent.as_ref().filter(|parent| !parent.registered) {
+            let by = Box::new(self.behind(fact, actor, parent.netns.as_ref()));
+            return Some(Cause::ParentDeleted { parent: parent.clone(), by });
+        }
+        if let Some(netns) = fact.link.netns.as_ref().filter(|_| fact.task.kthread) {
+            if blame::tears_namespaces_down(&fact.stack) {
+                return Some(Cause::NamespaceEnded(self.netns.end_unseen(at, netns, actor)));
+            }
+        }
+        blame::unloads_module(&fact.stack).then(|| Cause::ModuleUnloaded(Rc::clone(actor)))
+    }
+
+    /// Who is behind what a task does to a device: itself, or the end of the device's namespace.
+    fn behind(&self, fact: &LinkFact, actor: &Rc<Task>, home: Option<&Netns>) -> Cause {
+        if !blame::is_innocent(&fact.task, &fact.stack) {
+            return Cause::Request(Rc::clone(actor));
+        }
+        home.and_then(|netns| self.netns.ended(netns)).map_or(Cause::Worker, Cause::NamespaceEnded)
+    }
+
+    /// Whether somebody who works for a container's runtime clears the link away after the container's end.
+    fn cleanup(
+        &self,
+        at: Ktime,
+        fact: &LinkFact,
+        home: Option<&Netns>,
+        life: &Life,
+        by: &Rc<Task>,
+    ) -> Option<Cause> {
+        if matches!(fact.change, LinkChange::Created | LinkChange::Up | LinkChange::UpFailed) {
+            return None;
+        }
+        let (ended, generation) = match &life.orphaned {
+            Some(known) => known.clone(),
+            None => self.netns.orphaned(at, home?, by)?,
         };
-        if let Some(&number) = self.open.get(&key) {
-            return number;
+        Some(Cause::Cleanup { ended, generation, by: Rc::clone(by) })
+    }
+
+    /// Who holds the address that a link wanted: another link of the same parent that is up, or the parent.
+    fn holder(&self, fact: &LinkFact, life: &Life) -> Option<Holder> {
+        let (parent, mac) = (fact.parent.as_ref()?, fact.link.mac?);
+        if parent.mac == Some(mac) {
+            return Some(Holder { link: parent.clone(), ending: false });
         }
-        if self.open.len() >= MAX_OPEN_INCIDENTS {
-            let oldest = self.last.saturating_sub(MAX_OPEN_INCIDENTS as u64 / 2);
-            self.open.retain(|_, number| *number > oldest);
-        }
-        self.last += 1;
-        self.open.insert(key, self.last);
-        self.last
+        let sibling = self
+            .links
+            .on(parent)
+            .into_iter()
+            .find(|other| other.id != life.id && other.last.mac == Some(mac) && other.last.is_up())?;
+        let ending = sibling.netns.as_ref().is_some_and(|netns| self.netns.is_ending(netns));
+        Some(Holder { link: sibling.last.clone(), ending })
     }
 }

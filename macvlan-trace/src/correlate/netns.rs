@@ -5,9 +5,10 @@ use std::{
     rc::Rc,
 };
 
-use super::blame::{self, Drop, Ended, Kill, NamespaceEnd, Trigger};
+use super::blame::{self, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger};
+use super::runtime;
 use crate::{
-    fact::{Exit, ExitStatus, Ktime, Netns, NetnsEnd, NetnsMove, ProcessId, Signal, Task},
+    fact::{Exit, ExitStatus, Ktime, Netns, NetnsEnd, NetnsMove, Oom, ProcessId, Signal, Task},
     text::Text,
 };
 
@@ -17,6 +18,8 @@ const MAX_NAMESPACES: usize = 16_384;
 const MAX_EXITS: usize = 16;
 /// Signals remembered for a namespace, the latest.
 const MAX_SIGNALS: usize = 64;
+/// Times remembered at which memory ran out for a namespace, the latest.
+const MAX_OOMS: usize = 8;
 /// Visitors remembered for a namespace, the latest.
 const MAX_VISITORS: usize = 256;
 
@@ -27,6 +30,10 @@ const GRACE_NS: u64 = 35_000_000_000;
 const GRACE_OTHER_NS: u64 = 2_000_000_000;
 /// How long after the main process its supervisor ends, if it does so because of it.
 const SUPERVISOR_NS: u64 = 3_000_000_000;
+/// How long after its victim was chosen the kernel has killed whatever goes along with that.
+const OOM_NS: u64 = 10_000_000_000;
+/// How long after the end of a main process its runtime may still be busy clearing away.
+const CLEANUP_NS: u64 = 120_000_000_000;
 /// How many parent-death signals in a row are followed to whoever ended the first parent.
 const MAX_CHAIN: usize = 4;
 
@@ -53,6 +60,8 @@ struct Namespace {
     signals: VecDeque<(ProcessId, Kill)>,
     /// Processes that came in from another namespace.
     visitors: VecDeque<(ProcessId, Ktime)>,
+    /// When memory ran out, and who was chosen, oldest first.
+    ooms: VecDeque<(ProcessId, OutOfMemory)>,
     /// Who unmounted it while something else still held it.
     unmounted: Option<Rc<Task>>,
     end: Option<Rc<NamespaceEnd>>,
@@ -69,7 +78,8 @@ impl Namespaces {
         }
         let kill = namespace.decisive_signal(at, process, exit.status);
         let is_init = exit.task.is_pidns_init();
-        let ended = Ended { task, at, status: exit.status, is_init, kill };
+        let oom = namespace.out_of_memory(at, process, exit.status, kill.as_ref());
+        let ended = Ended { task, at, status: exit.status, is_init, kill, oom };
         // A container's processes die by the hundred with its init, and must not push it out.
         if !namespace.follows_an_init(&ended) {
             if namespace.exits.len() >= MAX_EXITS {
@@ -94,6 +104,12 @@ impl Namespaces {
         }
         let kill = Kill { at, number: signal.number, sender, fatal: false };
         push(&mut namespace.signals, (signal.target.process, kill), MAX_SIGNALS);
+    }
+
+    /// Memory ran out, and a process was chosen.
+    pub fn out_of_memory(&mut self, at: Ktime, oom: Oom) {
+        let known = OutOfMemory { at, chosen: true, limit: oom.limit };
+        push(&mut self.living(&oom.netns).ooms, (oom.target.process, known), MAX_OOMS);
     }
 
     /// A task comes in from another namespace.
@@ -123,6 +139,18 @@ impl Namespaces {
     /// The end of a namespace, if it has ended.
     pub fn ended(&self, netns: &Netns) -> Option<Rc<NamespaceEnd>> {
         self.by_ptr.get(&netns.ptr).filter(|known| known.is(netns))?.end.clone()
+    }
+
+    /// The end of the main process of the container that a namespace belongs to, if a task of the container's runtime,
+    /// clearing away after it, is what acts on the namespace's links now: and the namespace's generation.
+    pub fn orphaned(&self, at: Ktime, netns: &Netns, actor: &Task) -> Option<(Rc<Ended>, u64)> {
+        let namespace = self.by_ptr.get(&netns.ptr).filter(|known| known.is(netns))?;
+        let ended = namespace.main_end().filter(|ended| {
+            ended.is_init
+                && at.0.saturating_sub(ended.at.0) <= CLEANUP_NS
+                && (runtime::works_for_one(actor) || runtime::supervises(actor, &ended.task))
+        })?;
+        Some((ended, namespace.generation))
     }
 
     /// Whether the namespace has ended or is about to: its main process has.
@@ -192,6 +220,7 @@ impl Namespace {
             exits: VecDeque::new(),
             signals: VecDeque::new(),
             visitors: VecDeque::new(),
+            ooms: VecDeque::new(),
             unmounted: None,
             end: None,
         }
@@ -228,6 +257,25 @@ impl Namespace {
                 .clone(),
         };
         Some(self.followed(kill))
+    }
+
+    /// The shortage of memory that killed a process: it was chosen, or another one of its namespace was, and the kernel
+    /// killed it too (`memory.oom.group`).
+    fn out_of_memory(
+        &self,
+        at: Ktime,
+        process: ProcessId,
+        status: ExitStatus,
+        kill: Option<&Kill>,
+    ) -> Option<OutOfMemory> {
+        if status != ExitStatus::Signal(9) || kill.is_some_and(|kill| kill.sender.is_some()) {
+            return None;
+        }
+        let recent = || self.ooms.iter().rev().filter(|(_, oom)| at.0.saturating_sub(oom.at.0) <= OOM_NS);
+        match recent().find(|(chosen, _)| *chosen == process) {
+            Some((_, oom)) => Some(oom.clone()),
+            None => recent().next().map(|(_, oom)| OutOfMemory { chosen: false, ..oom.clone() }),
+        }
     }
 
     /// A signal that a parent left behind for the case of its own death was sent by it in name only.

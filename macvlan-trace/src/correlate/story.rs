@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::Own;
+use super::{Own, Settings};
 use crate::{
     fact::{
         Ancestor, Cgroup, Exit, ExitStatus, Fact, Ktime, Link, LinkChange, LinkFact, Netns, NetnsEnd,
@@ -446,6 +446,11 @@ impl Story {
 }
 
 /// Who the tracer of the stories is.
+pub fn settings() -> Settings {
+    Settings { own: own(), missed_after_ns: Some(30_000_000_000) }
+}
+
+/// The tracer itself.
 pub fn own() -> Own {
     Own { ns_tgid: OWN_PID, pidns: Some(HOST_PIDNS) }
 }
@@ -454,7 +459,7 @@ pub fn own() -> Own {
 fn tell(facts: impl Iterator<Item = Fact>) -> String {
     let out = Shared::default();
     let sink = Box::new(Json::new(out.clone()));
-    let mut pipeline = Pipeline::new(own(), Clock::new(0), Filter::default(), None, sink);
+    let mut pipeline = Pipeline::new(settings(), Clock::new(0), Filter::default(), None, sink);
     let mut last = Ktime(BEGIN);
     for fact in facts {
         last = fact.at;

@@ -6,7 +6,7 @@ use super::{
     Correlator, Trigger,
     story::{
         Macvlan, Random, Story, child_of, init, inside, macvlan, netns, next_at, nic, own, path, process,
-        running, swapper, thread, tracer, without_cookie, worker,
+        running, settings, swapper, thread, tracer, without_cookie, worker,
     },
 };
 use crate::fact::{Fact, Ktime, LinkChange, Task, What};
@@ -194,12 +194,12 @@ struct Memory(Correlator, u64);
 
 impl Memory {
     fn new() -> Self {
-        Self(Correlator::new(own()), 0)
+        Self(Correlator::new(settings()), 0)
     }
 
     fn take(&mut self, what: What) -> Option<super::Case> {
         self.1 += 1;
-        self.0.take(Fact { at: Ktime(self.1), what })
+        self.0.take(Fact { at: Ktime(self.1), what }).pop()
     }
 
     fn take_all(&mut self, story: Story) -> Vec<super::Case> {

@@ -9,9 +9,9 @@ mod words;
 use std::rc::Rc;
 
 use crate::{
-    correlate::{Case, Drop, Ended, NamespaceEnd, Trigger},
+    correlate::{Case, Drop, Ended, NamespaceEnd, Remark},
     event::Confidence,
-    fact::{ExitStatus, LinkChange, Task},
+    fact::{ExitStatus, Task},
 };
 
 /// What a rule says about a case that it recognises.
@@ -65,6 +65,12 @@ pub fn diagnose(case: &Case) -> Verdict {
     RULES.iter().find_map(|rule| (rule.judge)(case)).unwrap_or_else(|| rules::unknown::verdict(case))
 }
 
+/// The sentence of what has not happened in time.
+#[must_use]
+pub fn remark(remark: &Remark) -> String {
+    words::remark(remark)
+}
+
 impl Culprit {
     fn new(task: &Rc<Task>) -> Self {
         Self { task: Rc::clone(task), ended: None }
@@ -77,10 +83,7 @@ impl Culprit {
 
 /// The end of a process that brought the change about, through a namespace of the link's or of its parent's.
 fn exit_behind(case: &Case) -> Option<&Rc<Ended>> {
-    match &end_behind(case)?.trigger {
-        Trigger::Exit(ended) => Some(ended),
-        _ => None,
-    }
+    case.cause.exit()
 }
 
 /// The end of a namespace that brought the change about: of the link's, or of its parent's.
@@ -113,9 +116,4 @@ fn ended_by(status: ExitStatus) -> Option<u8> {
         ExitStatus::Signal(number) => Some(number),
         ExitStatus::Code(_) => None,
     }
-}
-
-/// Whether the change is one that a process can ask for.
-fn is_request(change: LinkChange) -> bool {
-    !matches!(change, LinkChange::UnseenDown | LinkChange::UnseenDeleted)
 }

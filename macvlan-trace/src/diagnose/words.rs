@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    correlate::{Case, Cause, Ended, Kill},
+    correlate::{Case, Cause, Ended, Kill, Remark},
     fact::{ExitStatus, Ktime, LinkChange, Task},
 };
 
@@ -133,6 +133,28 @@ pub fn deed(case: &Case) -> String {
         LinkChange::AddressRemoved => format!("removed an address of {link}"),
         LinkChange::ParentDown => format!("set the parent of {link} down"),
         LinkChange::ParentUp => format!("set the parent of {link} up"),
+    }
+}
+
+/// What has not happened in time.
+pub fn remark(remark: &Remark) -> String {
+    let names: Vec<_> = remark.links.iter().map(ToString::to_string).collect();
+    let mut links = names.join(", ");
+    if remark.more > 0 {
+        let _ = write!(links, " and {} more", remark.more);
+    }
+    let many = names.len() + remark.more > 1;
+    let (was, has, waited) = (
+        if many { "were" } else { "was" },
+        if many { "have" } else { "has" },
+        duration(Ktime(0), Ktime(remark.waited_ns)),
+    );
+    match remark.rule {
+        "reference-leak" => format!(
+            "{links} {was} deleted {waited} ago and {has} not been freed: the kernel still holds a reference, and \
+             whoever waits for the deletion hangs."
+        ),
+        _ => format!("{links} {was} deleted {waited} ago and {has} not been made again."),
     }
 }
 

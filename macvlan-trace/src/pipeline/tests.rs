@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     cli::Cli,
-    correlate::story::{Macvlan, Shared, Story, macvlan, netns, own, process, running},
+    correlate::story::{Macvlan, Shared, Story, macvlan, netns, process, running, settings},
     fact::LinkChange,
     sink::json::Json,
 };
@@ -26,7 +26,7 @@ fn pipeline(args: &[&str], limit: Option<u64>) -> (Pipeline, Shared) {
     let cli = Cli::try_parse_from([&["macvlan-trace"], args].concat()).expect("the arguments are valid");
     let filter = Filter::from_cli(&cli).expect("the filter can match");
     let out = Shared::default();
-    (Pipeline::new(own(), Clock::new(0), filter, limit, Box::new(Json::new(out.clone()))), out)
+    (Pipeline::new(settings(), Clock::new(0), filter, limit, Box::new(Json::new(out.clone()))), out)
 }
 
 /// Everything that is written about a story.
@@ -182,7 +182,7 @@ fn a_reader_who_has_left_is_told_as_such() {
         }
     }
     let sink = Box::new(Json::new(Gone));
-    let mut pipeline = Pipeline::new(own(), Clock::new(0), Filter::default(), None, sink);
+    let mut pipeline = Pipeline::new(settings(), Clock::new(0), Filter::default(), None, sink);
     let mut story = Story::new();
     story.sets_down(&ip(), &link(1));
     let failed = story.into_facts().into_iter().find_map(|fact| pipeline.take(fact).err());

@@ -267,7 +267,12 @@ pub(crate) fn records() -> Vec<Record> {
         Body::Event(Box::new(moved.clone())),
         Body::Unattributed(Box::new(moved)),
         Body::Lost(Lost { when: when(1), records: 12, total: 34 }),
-        Body::Notice(Notice { when: when(2), message: "The clock was set.".into() }),
+        Body::Notice(Notice {
+            when: when(2),
+            rule: Some("not-recreated".into()),
+            incident: Some(4),
+            message: "macvlan0 was deleted 30.0 s ago and has not been made again.".into(),
+        }),
         Body::Summary(Box::new(summary())),
     ]
     .map(record)

@@ -2,7 +2,7 @@
 
 use crate::{
     correlate::Cause,
-    diagnose::{Culprit, Rule, Verdict, is_request, words},
+    diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
 };
 
@@ -11,7 +11,7 @@ pub const RULE: Rule = Rule {
     name: "direct",
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
-        is_request(case.fact.change).then(|| Verdict {
+        Some(Verdict {
             rule: RULE.name,
             cause: format!(
                 "{}{} {}",

@@ -257,6 +257,8 @@ fn losses_and_what_nobody_announced_are_lines_of_their_own() {
             record(Body::Unattributed(Box::new(unseen))),
             record(Body::Lost(Lost { when: fixtures::when(1), records: 1, total: 34 })),
             record(Body::Notice(Notice {
+                rule: None,
+                incident: None,
                 when: fixtures::when(2),
                 message: "The clock was set.\x1b[m".into(),
             })),

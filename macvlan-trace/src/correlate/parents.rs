@@ -1,0 +1,74 @@
+//! What happened to the devices that links stand on.
+
+use std::{collections::HashMap, rc::Rc};
+
+use super::blame::Cause;
+use crate::fact::{Ktime, Link, LinkChange};
+
+/// Parents remembered.
+const MAX_PARENTS: usize = 16_384;
+
+/// A change of a parent.
+#[derive(Clone, Debug)]
+pub struct ParentChange {
+    /// Tells changes apart.
+    pub id: u64,
+    /// When.
+    pub at: Ktime,
+    /// What: up, down, moved, carrier lost or back.
+    pub change: LinkChange,
+    /// The parent.
+    pub parent: Link,
+    /// What lies below it, or the other end where it is a veth.
+    pub below: Option<Link>,
+    /// How it came about.
+    pub by: Cause,
+    /// The kernel path, innermost first.
+    pub stack: Vec<Option<String>>,
+}
+
+/// All parents, by the address of the device.
+#[derive(Default)]
+pub struct Parents {
+    last_id: u64,
+    by_dev: HashMap<u64, Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// The last change of its carrier.
+    carrier: Option<Rc<ParentChange>>,
+    /// The last time that it came up.
+    up: Option<Rc<ParentChange>>,
+}
+
+impl Parents {
+    /// Notes a change.
+    pub fn change(&mut self, mut change: ParentChange) -> Rc<ParentChange> {
+        self.last_id += 1;
+        change.id = self.last_id;
+        let change = Rc::new(change);
+        if let Some(dev) = change.parent.dev {
+            if self.by_dev.len() >= MAX_PARENTS && !self.by_dev.contains_key(&dev) {
+                self.by_dev.clear();
+            }
+            let known = self.by_dev.entry(dev).or_default();
+            match change.change {
+                LinkChange::CarrierLost | LinkChange::CarrierBack => known.carrier = Some(Rc::clone(&change)),
+                LinkChange::Up => known.up = Some(Rc::clone(&change)),
+                _ => {}
+            }
+        }
+        change
+    }
+
+    /// The change of a parent's carrier behind the same change of a link's.
+    pub fn carrier(&self, parent: &Link, change: LinkChange) -> Option<Rc<ParentChange>> {
+        self.by_dev.get(&parent.dev?)?.carrier.clone().filter(|known| known.change == change)
+    }
+
+    /// The last time that a parent came up.
+    pub fn up(&self, parent: &Link) -> Option<Rc<ParentChange>> {
+        self.by_dev.get(&parent.dev?)?.up.clone()
+    }
+}

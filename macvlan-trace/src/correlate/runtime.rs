@@ -1,0 +1,72 @@
+//! Who works for a container's runtime.
+
+use crate::{enrich::unit_of, fact::Task};
+
+/// Units of runtimes and of what drives them.
+const UNITS: [&str; 16] = [
+    "docker.service",
+    "containerd.service",
+    "crio.service",
+    "podman.service",
+    "kubelet.service",
+    "k3s.service",
+    "k3s-agent.service",
+    "rke2-server.service",
+    "rke2-agent.service",
+    "k0scontroller.service",
+    "k0sworker.service",
+    "nomad.service",
+    "lxd.service",
+    "incus.service",
+    "snap.docker.dockerd.service",
+    "snap.lxd.daemon.service",
+];
+
+/// Beginnings of the names of units that hold one container's supervisor.
+const UNIT_PREFIXES: [&str; 5] = ["libpod-conmon-", "crio-conmon-", "lxc@", "systemd-nspawn@", "podman-"];
+
+/// Programs of runtimes that run outside any unit, where systemd is not there.
+const PROGRAMS: [&str; 14] = [
+    "dockerd",
+    "containerd",
+    "containerd-shim",
+    "containerd-shim-runc-v2",
+    "conmon",
+    "crio",
+    "podman",
+    "netavark",
+    "kubelet",
+    "k3s",
+    "nomad",
+    "lxc-start",
+    "lxd",
+    "incusd",
+];
+
+/// The unit of a runtime that a task belongs to. A unit is made by systemd: no process can take its name.
+pub fn unit(task: &Task) -> Option<String> {
+    let unit = unit_of(task.cgroup.path.as_ref()?)?.to_string();
+    let known = UNITS.contains(&unit.as_str()) || UNIT_PREFIXES.iter().any(|prefix| unit.starts_with(prefix));
+    known.then_some(unit)
+}
+
+/// Whether a task works for a runtime: by its unit, or by the program that it or its parent runs. A program's name can be
+/// taken by anybody: it is believed only of somebody who clears away what has ended already.
+pub fn works_for_one(task: &Task) -> bool {
+    let program = task.args.as_ref().and_then(|args| args.first()).is_some_and(|path| {
+        let name = path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        PROGRAMS.iter().any(|program| program.as_bytes() == name)
+    });
+    program
+        || unit(task).is_some()
+        || task.ancestors.iter().take(2).any(|ancestor| {
+            // A name of 15 bytes may have been cut.
+            let comm = ancestor.comm.as_bytes();
+            PROGRAMS.iter().any(|program| &program.as_bytes()[..program.len().min(15)] == comm)
+        })
+}
+
+/// Whether a task started the process, or one of its ancestors did that lives on.
+pub fn supervises(task: &Task, process: &Task) -> bool {
+    process.ancestors.iter().any(|ancestor| ancestor.process == task.task.process)
+}
