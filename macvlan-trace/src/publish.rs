@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    correlate::{Case, Cause, Correlator, Drop, Ended, Life, Remark, Trigger},
+    correlate::{Case, Cause, Correlator, Drop, Ended, Life, NamespaceEnd, ParentChange, Remark, Trigger},
     diagnose::{self, Culprit, Verdict},
     enrich::unit_of,
     event::{
@@ -74,7 +74,7 @@ pub fn event(case: &Case, verdict: &Verdict, seq: u64, clock: Clock, known: &Cor
         verdict: event::Verdict {
             rule: verdict.rule.to_owned(),
             cause: sentence(&verdict.cause),
-            remedy: verdict.remedy.map(str::to_owned),
+            remedy: verdict.remedy.as_ref().map(ToString::to_string),
             confidence: verdict.confidence,
             evidence: evidence(case, clock),
         },
@@ -287,61 +287,110 @@ fn exit(ended: &Ended) -> Exit {
 
 /// The main process of the link's own namespace, where its end is behind the case.
 fn init(case: &Case) -> Option<event::Task> {
-    let Cause::NamespaceEnded(end) = &case.cause else { return None };
-    let Trigger::Exit(ended) = &end.trigger else { return None };
+    let ended = match &case.cause {
+        Cause::Cleanup { ended, .. } => ended,
+        Cause::NamespaceEnded(end) => match &end.trigger {
+            Trigger::Exit(ended) => ended,
+            _ => return None,
+        },
+        _ => return None,
+    };
     Some(task(&ended.task, Some(ended)))
 }
 
 /// The chain, in order.
 fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
     let mut steps = Vec::new();
+    if let Some(ended) = case.cause.exit() {
+        exit_steps(ended, clock, &mut steps);
+    }
     if let Some(end) = case.cause.namespace_end() {
-        if let Trigger::Exit(ended) = &end.trigger {
-            if let Some(kill) = &ended.kill {
-                let target = &ended.task.task;
-                steps.push(step(
-                    clock,
-                    kill.at,
-                    "signal",
-                    kill.sender.as_deref(),
-                    format!("signal {} to {} (PID {})", kill.number, target.comm, target.process.tgid),
-                ));
-            }
-            let how = match ended.status {
-                ExitStatus::Code(code) => format!("code {code}"),
-                ExitStatus::Signal(signal) => format!("signal {signal}"),
-            };
-            steps.push(step(clock, ended.at, "exit", Some(&ended.task), how));
-        }
-        let told = match end.drop {
-            Drop::Unmount => Some(("unmount", "the last mount of the network namespace went")),
-            Drop::Close => Some(("close", "the last descriptor of the network namespace was closed")),
-            Drop::Exit => Some(("netns_end", "a task that ended held the network namespace last")),
-            Drop::Switch => Some(("netns_end", "a task that went elsewhere held the network namespace last")),
-            Drop::Deferred | Drop::Unknown => Some((
-                "netns_end",
-                "the last reference to the network namespace dropped later, outside any task's context",
-            )),
-            Drop::Unseen => None,
-        };
-        if let Some((what, detail)) = told {
-            let dropper = (end.drop != Drop::Deferred).then_some(&*end.dropper);
-            steps.push(step(clock, end.at, what, dropper, detail.to_owned()));
+        steps.extend(end_step(end, clock));
+    }
+    if let Some(rivals) = &case.rivals {
+        for deed in &rivals.deeds {
+            let what = if deed.up { "up" } else { "down" };
+            steps.push(step(clock, deed.at, what, Some(&deed.by), case.fact.link.name.to_string()));
         }
     }
-    if let Cause::ParentDeleted { parent, .. } = &case.cause {
-        steps.push(step(
-            clock,
-            case.at,
-            "parent_deleted",
-            Some(&case.actor),
-            format!("{} is deleted", parent.name),
-        ));
+    match &case.cause {
+        Cause::ParentDeleted { parent, .. } => {
+            let detail = format!("{} is deleted", parent.name);
+            steps.push(step(clock, case.at, "parent_deleted", Some(&case.actor), detail));
+        }
+        Cause::ParentChanged(change) => steps.push(parent_step(change, clock)),
+        // What a manager of the network may have reacted to.
+        Cause::Request(_) if case.fact.change == LinkChange::Down => {
+            steps.extend(case.life.carrier_lost.as_ref().map(|lost| parent_step(lost, clock)));
+        }
+        _ => {}
     }
-    let link = &case.fact.link.name;
-    let detail = format!("{link}, by {}", case.fact.probe);
-    steps.push(step(clock, case.at, kind(case.fact.change).as_str(), Some(&case.actor), detail));
+    if let Some(holder) = &case.holder {
+        let detail = format!("{} has the hardware address", holder.link.name);
+        steps.push(step(clock, case.at, "holder", None, detail));
+    }
+    let what = kind(case.fact.change);
+    // The change of the parent is all that there was.
+    if !matches!(what, EventKind::ParentDown | EventKind::ParentUp) {
+        let detail = format!("{}, by {}", case.fact.link.name, case.fact.probe);
+        steps.push(step(clock, case.at, what.as_str(), Some(&case.actor), detail));
+    }
     steps
+}
+
+/// What ended a process, and its end.
+fn exit_steps(ended: &Ended, clock: Clock, steps: &mut Vec<Step>) {
+    let TaskRef { process, comm, .. } = &ended.task.task;
+    if let Some(oom) = &ended.oom {
+        let detail = match oom.limit.as_ref().map(|limit| limit.path.as_ref()) {
+            Some(Some(path)) => format!("the limit of {path} was reached"),
+            Some(None) => "the limit of a control group was reached".to_owned(),
+            None => "the machine had no more memory".to_owned(),
+        };
+        steps.push(step(clock, oom.at, "oom", None, detail));
+    }
+    if let Some(kill) = &ended.kill {
+        let detail = format!("signal {} to {comm} (PID {})", kill.number, process.tgid);
+        steps.push(step(clock, kill.at, "signal", kill.sender.as_deref(), detail));
+    }
+    let how = match ended.status {
+        ExitStatus::Code(code) => format!("code {code}"),
+        ExitStatus::Signal(signal) => format!("signal {signal}"),
+    };
+    steps.push(step(clock, ended.at, "exit", Some(&ended.task), how));
+}
+
+/// How the last reference to a namespace dropped; `None` if that was not seen.
+fn end_step(end: &NamespaceEnd, clock: Clock) -> Option<Step> {
+    let (what, detail) = match end.drop {
+        Drop::Unmount => ("unmount", "the last mount of the network namespace went"),
+        Drop::Close => ("close", "the last descriptor of the network namespace was closed"),
+        Drop::Exit => ("netns_end", "a task that ended held the network namespace last"),
+        Drop::Switch => ("netns_end", "a task that went elsewhere held the network namespace last"),
+        Drop::Deferred | Drop::Unknown => (
+            "netns_end",
+            "the last reference to the network namespace dropped later, outside any task's context",
+        ),
+        Drop::Unseen => return None,
+    };
+    let dropper = (end.drop != Drop::Deferred).then_some(&*end.dropper);
+    Some(step(clock, end.at, what, dropper, detail.to_owned()))
+}
+
+/// A change of a parent.
+fn parent_step(change: &ParentChange, clock: Clock) -> Step {
+    let (what, how) = match change.change {
+        LinkChange::Up => ("parent_up", "came up"),
+        LinkChange::Moved => ("parent_moved", "went to another network namespace"),
+        LinkChange::CarrierLost => ("parent_carrier_lost", "lost its carrier"),
+        LinkChange::CarrierBack => ("parent_carrier_back", "has its carrier back"),
+        _ => ("parent_down", "went down"),
+    };
+    let by = match &change.by {
+        Cause::Request(task) => Some(&**task),
+        _ => None,
+    };
+    step(clock, change.at, what, by, format!("{} {how}", change.parent.name))
 }
 
 fn step(clock: Clock, at: Ktime, what: &str, task: Option<&Task>, detail: String) -> Step {

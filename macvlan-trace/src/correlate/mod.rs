@@ -10,7 +10,6 @@ mod netns;
 mod overdue;
 mod parents;
 mod rivals;
-pub(crate) mod runtime;
 #[cfg(test)]
 pub(crate) mod story;
 mod tasks;
@@ -24,6 +23,8 @@ pub use links::{Life, Siblings};
 pub use overdue::Remark;
 pub use parents::ParentChange;
 pub use rivals::Rivals;
+
+use macvlan_trace_common::IFF_UP;
 
 use crate::fact::{Fact, Ktime, Link, LinkChange, LinkFact, Netns, Task, What};
 
@@ -109,7 +110,7 @@ impl Correlator {
         match fact.what {
             What::Task(task) => self.tasks.learn(*task),
             What::Link(link) => return self.link(at, *link).into_iter().collect(),
-            What::Parent(parent) => return self.parent(at, *parent),
+            What::Parent(parent) => return self.parent(at, &parent),
             What::Exit(exit) => {
                 let task = self.tasks.whole(&exit.task);
                 self.netns.exit(at, &exit, task);
@@ -187,20 +188,26 @@ impl Correlator {
     }
 
     /// A change of a device that links stand on: a case for each of them, where it concerns them.
-    fn parent(&mut self, at: Ktime, fact: LinkFact) -> Vec<Case> {
+    fn parent(&mut self, at: Ktime, fact: &LinkFact) -> Vec<Case> {
         let actor = self.tasks.whole(&fact.task);
         let origin = fact.from.as_ref().map(|(netns, _)| *netns).or(fact.link.netns);
         let by = match fact.change {
             LinkChange::UnseenDown => Cause::Unseen,
-            _ => self.behind(&fact, &actor, origin.as_ref()),
+            _ => self.behind(fact, &actor, origin.as_ref()),
         };
         let seen_before = match fact.from {
             Some((netns, ifindex)) => Link { netns: Some(netns), ifindex, ..fact.link.clone() },
             None => fact.link.clone(),
         };
-        let children: Vec<Life> = self.links.on(&seen_before).into_iter().cloned().collect();
+        let mut children: Vec<Life> = self.links.on(&seen_before).into_iter().cloned().collect();
         let ids: Vec<u64> = children.iter().map(|life| life.id).collect();
-        self.links.parent_is(&ids, &fact.link);
+        let down = matches!(fact.change, LinkChange::Down | LinkChange::UnseenDown | LinkChange::Moved);
+        let flags = if down { fact.link.flags & !IFF_UP } else { fact.link.flags };
+        self.links.parent_is(&ids, &Link { flags, ..fact.link.clone() });
+        if fact.change == LinkChange::Moved {
+            // A parent that was down before is only somewhere else now.
+            children.retain(|life| life.parent.as_ref().is_none_or(Link::is_up));
+        }
         let change = self.parents.change(ParentChange {
             id: 0,
             at,
@@ -211,7 +218,7 @@ impl Correlator {
             stack: fact.stack.clone(),
         });
         let what = match fact.change {
-            LinkChange::Down | LinkChange::UnseenDown | LinkChange::Moved => LinkChange::ParentDown,
+            _ if down => LinkChange::ParentDown,
             LinkChange::Up => LinkChange::ParentUp,
             // The links themselves follow, if it lasts.
             _ => return Vec::new(),

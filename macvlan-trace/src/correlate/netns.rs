@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::blame::{self, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger};
-use super::runtime;
 use crate::{
+    enrich::runtime,
     fact::{Exit, ExitStatus, Ktime, Netns, NetnsEnd, NetnsMove, Oom, ProcessId, Signal, Task},
     text::Text,
 };

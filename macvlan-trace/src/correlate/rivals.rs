@@ -35,6 +35,8 @@ pub struct Rivals {
     pub rounds: u32,
     /// Nanoseconds from one round to the next, on average.
     pub period_ns: u64,
+    /// What each did, oldest first, up to the last down.
+    pub deeds: Vec<Deed>,
 }
 
 impl History {
@@ -73,6 +75,8 @@ impl History {
             return None;
         }
         let period_ns = last.at.0.saturating_sub(first.0) / u64::from(rounds - 1);
-        Some(Rivals { upper: Rc::clone(&upper.by), rounds, period_ns })
+        let deeds = usize::try_from(rounds * 2).unwrap_or(0).min(self.0.len());
+        let deeds = self.0.iter().skip(self.0.len() - deeds).take(deeds - 1).cloned().collect();
+        Some(Rivals { upper: Rc::clone(&upper.by), rounds, period_ns, deeds })
     }
 }

@@ -6,7 +6,7 @@ pub(crate) mod rules;
 mod tests;
 mod words;
 
-use std::rc::Rc;
+use std::{borrow::Cow, rc::Rc};
 
 use crate::{
     correlate::{Case, Drop, Ended, NamespaceEnd, Remark},
@@ -22,7 +22,7 @@ pub struct Verdict {
     /// Why, in one sentence.
     pub cause: String,
     /// What to do, in one sentence.
-    pub remedy: Option<&'static str>,
+    pub remedy: Option<Cow<'static, str>>,
     /// How sure it is.
     pub confidence: Confidence,
     /// Who is responsible.
@@ -50,12 +50,33 @@ pub struct Rule {
 pub const RULES: &[Rule] = &[
     rules::unattributed::RULE,
     rules::creation_failed::RULE,
+    rules::out_of_memory::RULE,
     rules::container_killed::RULE,
     rules::container_stopped::RULE,
     rules::container_exited::RULE,
     rules::netns_deleted::RULE,
+    rules::parent_unplugged::RULE,
+    rules::driver_reloaded::RULE,
+    rules::parent_recreated::RULE,
+    rules::shared_parent_deleted::RULE,
     rules::parent_deleted::RULE,
+    rules::parent_moved::RULE,
+    rules::parent_down::RULE,
+    rules::carrier_lost::RULE,
+    rules::carrier_back::RULE,
+    rules::address_in_use::RULE,
     rules::module_unloaded::RULE,
+    rules::two_managers::RULE,
+    rules::dhcp_lease_ended::RULE,
+    rules::network_manager::RULE,
+    rules::dhcp_client::RULE,
+    rules::ifupdown::RULE,
+    rules::daemon_restarted::RULE,
+    rules::runtime_teardown::RULE,
+    rules::self_inflicted::RULE,
+    rules::by_hand::RULE,
+    rules::mac_changed::RULE,
+    rules::moved::RULE,
     rules::direct::RULE,
 ];
 

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use crate::{
     correlate::{Case, Cause, Ended, Kill, Remark},
-    fact::{ExitStatus, Ktime, LinkChange, Task},
+    fact::{ExitStatus, Ktime, Link, LinkChange, Task},
+    text::Text,
 };
 
 /// Arguments of a command line that are worth a sentence's room.
@@ -75,10 +76,17 @@ pub fn ended_process(ended: &Ended) -> String {
     format!("the {role} process {}", process(&ended.task))
 }
 
-/// What the end of a namespace did to the link: itself, or by way of its parent.
+/// What the end of a process did to the link: by way of its namespace, of its parent, or of whoever cleared away.
 pub fn fate(case: &Case) -> String {
     let link = &case.fact.link.name;
     match &case.cause {
+        Cause::Cleanup { by, .. } => format!("{} then {}", process(by), deed(case)),
+        Cause::ParentChanged(change) => {
+            format!(
+                "its network namespace ended with it, and {} of {link} changed with that",
+                change.parent.name
+            )
+        }
         Cause::ParentDeleted { parent, .. } => {
             format!("its network namespace ended with it, and with that the parent {} of {link}", parent.name)
         }
@@ -95,6 +103,59 @@ pub fn after_up(case: &Case, at: Ktime) -> String {
         format!(", {} after {link} was created", duration(created, at))
     } else {
         String::new()
+    }
+}
+
+/// ", 3.2 s after it was created", where that was seen.
+pub fn after_created(case: &Case) -> String {
+    let since = |created| format!(", {} after it was created", duration(created, case.at));
+    case.life.created.map_or_else(String::new, since)
+}
+
+/// "3.2 s", for a time that comes again.
+pub fn period(ns: u64) -> String {
+    duration(Ktime(0), Ktime(ns))
+}
+
+/// A name that can be pasted into a shell; a stand-in for one that a shell would understand otherwise.
+pub fn plain(name: &Text) -> String {
+    let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-@".contains(byte);
+    if !name.is_empty() && !name.as_bytes().starts_with(b"-") && name.as_bytes().iter().all(harmless) {
+        name.to_string()
+    } else {
+        "LINK".to_owned()
+    }
+}
+
+/// "02:00:00:00:00:07".
+pub fn mac(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+/// "EBUSY", or the number of an error without a name here.
+pub fn errno(error: u32) -> String {
+    // include/uapi/asm-generic/errno.h: what setting a link up fails with.
+    let name = match error {
+        1 => "EPERM",
+        12 => "ENOMEM",
+        16 => "EBUSY",
+        19 => "ENODEV",
+        22 => "EINVAL",
+        95 => "EOPNOTSUPP",
+        98 => "EADDRINUSE",
+        99 => "EADDRNOTAVAIL",
+        100 => "ENETDOWN",
+        132 => "ERFKILL",
+        _ => return format!("error {error}"),
+    };
+    name.to_owned()
+}
+
+/// "its driver virtio_net", as far as it is known.
+pub fn driver(link: &Link) -> String {
+    match link.driver.as_ref().or(link.kind.as_ref()) {
+        Some(driver) => format!("its driver {driver}"),
+        None => "its driver".to_owned(),
     }
 }
 
@@ -126,11 +187,17 @@ pub fn deed(case: &Case) -> String {
             None => format!("renamed a link to {link}"),
         },
         LinkChange::Moved => format!("moved {link} to another network namespace"),
-        LinkChange::UpFailed => format!("tried to set {link} up"),
+        LinkChange::UpFailed => match case.fact.error {
+            Some(error) => format!("could not set {link} up ({})", errno(error)),
+            None => format!("could not set {link} up"),
+        },
         LinkChange::CarrierLost => format!("took the carrier of {link} away"),
         LinkChange::CarrierBack => format!("gave {link} its carrier back"),
         LinkChange::MacChanged => format!("changed the hardware address of {link}"),
-        LinkChange::AddressRemoved => format!("removed an address of {link}"),
+        LinkChange::AddressRemoved => match case.fact.address {
+            Some(address) => format!("removed the address {}/{} of {link}", address.ip, address.prefix),
+            None => format!("removed an address of {link}"),
+        },
         LinkChange::ParentDown => format!("set the parent of {link} down"),
         LinkChange::ParentUp => format!("set the parent of {link} up"),
     }

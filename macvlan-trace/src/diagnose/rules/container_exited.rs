@@ -16,9 +16,7 @@ pub const RULE: Rule = Rule {
                 words::after_up(case, ended.at),
                 words::fate(case),
             ),
-            remedy: Some(
-                "Give the container a main process that stays, for example `exec sleep infinity` as its last command.",
-            ),
+            remedy: Some("Give the container a main process that stays, for example `exec sleep infinity` as its last command.".into()),
             confidence: confidence_of(case, ended),
             culprit: Some(Culprit::ended(ended)),
         })

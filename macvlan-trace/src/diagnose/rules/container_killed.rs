@@ -35,7 +35,7 @@ pub const RULE: Rule = Rule {
         Some(Verdict {
             rule: RULE.name,
             cause: format!("{cause}{}; {}", words::after_up(case, ended.at), words::fate(case)),
-            remedy: Some(REMEDY),
+            remedy: Some(REMEDY.into()),
             confidence,
             culprit,
         })

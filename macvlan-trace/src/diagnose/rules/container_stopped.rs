@@ -24,7 +24,9 @@ pub const RULE: Rule = Rule {
                 words::after_up(case, ended.at),
                 words::fate(case),
             ),
-            remedy: Some("Nothing, if the stop was wanted; otherwise find out why the culprit asked for it."),
+            remedy: Some(
+                "Nothing, if the stop was wanted; otherwise find out why the culprit asked for it.".into(),
+            ),
             // That it left because of the signal is inferred.
             confidence: Confidence::Likely,
             culprit: Some(Culprit::new(sender)),

@@ -23,7 +23,8 @@ pub const RULE: Rule = Rule {
                 case.fact.link.name
             ),
             remedy: Some(
-                "See what the request failed with; an address or a name that is taken is the usual reason.",
+                "See what the request failed with; an address or a name that is taken is the usual reason."
+                    .into(),
             ),
             confidence: Confidence::Certain,
             culprit: Some(Culprit::new(task)),

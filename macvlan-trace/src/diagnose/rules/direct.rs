@@ -10,7 +10,14 @@ use crate::{
 pub const RULE: Rule = Rule {
     name: "direct",
     judge: |case| {
-        let Cause::Request(task) = &case.cause else { return None };
+        let task = match &case.cause {
+            Cause::Request(task) => task,
+            Cause::ParentChanged(change) => match &change.by {
+                Cause::Request(task) => task,
+                _ => return None,
+            },
+            _ => return None,
+        };
         Some(Verdict {
             rule: RULE.name,
             cause: format!(

@@ -1,12 +1,33 @@
 //! One file a rule.
 
+pub mod address_in_use;
+pub mod by_hand;
+pub mod carrier_back;
+pub mod carrier_lost;
 pub mod container_exited;
 pub mod container_killed;
 pub mod container_stopped;
 pub mod creation_failed;
+pub mod daemon_restarted;
+pub mod dhcp_client;
+pub mod dhcp_lease_ended;
 pub mod direct;
+pub mod driver_reloaded;
+pub mod ifupdown;
+pub mod mac_changed;
 pub mod module_unloaded;
+pub mod moved;
 pub mod netns_deleted;
+pub mod network_manager;
+pub mod out_of_memory;
 pub mod parent_deleted;
+pub mod parent_down;
+pub mod parent_moved;
+pub mod parent_recreated;
+pub mod parent_unplugged;
+pub mod runtime_teardown;
+pub mod self_inflicted;
+pub mod shared_parent_deleted;
+pub mod two_managers;
 pub mod unattributed;
 pub mod unknown;

@@ -19,7 +19,7 @@ pub const RULE: Rule = Rule {
                 case.fact.link.name
             ),
             remedy: Some(
-                "Do not unload macvlan or macvtap while links exist: the kernel does not refuse it.",
+                "Do not unload macvlan or macvtap while links exist: the kernel does not refuse it.".into(),
             ),
             confidence: Confidence::Certain,
             culprit: Some(Culprit::new(task)),

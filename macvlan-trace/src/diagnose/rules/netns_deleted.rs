@@ -28,9 +28,7 @@ pub const RULE: Rule = Rule {
                 words::process_with_command(task),
                 words::fate(case).replace("with it, ", "by that, ")
             ),
-            remedy: Some(
-                "Keep the namespace for as long as the link is needed: a name in /run/netns, or a process in it.",
-            ),
+            remedy: Some("Keep the namespace for as long as the link is needed: a name in /run/netns, or a process in it.".into()),
             // Otherwise something else held it for another moment.
             confidence: if end.drop == drop { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),

@@ -21,10 +21,8 @@ pub const RULE: Rule = Rule {
                 parent.name,
                 case.fact.link.name,
             ),
-            remedy: Some(
-                "Create the link again once its parent is back; keep whatever restarts the network from deleting a \
-                 parent in use.",
-            ),
+            remedy: Some("Create the link again once its parent is back; keep whatever restarts the network from deleting a \
+                 parent in use.".into()),
             confidence: Confidence::Certain,
             culprit: Some(Culprit::new(task)),
         })

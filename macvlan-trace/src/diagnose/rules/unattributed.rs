@@ -17,7 +17,7 @@ pub const RULE: Rule = Rule {
                 words::deed(case),
                 words::process(&case.actor)
             ),
-            remedy: Some("Please report this with the output of `macvlan-trace check`: a probe is missing."),
+            remedy: Some("Please report this with the output of `macvlan-trace check`: a probe is missing.".into()),
             confidence: Confidence::Unknown,
             culprit: None,
         })

@@ -1,6 +1,10 @@
 //! Who works for a container's runtime.
 
-use crate::{enrich::unit_of, fact::Task};
+use super::party;
+use crate::{
+    fact::{Ktime, Task},
+    text::Text,
+};
 
 /// Units of runtimes and of what drives them.
 const UNITS: [&str; 16] = [
@@ -45,7 +49,7 @@ const PROGRAMS: [&str; 14] = [
 
 /// The unit of a runtime that a task belongs to. A unit is made by systemd: no process can take its name.
 pub fn unit(task: &Task) -> Option<String> {
-    let unit = unit_of(task.cgroup.path.as_ref()?)?.to_string();
+    let unit = party::unit(task)?;
     let known = UNITS.contains(&unit.as_str()) || UNIT_PREFIXES.iter().any(|prefix| unit.starts_with(prefix));
     known.then_some(unit)
 }
@@ -53,20 +57,31 @@ pub fn unit(task: &Task) -> Option<String> {
 /// Whether a task works for a runtime: by its unit, or by the program that it or its parent runs. A program's name can be
 /// taken by anybody: it is believed only of somebody who clears away what has ended already.
 pub fn works_for_one(task: &Task) -> bool {
-    let program = task.args.as_ref().and_then(|args| args.first()).is_some_and(|path| {
-        let name = path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        PROGRAMS.iter().any(|program| program.as_bytes() == name)
-    });
-    program
-        || unit(task).is_some()
-        || task.ancestors.iter().take(2).any(|ancestor| {
-            // A name of 15 bytes may have been cut.
-            let comm = ancestor.comm.as_bytes();
-            PROGRAMS.iter().any(|program| &program.as_bytes()[..program.len().min(15)] == comm)
-        })
+    unit(task).is_some()
+        || task.args.as_ref().is_some_and(|args| args.first().is_some_and(is_program))
+        || task.ancestors.iter().take(2).any(|ancestor| is_comm(&ancestor.comm))
+}
+
+/// When the daemon started that a task is, or that called it.
+pub fn daemon_start(task: &Task) -> Option<Ktime> {
+    if task.args.as_ref().is_some_and(|args| args.first().is_some_and(is_program)) {
+        return Some(task.task.process.start);
+    }
+    task.ancestors.iter().find(|ancestor| is_comm(&ancestor.comm)).map(|ancestor| ancestor.process.start)
 }
 
 /// Whether a task started the process, or one of its ancestors did that lives on.
 pub fn supervises(task: &Task, process: &Task) -> bool {
     process.ancestors.iter().any(|ancestor| ancestor.process == task.task.process)
+}
+
+/// Whether the path of a program is that of a runtime.
+fn is_program(path: &Text) -> bool {
+    let name = path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    PROGRAMS.iter().any(|program| program.as_bytes() == name)
+}
+
+/// Whether the name of a task is that of a runtime, of which the kernel keeps 15 bytes.
+fn is_comm(comm: &Text) -> bool {
+    PROGRAMS.iter().any(|program| &program.as_bytes()[..program.len().min(15)] == comm.as_bytes())
 }

@@ -1,0 +1,55 @@
+//! The link below lost its carrier: a cable, a switch, the other end of a veth.
+
+use crate::{
+    correlate::{Cause, has_any},
+    diagnose::{Culprit, Rule, Verdict, words},
+    event::Confidence,
+    fact::LinkChange,
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    name: "carrier-lost",
+    judge: |case| {
+        let Cause::ParentChanged(change) = &case.cause else { return None };
+        if change.change != LinkChange::CarrierLost {
+            return None;
+        }
+        let (parent, link) = (&change.parent.name, &case.fact.link.name);
+        let Cause::Request(task) = &change.by else {
+            return Some(Verdict {
+                rule: RULE.name,
+                cause: format!(
+                    "the parent {parent} of {link} lost its carrier, reported by {}; no process did this",
+                    words::driver(&change.parent),
+                ),
+                remedy: Some(
+                    "Look at the cable, the switch port, the bond or the hypervisor behind the parent."
+                        .into(),
+                ),
+                confidence: Confidence::Certain,
+                culprit: None,
+            });
+        };
+        let how = match &change.below {
+            Some(other) if has_any(&change.stack, &["veth_close"]) => {
+                format!(
+                    "set {}, the other end of {parent}, down, and with that {parent}, the parent of {link},",
+                    other.name
+                )
+            }
+            _ => format!("acted on {parent}, the parent of {link}, which then"),
+        };
+        Some(Verdict {
+            rule: RULE.name,
+            cause: format!(
+                "{}{} {how} lost its carrier",
+                words::process_with_command(task),
+                words::called_by(task)
+            ),
+            remedy: Some("Set the other end up again.".into()),
+            confidence: Confidence::Certain,
+            culprit: Some(Culprit::new(task)),
+        })
+    },
+};

@@ -1,0 +1,44 @@
+//! A container runtime has just started, and breaks the links of what was running before.
+
+use crate::{
+    correlate::Cause,
+    diagnose::{Culprit, Rule, Verdict, words},
+    enrich::runtime,
+    event::Confidence,
+    fact::{Ktime, LinkChange},
+};
+
+/// For so long after its start a daemon is still sorting out what it finds.
+const SETTLING_NS: u64 = 30_000_000_000;
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    name: "daemon-restarted",
+    judge: |case| {
+        let Cause::Request(task) = &case.cause else { return None };
+        if !matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted) {
+            return None;
+        }
+        let unit = runtime::unit(task)?;
+        let started = runtime::daemon_start(task)?;
+        let is_older = case.life.created.is_none_or(|created| created < started);
+        let age = case.at.0.saturating_sub(started.0);
+        (is_older && age <= SETTLING_NS).then(|| Verdict {
+            rule: RULE.name,
+            cause: format!(
+                "{} of {unit}, which had started {} before, {}, which was older",
+                words::process_with_command(task),
+                words::duration(Ktime(0), Ktime(age)),
+                words::deed(case),
+            ),
+            remedy: Some(
+                "Let containers outlive their daemon (Docker: `\"live-restore\": true` in /etc/docker/daemon.json), or \
+                 restart them with it."
+                    .into(),
+            ),
+            // That it did so because of its start is inferred.
+            confidence: Confidence::Likely,
+            culprit: Some(Culprit::new(task)),
+        })
+    },
+};

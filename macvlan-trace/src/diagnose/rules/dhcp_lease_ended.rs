@@ -1,0 +1,39 @@
+//! The CNI plugin's DHCP daemon sets a pod's link down when the lease ends and cannot be renewed.
+
+use crate::{
+    correlate::Cause,
+    diagnose::{Culprit, Rule, Verdict, words},
+    enrich::party,
+    event::Confidence,
+    fact::LinkChange,
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    name: "dhcp-lease-ended",
+    judge: |case| {
+        let Cause::Request(task) = &case.cause else { return None };
+        let args = task.args.as_ref()?;
+        let is_daemon = party::program(task).is_some_and(|program| program == "dhcp")
+            && args.get(1).is_some_and(|arg| arg.as_bytes() == b"daemon");
+        // It sits on the host, and enters the pod's namespace; a pod has a pid namespace of its own.
+        let from_outside = task.task.pidns_level == 0;
+        (case.fact.change == LinkChange::Down && is_daemon && from_outside).then(|| Verdict {
+            rule: RULE.name,
+            cause: format!(
+                "{} set {} down: the CNI plugin's DHCP daemon does so when the lease has ended and the server does not \
+                 renew it",
+                words::process_with_command(task),
+                case.fact.link.name,
+            ),
+            remedy: Some(
+                "See the daemon's log for the lease, and whether the DHCP server can be reached from the parent's \
+                 network; or use the `static` IPAM plugin."
+                    .into(),
+            ),
+            // The lease itself is not seen.
+            confidence: Confidence::Likely,
+            culprit: Some(Culprit::new(task)),
+        })
+    },
+};

@@ -1,0 +1,44 @@
+//! A process took the driver of the device below away: a module unloaded, a device unbound, virtual functions made anew.
+
+use crate::{
+    correlate::{Cause, has_any},
+    diagnose::{Culprit, Rule, Verdict, words},
+    event::Confidence,
+};
+
+/// How a process takes a driver away: `rmmod`, and writes to files of sysfs.
+const WAYS: [&str; 9] = [
+    "__do_sys_delete_module",
+    "__x64_sys_delete_module",
+    "__arm64_sys_delete_module",
+    "__se_sys_delete_module",
+    "unbind_store",
+    "remove_store",
+    "sriov_numvfs_store",
+    "device_release_driver_internal",
+    "rtnl_link_unregister",
+];
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    name: "driver-reloaded",
+    judge: |case| {
+        let Cause::ParentDeleted { parent, by } = &case.cause else { return None };
+        let Cause::Request(task) = &**by else { return None };
+        has_any(&case.fact.stack, &WAYS).then(|| Verdict {
+            rule: RULE.name,
+            cause: format!(
+                "{}{} took the driver of {}, the parent of {}, away",
+                words::process_with_command(task),
+                words::called_by(task),
+                parent.name,
+                case.fact.link.name,
+            ),
+            remedy: Some(
+                "Drain what uses the parent before its driver is reloaded, and make the links again afterwards.".into(),
+            ),
+            confidence: Confidence::Certain,
+            culprit: Some(Culprit::new(task)),
+        })
+    },
+};

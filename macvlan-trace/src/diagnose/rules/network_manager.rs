@@ -1,0 +1,58 @@
+//! A manager of the host's network changed a link that it was not meant to touch.
+
+use crate::{
+    correlate::Cause,
+    diagnose::{Culprit, Rule, Verdict, words},
+    enrich::party,
+    event::Confidence,
+    fact::LinkChange,
+};
+
+const NETWORK_MANAGER: [&str; 2] = ["NetworkManager.service", "network-manager.service"];
+const NETWORKD: [&str; 1] = ["systemd-networkd.service"];
+const OTHERS: [&str; 3] = ["connman.service", "wickedd.service", "wicked.service"];
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    name: "network-manager",
+    judge: |case| {
+        let Cause::Request(task) = &case.cause else { return None };
+        if case.fact.change == LinkChange::Created {
+            return None;
+        }
+        let link = words::plain(&case.fact.link.name);
+        let remedy = if party::is_of_unit(task, &NETWORK_MANAGER) {
+            format!(
+                "Have NetworkManager leave it alone: put `[keyfile]` and `unmanaged-devices=interface-name:{link}` \
+                 (or `driver:macvlan`) into /etc/NetworkManager/conf.d/macvlan.conf, then `systemctl reload \
+                 NetworkManager`."
+            )
+        } else if party::is_of_unit(task, &NETWORKD) {
+            format!(
+                "Have networkd leave it alone: put `[Match]`, `Name={link}`, `[Link]` and `Unmanaged=yes` into \
+                 /etc/systemd/network/05-macvlan.network, then `networkctl reload`; and narrow the `[Match]` that \
+                 catches it."
+            )
+        } else if party::is_of_unit(task, &OTHERS) {
+            "Have it leave links of containers alone; see its own documentation.".to_owned()
+        } else {
+            return None;
+        };
+        let unit = party::unit(task).unwrap_or_default();
+        let why = match &case.life.carrier_lost {
+            Some(lost) if case.fact.change == LinkChange::Down => format!(
+                ", {} after its parent {} had lost its carrier",
+                words::duration(lost.at, case.at),
+                lost.parent.name
+            ),
+            _ => words::after_created(case),
+        };
+        Some(Verdict {
+            rule: RULE.name,
+            cause: format!("{} of {unit} {}{why}", words::process_with_command(task), words::deed(case)),
+            remedy: Some(remedy.into()),
+            confidence: Confidence::Certain,
+            culprit: Some(Culprit::new(task)),
+        })
+    },
+};

@@ -1,0 +1,43 @@
+//! Who deleted the link had made it.
+
+use crate::{
+    correlate::Cause,
+    diagnose::{Culprit, Rule, Verdict, words},
+    enrich::party,
+    event::Confidence,
+    fact::LinkChange,
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    name: "self-inflicted",
+    judge: |case| {
+        let Cause::Request(task) = &case.cause else { return None };
+        let creator = case.life.creator.as_ref().filter(|_| case.fact.change == LinkChange::Deleted)?;
+        let same_process = creator.task.process == task.task.process;
+        let same_service = party::unit(task)
+            .is_some_and(|unit| unit.ends_with(".service") && party::unit(creator) == Some(unit));
+        if !(same_process || same_service) {
+            return None;
+        }
+        let who = party::unit(task)
+            .filter(|_| !same_process)
+            .map_or_else(String::new, |unit| format!(" of {unit}"));
+        Some(Verdict {
+            rule: RULE.name,
+            cause: format!(
+                "{}{who} deleted {}, which {} had made itself{}",
+                words::process_with_command(task),
+                case.fact.link.name,
+                if same_process { "it" } else { "that service" },
+                words::after_created(case),
+            ),
+            remedy: Some(
+                "See its log and configuration: a reload that no longer names the link is the usual reason."
+                    .into(),
+            ),
+            confidence: Confidence::Certain,
+            culprit: Some(Culprit::new(task)),
+        })
+    },
+};

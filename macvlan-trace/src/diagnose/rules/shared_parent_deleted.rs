@@ -1,0 +1,35 @@
+//! The link below was deleted although links of several network namespaces stood on it.
+
+use crate::{
+    correlate::Cause,
+    diagnose::{Culprit, Rule, Verdict, words},
+    event::Confidence,
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    name: "shared-parent-deleted",
+    judge: |case| {
+        let Cause::ParentDeleted { parent, by } = &case.cause else { return None };
+        let Cause::Request(task) = &**by else { return None };
+        (case.siblings.namespaces > 1).then(|| Verdict {
+            rule: RULE.name,
+            cause: format!(
+                "{}{} removed {}, the parent of {} links in {} network namespaces, {} among them",
+                words::process_with_command(task),
+                words::called_by(task),
+                parent.name,
+                case.siblings.links,
+                case.siblings.namespaces,
+                case.fact.link.name,
+            ),
+            remedy: Some(
+                "Make the parent yourself, outside the runtime, and name it in each network that uses it: a runtime \
+                 removes a parent that it has made with the first network that goes."
+                    .into(),
+            ),
+            confidence: Confidence::Certain,
+            culprit: Some(Culprit::new(task)),
+        })
+    },
+};

@@ -1,0 +1,89 @@
+//! Who a task works for: told by its control group, its argument vector and its ancestors, never by its name alone.
+
+use crate::{fact::Task, text::Text};
+
+/// The unit of the machine's own systemd that a task belongs to: the outermost service or scope of its control group. What
+/// a container has inside its own group is the container's invention.
+pub fn unit(task: &Task) -> Option<String> {
+    let path = task.cgroup.path.as_ref()?;
+    let name = path
+        .as_bytes()
+        .split(|&byte| byte == b'/')
+        .filter(|name| !name.is_empty())
+        .find(|name| !name.ends_with(b".slice"))?;
+    let is_unit = name.ends_with(b".service") || name.ends_with(b".scope");
+    is_unit.then(|| Text::from(name.to_vec()).to_string())
+}
+
+/// Whether the task belongs to a unit whose name begins like this.
+pub fn is_of_unit(task: &Task, beginnings: &[&str]) -> bool {
+    unit(task).is_some_and(|unit| beginnings.iter().any(|beginning| unit.starts_with(beginning)))
+}
+
+/// The program that a task runs: the last part of its first argument; of its second, where the first is an
+/// interpreter's.
+pub fn program(task: &Task) -> Option<String> {
+    const INTERPRETERS: [&str; 7] = ["sh", "bash", "dash", "ash", "busybox", "perl", "python"];
+    let mut args = task.args.as_ref()?.iter().map(|arg| {
+        let name = arg.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        Text::from(name.to_vec()).to_string()
+    });
+    let first = args.next()?;
+    let interpreted = INTERPRETERS.contains(&first.as_str()) || first.starts_with("python3");
+    match args.next().filter(|second| interpreted && !second.starts_with('-')) {
+        Some(second) => Some(second),
+        None => Some(first),
+    }
+}
+
+/// The nearest ancestor with one of these names.
+pub fn called_by<'a>(task: &'a Task, names: &[&str]) -> Option<&'a crate::fact::Ancestor> {
+    task.ancestors
+        .iter()
+        .find(|ancestor| names.iter().any(|name| ancestor.comm.as_bytes() == name.as_bytes()))
+}
+
+/// Whether the task or one that called it is one of these programs.
+pub fn runs(task: &Task, names: &[&str]) -> bool {
+    program(task).is_some_and(|program| names.contains(&program.as_str())) || called_by(task, names).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::correlate::story::{process, running};
+
+    fn in_group(path: &str) -> Task {
+        let mut task = process("ip", 7);
+        task.cgroup.path = Some(Text::from(path));
+        task
+    }
+
+    #[test]
+    fn the_unit_is_the_machines_own() {
+        for (path, wanted) in [
+            ("/system.slice/NetworkManager.service", Some("NetworkManager.service")),
+            ("/system.slice/system-ifup.slice/ifup@eth0.service", Some("ifup@eth0.service")),
+            ("/user.slice/user-0.slice/session-3.scope", Some("session-3.scope")),
+            ("/docker/9f3/system.slice/NetworkManager.service", None),
+            ("/system.slice/docker-9f3.scope/system.slice/NetworkManager.service", Some("docker-9f3.scope")),
+            ("/", None),
+            ("/system.slice", None),
+        ] {
+            assert_eq!(unit(&in_group(path)).as_deref(), wanted, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_script_is_the_program_that_its_interpreter_runs() {
+        for (line, wanted) in [
+            ("/usr/sbin/dhcpcd -b", "dhcpcd"),
+            ("/usr/bin/python3 /usr/sbin/ifreload -a", "ifreload"),
+            ("/bin/sh /sbin/dhclient-script", "dhclient-script"),
+            ("sh -c ip", "sh"),
+            ("/opt/cni/bin/dhcp daemon", "dhcp"),
+        ] {
+            assert_eq!(program(&running(process("x", 7), line)).as_deref(), Some(wanted), "{line}");
+        }
+    }
+}
