@@ -2,7 +2,7 @@
 
 use aya_ebpf::{EbpfContext, helpers::bpf_get_current_pid_tgid};
 use macvlan_trace_common::{
-    Counter, IFF_UP, KIND_MACVLAN, KIND_MACVTAP, LinkChange, LinkState, NetnsRef, Probe,
+    Counter, IFF_UP, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH, Kind, LinkChange, LinkState, NetnsRef, Probe,
 };
 
 use crate::{
@@ -26,6 +26,42 @@ pub mod pending {
 mod macvlan_dev {
     pub const DEV: u32 = 0;
     pub const LOWERDEV: u32 = 48;
+}
+
+/// Where `struct veth_priv` (drivers/net/veth.c), private to a module too, has its `peer`.
+const VETH_PEER: u32 = 0;
+
+/// Devices upon another that are looked at before that is taken for a parent.
+const MAX_UPPERS: u32 = 32;
+
+/// What kind of record a change of the device is told by; `None` for a device that is none of our business.
+#[inline(always)]
+pub fn role(dev: u64) -> Option<Kind> {
+    if is_traced(dev) {
+        Some(Kind::Link)
+    } else if is_parent(dev) {
+        Some(Kind::Parent)
+    } else {
+        None
+    }
+}
+
+/// Whether a traced link stands on the device. With more devices upon it than can be looked at, that is assumed.
+#[inline(always)]
+pub fn is_parent(dev: u64) -> bool {
+    let mut node: u64 = read!(dev, dev_upper);
+    let mut seen = 0;
+    while seen < MAX_UPPERS {
+        if node == 0 || node == dev + u64::from(offset!(dev_upper)) {
+            return false;
+        }
+        if is_traced(read!(node - u64::from(offset!(adjacent_list)), adjacent_dev)) {
+            return true;
+        }
+        node = field(node, 0);
+        seen += 1;
+    }
+    true
 }
 
 /// Whether the device is one that is traced.
@@ -135,6 +171,8 @@ pub fn is_moving(dev: u64) -> bool {
 /// What a program knows about a change beyond the device itself.
 #[derive(Clone, Copy)]
 pub struct Change {
+    /// Whose change: [`Kind::Link`] or [`Kind::Parent`].
+    pub of: Kind,
     pub what: LinkChange,
     pub probe: Probe,
     /// `IFF_*` once the call is done; `None` for those of now.
@@ -144,14 +182,14 @@ pub struct Change {
 
 impl Change {
     /// A change that needs no more words.
-    pub const fn new(what: LinkChange, probe: Probe) -> Self {
-        Self { what, probe, flags_after: None, moved: None }
+    pub const fn new(of: Kind, what: LinkChange, probe: Probe) -> Self {
+        Self { of, what, probe, flags_after: None, moved: None }
     }
 
-    /// The link ends up without `IFF_UP`.
+    /// It ends up without `IFF_UP`.
     #[inline(always)]
-    pub fn down(dev: u64, what: LinkChange, probe: Probe) -> Self {
-        Self { what, probe, flags_after: Some(flags(dev) & !IFF_UP), moved: None }
+    pub fn down(of: Kind, dev: u64, probe: Probe) -> Self {
+        Self { of, what: LinkChange::Down, probe, flags_after: Some(flags(dev) & !IFF_UP), moved: None }
     }
 }
 
@@ -190,6 +228,23 @@ pub fn lower(dev: u64) -> u64 {
         return 0;
     }
     read!(first - u64::from(offset!(adjacent_list)), adjacent_dev)
+}
+
+/// The other end of a veth; 0 for anything else.
+#[inline(always)]
+pub fn peer(dev: u64) -> u64 {
+    if kind(dev) != KIND_VETH[..8] {
+        return 0;
+    }
+    let peer: u64 = field(dev + u64::from(offset!(dev_priv)), VETH_PEER);
+    if kind(peer) == KIND_VETH[..8] { peer } else { 0 }
+}
+
+/// What takes the device's carrier along: the other end of a veth, else the device below; 0 for none.
+#[inline(always)]
+pub fn beneath(dev: u64) -> u64 {
+    let peer = peer(dev);
+    if peer == 0 { lower(dev) } else { peer }
 }
 
 /// `enum macvlan_mode` of the link; 0 if it cannot be trusted.

@@ -65,9 +65,10 @@ impl Decoder {
         let task = task_ref(&header.task);
         let what = if header.kind == wire::Kind::Task as u16 {
             What::Task(Box::new(whole_task(bytes, task)?))
-        } else if header.kind == wire::Kind::Link as u16 {
+        } else if header.kind == wire::Kind::Link as u16 || header.kind == wire::Kind::Parent as u16 {
             match self.link(bytes, task, symbols)? {
-                Some(fact) => What::Link(Box::new(fact)),
+                Some(fact) if header.kind == wire::Kind::Link as u16 => What::Link(Box::new(fact)),
+                Some(fact) => What::Parent(Box::new(fact)),
                 None => return Ok(None),
             }
         } else if header.kind == wire::Kind::Exit as u16 {
