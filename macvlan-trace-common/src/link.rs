@@ -35,6 +35,10 @@ pub enum LinkChange {
     UnseenDown = 7,
     /// It was deleted, and no probe saw who asked.
     UnseenDeleted = 8,
+    /// It lost its carrier.
+    CarrierLost = 9,
+    /// It has its carrier back.
+    CarrierBack = 10,
 }
 
 /// The hook that sent a record; user space knows which symbol it sits on.
@@ -51,6 +55,10 @@ pub enum Probe {
     ChangeNetns = 4,
     /// `rtnetlink_event`.
     Notifier = 5,
+    /// `netif_carrier_off`.
+    CarrierOff = 6,
+    /// `netif_carrier_on`.
+    CarrierOn = 7,
 }
 
 /// A link at one instant.

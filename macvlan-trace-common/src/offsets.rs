@@ -34,6 +34,8 @@ offsets! {
     dev_operstate,
     /// `net_device.reg_state`
     dev_reg_state,
+    /// `net_device.state`
+    dev_state,
     /// `net_device.dismantle`
     dev_dismantle,
     /// `net_device.dev_addr`

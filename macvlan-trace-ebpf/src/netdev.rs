@@ -31,6 +31,9 @@ mod macvlan_dev {
 /// Where `struct veth_priv` (drivers/net/veth.c), private to a module too, has its `peer`.
 const VETH_PEER: u32 = 0;
 
+/// `__LINK_STATE_NOCARRIER` of `enum netdev_state_t`, include/linux/netdevice.h.
+const NOCARRIER: u64 = 1 << 2;
+
 /// Devices upon another that are looked at before that is taken for a parent.
 const MAX_UPPERS: u32 = 32;
 
@@ -85,6 +88,25 @@ pub fn flags(dev: u64) -> u32 {
     read!(dev, dev_flags)
 }
 
+/// Whether the device is administratively up.
+#[inline(always)]
+pub fn is_up(dev: u64) -> bool {
+    flags(dev) & IFF_UP != 0
+}
+
+/// Whether the device has its carrier.
+#[inline(always)]
+pub fn has_carrier(dev: u64) -> bool {
+    read!(dev, dev_state as u64) & NOCARRIER == 0
+}
+
+/// Whether the device below is up and stays.
+#[inline(always)]
+pub fn stands_on_working(dev: u64) -> bool {
+    let lower = lower(dev);
+    lower != 0 && is_up(lower) && is_registered(lower) && !is_dismantled(lower)
+}
+
 /// Whether the device is a registered one: neither half made nor on its way out.
 #[inline(always)]
 pub fn is_registered(dev: u64) -> bool {
@@ -107,8 +129,7 @@ pub fn is_dismantled(dev: u64) -> bool {
 /// Remembers that a change is reported, before it is; whether it was not already.
 #[inline(always)]
 pub fn announce(dev: u64, change: u32) -> bool {
-    // SAFETY: the value is copied at once.
-    let before = unsafe { PENDING.get(dev) }.copied().unwrap_or(0);
+    let before = announced(dev);
     if before & change != 0 {
         return false;
     }
@@ -118,11 +139,23 @@ pub fn announce(dev: u64, change: u32) -> bool {
     true
 }
 
+/// What was reported of the device and is still to come.
+#[inline(always)]
+fn announced(dev: u64) -> u32 {
+    // SAFETY: the value is copied at once.
+    unsafe { PENDING.get(dev) }.copied().unwrap_or(0)
+}
+
+/// Whether a change was reported and is still to come.
+#[inline(always)]
+pub fn is_announced(dev: u64, change: u32) -> bool {
+    announced(dev) & change != 0
+}
+
 /// The effect of a change is here; whether the change was reported.
 #[inline(always)]
 pub fn settle(dev: u64, change: u32) -> bool {
-    // SAFETY: the value is copied at once.
-    let before = unsafe { PENDING.get(dev) }.copied().unwrap_or(0);
+    let before = announced(dev);
     if change == pending::DELETED || before == change {
         // Absent is as good.
         let _ = PENDING.remove(dev);

@@ -106,7 +106,7 @@ impl Decoder {
     }
 
     fn link(&self, bytes: &[u8], task: TaskRef, symbols: &mut dyn Symbols) -> Result<Option<LinkFact>> {
-        const CHANGES: [(wire::LinkChange, LinkChange); 8] = [
+        const CHANGES: [(wire::LinkChange, LinkChange); 10] = [
             (wire::LinkChange::Created, LinkChange::Created),
             (wire::LinkChange::Up, LinkChange::Up),
             (wire::LinkChange::Down, LinkChange::Down),
@@ -115,6 +115,8 @@ impl Decoder {
             (wire::LinkChange::Deleted, LinkChange::Deleted),
             (wire::LinkChange::UnseenDown, LinkChange::UnseenDown),
             (wire::LinkChange::UnseenDeleted, LinkChange::UnseenDeleted),
+            (wire::LinkChange::CarrierLost, LinkChange::CarrierLost),
+            (wire::LinkChange::CarrierBack, LinkChange::CarrierBack),
         ];
         let record: wire::LinkRecord = fixed(bytes)?;
         let Some(&(_, change)) = CHANGES.iter().find(|(wire, _)| *wire as u16 == record.change) else {

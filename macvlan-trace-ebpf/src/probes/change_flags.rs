@@ -11,7 +11,7 @@ use crate::netdev::{self, Change, pending};
 #[kprobe]
 pub fn change_flags(ctx: ProbeContext) -> u32 {
     let (Some(dev), Some(flags)) = (ctx.arg::<u64>(0), ctx.arg::<u32>(1)) else { return 0 };
-    if flags & IFF_UP != 0 || netdev::flags(dev) & IFF_UP == 0 {
+    if flags & IFF_UP != 0 || !netdev::is_up(dev) {
         return 0;
     }
     let Some(of) = netdev::role(dev) else { return 0 };

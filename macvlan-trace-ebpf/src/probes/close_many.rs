@@ -3,7 +3,7 @@
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
-use macvlan_trace_common::{IFF_UP, Kind, Probe};
+use macvlan_trace_common::{Kind, Probe};
 
 use crate::{
     kread::{field, offset},
@@ -24,7 +24,7 @@ pub fn close_many(ctx: ProbeContext) -> u32 {
     }
     let dev = first - u64::from(offset!(dev_close_list));
     if netdev::is_traced(dev)
-        && netdev::flags(dev) & IFF_UP != 0
+        && netdev::is_up(dev)
         && netdev::is_registered(dev)
         && !netdev::is_dismantled(dev)
         && !netdev::is_moving(dev)

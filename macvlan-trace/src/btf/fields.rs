@@ -55,6 +55,7 @@ fields! {
     required dev_flags: Member("net_device", "flags");
     optional dev_operstate: Member("net_device", "operstate");
     required dev_reg_state: Member("net_device", "reg_state");
+    optional dev_state: Member("net_device", "state");
     required dev_dismantle: Member("net_device", "dismantle");
     optional dev_addr: Member("net_device", "dev_addr");
     required dev_link_ops: Member("net_device", "rtnl_link_ops");

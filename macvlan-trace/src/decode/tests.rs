@@ -313,6 +313,8 @@ fn every_change_of_a_link_has_its_word() {
         (WireChange::Deleted, LinkChange::Deleted),
         (WireChange::UnseenDown, LinkChange::UnseenDown),
         (WireChange::UnseenDeleted, LinkChange::UnseenDeleted),
+        (WireChange::CarrierLost, LinkChange::CarrierLost),
+        (WireChange::CarrierBack, LinkChange::CarrierBack),
     ] {
         let What::Link(fact) = decode(&link(wire as u16, &[])) else { panic!("{wire:?}") };
         assert_eq!(fact.change, change, "{wire:?}");
