@@ -23,6 +23,8 @@ pub enum Kind {
     NetnsMove = 5,
     /// A [`NetnsEndRecord`](crate::NetnsEndRecord): the last reference to a watched network namespace dropped.
     NetnsEnd = 6,
+    /// A [`LinkRecord`](crate::LinkRecord): something happened to a device that carries traced links.
+    Parent = 7,
 }
 
 /// The head of every record: its shape, its place in the order, and the task that was current.

@@ -17,7 +17,9 @@ mod task;
 
 pub use counter::Counter;
 pub use header::{ABI, Header, Kind, TaskRef};
-pub use link::{IFF_UP, KIND_MACVLAN, KIND_MACVTAP, LinkChange, LinkRecord, LinkState, MAX_STACK, Probe};
+pub use link::{
+    IFF_UP, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH, LinkChange, LinkRecord, LinkState, MAX_STACK, Probe,
+};
 pub use netns::{ExitRecord, NetnsEndRecord, NetnsMoveRecord, NetnsRef, SignalRecord};
 pub use offsets::{MISSING, Offsets};
 pub use settings::Settings;

@@ -10,6 +10,8 @@ pub const MAX_STACK: usize = 24;
 pub const KIND_MACVLAN: [u8; 16] = *b"macvlan\0\0\0\0\0\0\0\0\0";
 /// `rtnl_link_ops.kind` of a macvtap, padded.
 pub const KIND_MACVTAP: [u8; 16] = *b"macvtap\0\0\0\0\0\0\0\0\0";
+/// `rtnl_link_ops.kind` of a veth, padded.
+pub const KIND_VETH: [u8; 16] = *b"veth\0\0\0\0\0\0\0\0\0\0\0\0";
 /// `IFF_UP`: the link is administratively up.
 pub const IFF_UP: u32 = 1;
 
@@ -17,7 +19,7 @@ pub const IFF_UP: u32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum LinkChange {
-    /// It was made and joined to its parent.
+    /// It was made and joined to its parent. Of a parent: it carries the link that the record before it tells of.
     Created = 1,
     /// It was set up.
     Up = 2,
@@ -33,6 +35,10 @@ pub enum LinkChange {
     UnseenDown = 7,
     /// It was deleted, and no probe saw who asked.
     UnseenDeleted = 8,
+    /// It lost its carrier.
+    CarrierLost = 9,
+    /// It has its carrier back.
+    CarrierBack = 10,
 }
 
 /// The hook that sent a record; user space knows which symbol it sits on.
@@ -49,6 +55,10 @@ pub enum Probe {
     ChangeNetns = 4,
     /// `rtnetlink_event`.
     Notifier = 5,
+    /// `netif_carrier_off`.
+    CarrierOff = 6,
+    /// `netif_carrier_on`.
+    CarrierOn = 7,
 }
 
 /// A link at one instant.
@@ -80,7 +90,7 @@ pub struct LinkState {
 }
 
 /// [`Kind::Link`](crate::Kind::Link): something happened to a macvlan or macvtap link, in the context of the task that
-/// is responsible for the call.
+/// is responsible for the call. [`Kind::Parent`](crate::Kind::Parent): the same of a device that carries such links.
 ///
 /// Tail: `stack` × `u64`, the kernel path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -96,7 +106,7 @@ pub struct LinkRecord {
     pub flags_after: u32,
     /// The link; before the change, except where it was created, renamed or moved.
     pub link: LinkState,
-    /// The link below it.
+    /// The link below it; of a veth that carries links, its other end.
     pub parent: LinkState,
     /// Where a moved link came from.
     pub from: NetnsRef,

@@ -34,6 +34,8 @@ offsets! {
     dev_operstate,
     /// `net_device.reg_state`
     dev_reg_state,
+    /// `net_device.state`
+    dev_state,
     /// `net_device.dismantle`
     dev_dismantle,
     /// `net_device.dev_addr`
@@ -44,6 +46,8 @@ offsets! {
     dev_net,
     /// `net_device.adj_list.lower`
     dev_lower,
+    /// `net_device.adj_list.upper`
+    dev_upper,
     /// `net_device.close_list`
     dev_close_list,
     /// Where the driver's private data starts: `net_device.priv`, or the size of the struct before 6.11.

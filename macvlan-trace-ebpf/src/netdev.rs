@@ -2,7 +2,7 @@
 
 use aya_ebpf::{EbpfContext, helpers::bpf_get_current_pid_tgid};
 use macvlan_trace_common::{
-    Counter, IFF_UP, KIND_MACVLAN, KIND_MACVTAP, LinkChange, LinkState, NetnsRef, Probe,
+    Counter, IFF_UP, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH, Kind, LinkChange, LinkState, NetnsRef, Probe,
 };
 
 use crate::{
@@ -28,6 +28,45 @@ mod macvlan_dev {
     pub const LOWERDEV: u32 = 48;
 }
 
+/// Where `struct veth_priv` (drivers/net/veth.c), private to a module too, has its `peer`.
+const VETH_PEER: u32 = 0;
+
+/// `__LINK_STATE_NOCARRIER` of `enum netdev_state_t`, include/linux/netdevice.h.
+const NOCARRIER: u64 = 1 << 2;
+
+/// Devices upon another that are looked at before that is taken for a parent.
+const MAX_UPPERS: u32 = 32;
+
+/// What kind of record a change of the device is told by; `None` for a device that is none of our business.
+#[inline(always)]
+pub fn role(dev: u64) -> Option<Kind> {
+    if is_traced(dev) {
+        Some(Kind::Link)
+    } else if is_parent(dev) {
+        Some(Kind::Parent)
+    } else {
+        None
+    }
+}
+
+/// Whether a traced link stands on the device. With more devices upon it than can be looked at, that is assumed.
+#[inline(always)]
+pub fn is_parent(dev: u64) -> bool {
+    let mut node: u64 = read!(dev, dev_upper);
+    let mut seen = 0;
+    while seen < MAX_UPPERS {
+        if node == 0 || node == dev + u64::from(offset!(dev_upper)) {
+            return false;
+        }
+        if is_traced(read!(node - u64::from(offset!(adjacent_list)), adjacent_dev)) {
+            return true;
+        }
+        node = field(node, 0);
+        seen += 1;
+    }
+    true
+}
+
 /// Whether the device is one that is traced.
 #[inline(always)]
 pub fn is_traced(dev: u64) -> bool {
@@ -47,6 +86,25 @@ fn kind(dev: u64) -> [u8; 8] {
 #[inline(always)]
 pub fn flags(dev: u64) -> u32 {
     read!(dev, dev_flags)
+}
+
+/// Whether the device is administratively up.
+#[inline(always)]
+pub fn is_up(dev: u64) -> bool {
+    flags(dev) & IFF_UP != 0
+}
+
+/// Whether the device has its carrier.
+#[inline(always)]
+pub fn has_carrier(dev: u64) -> bool {
+    read!(dev, dev_state as u64) & NOCARRIER == 0
+}
+
+/// Whether the device below is up and stays.
+#[inline(always)]
+pub fn stands_on_working(dev: u64) -> bool {
+    let lower = lower(dev);
+    lower != 0 && is_up(lower) && is_registered(lower) && !is_dismantled(lower)
 }
 
 /// Whether the device is a registered one: neither half made nor on its way out.
@@ -71,8 +129,7 @@ pub fn is_dismantled(dev: u64) -> bool {
 /// Remembers that a change is reported, before it is; whether it was not already.
 #[inline(always)]
 pub fn announce(dev: u64, change: u32) -> bool {
-    // SAFETY: the value is copied at once.
-    let before = unsafe { PENDING.get(dev) }.copied().unwrap_or(0);
+    let before = announced(dev);
     if before & change != 0 {
         return false;
     }
@@ -82,11 +139,23 @@ pub fn announce(dev: u64, change: u32) -> bool {
     true
 }
 
+/// What was reported of the device and is still to come.
+#[inline(always)]
+fn announced(dev: u64) -> u32 {
+    // SAFETY: the value is copied at once.
+    unsafe { PENDING.get(dev) }.copied().unwrap_or(0)
+}
+
+/// Whether a change was reported and is still to come.
+#[inline(always)]
+pub fn is_announced(dev: u64, change: u32) -> bool {
+    announced(dev) & change != 0
+}
+
 /// The effect of a change is here; whether the change was reported.
 #[inline(always)]
 pub fn settle(dev: u64, change: u32) -> bool {
-    // SAFETY: the value is copied at once.
-    let before = unsafe { PENDING.get(dev) }.copied().unwrap_or(0);
+    let before = announced(dev);
     if change == pending::DELETED || before == change {
         // Absent is as good.
         let _ = PENDING.remove(dev);
@@ -135,6 +204,8 @@ pub fn is_moving(dev: u64) -> bool {
 /// What a program knows about a change beyond the device itself.
 #[derive(Clone, Copy)]
 pub struct Change {
+    /// Whose change: [`Kind::Link`] or [`Kind::Parent`].
+    pub of: Kind,
     pub what: LinkChange,
     pub probe: Probe,
     /// `IFF_*` once the call is done; `None` for those of now.
@@ -144,14 +215,14 @@ pub struct Change {
 
 impl Change {
     /// A change that needs no more words.
-    pub const fn new(what: LinkChange, probe: Probe) -> Self {
-        Self { what, probe, flags_after: None, moved: None }
+    pub const fn new(of: Kind, what: LinkChange, probe: Probe) -> Self {
+        Self { of, what, probe, flags_after: None, moved: None }
     }
 
-    /// The link ends up without `IFF_UP`.
+    /// It ends up without `IFF_UP`.
     #[inline(always)]
-    pub fn down(dev: u64, what: LinkChange, probe: Probe) -> Self {
-        Self { what, probe, flags_after: Some(flags(dev) & !IFF_UP), moved: None }
+    pub fn down(of: Kind, dev: u64, probe: Probe) -> Self {
+        Self { of, what: LinkChange::Down, probe, flags_after: Some(flags(dev) & !IFF_UP), moved: None }
     }
 }
 
@@ -190,6 +261,23 @@ pub fn lower(dev: u64) -> u64 {
         return 0;
     }
     read!(first - u64::from(offset!(adjacent_list)), adjacent_dev)
+}
+
+/// The other end of a veth; 0 for anything else.
+#[inline(always)]
+pub fn peer(dev: u64) -> u64 {
+    if kind(dev) != KIND_VETH[..8] {
+        return 0;
+    }
+    let peer: u64 = field(dev + u64::from(offset!(dev_priv)), VETH_PEER);
+    if kind(peer) == KIND_VETH[..8] { peer } else { 0 }
+}
+
+/// What takes the device's carrier along: the other end of a veth, else the device below; 0 for none.
+#[inline(always)]
+pub fn beneath(dev: u64) -> u64 {
+    let peer = peer(dev);
+    if peer == 0 { lower(dev) } else { peer }
 }
 
 /// `enum macvlan_mode` of the link; 0 if it cannot be trusted.

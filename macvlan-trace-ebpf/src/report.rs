@@ -93,15 +93,18 @@ pub fn report(ctx: ProbeContext) -> u32 {
 
 #[inline(always)]
 fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
+    let traced = change.of as u16 == Kind::Link as u16;
     let stack = lane.stack(ctx, size_of::<LinkRecord>());
     let record = lane.record::<LinkRecord>();
     record.change = change.what as u16;
     record.probe = change.probe as u16;
     record.stack = stack;
-    let lower = netdev::lower(dev);
+    let lower = if traced { netdev::lower(dev) } else { netdev::beneath(dev) };
     netdev::fill(dev, &mut record.link);
     netdev::fill(lower, &mut record.parent);
-    record.link.mode = netdev::mode(dev, lower);
+    if traced {
+        record.link.mode = netdev::mode(dev, lower);
+    }
     record.flags_after = change.flags_after.unwrap_or(record.link.flags);
     (record.from, record.from_ifindex) = match change.moved {
         Some(moved) => (moved.from, moved.from_ifindex),
@@ -109,9 +112,24 @@ fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
     };
     // Whoever ends either namespace from now on may be the reason for what happens to the link. A deletion is no
     // reason to watch: the namespace may be one that has just ended.
-    if matches!(change.what, LinkChange::Created | LinkChange::Moved | LinkChange::Up) {
+    let lives = matches!(change.what, LinkChange::Created | LinkChange::Moved | LinkChange::Up);
+    if lives {
         netns::watch(record.link.netns.ptr);
         netns::watch(record.parent.netns.ptr);
     }
-    lane.send(Kind::Link, KPROBE, task::current(), size_of::<LinkRecord>() + stack as usize * 8);
+    let len = size_of::<LinkRecord>() + stack as usize * 8;
+    lane.send(change.of, KPROBE, task::current(), len);
+    // A veth that carries the link goes when the namespace of its other end does. At its deletion the kernel has
+    // forgotten which that was (`veth_dellink`), and so it is told now.
+    let peer = if lives && traced { netdev::peer(lower) } else { 0 };
+    if peer != 0 {
+        let record = lane.record::<LinkRecord>();
+        record.change = LinkChange::Created as u16;
+        netdev::fill(lower, &mut record.link);
+        netdev::fill(peer, &mut record.parent);
+        record.flags_after = record.link.flags;
+        (record.from, record.from_ifindex) = (NetnsRef::NONE, 0);
+        netns::watch(record.parent.netns.ptr);
+        lane.send(Kind::Parent, KPROBE, task::current(), len);
+    }
 }

@@ -65,9 +65,10 @@ impl Decoder {
         let task = task_ref(&header.task);
         let what = if header.kind == wire::Kind::Task as u16 {
             What::Task(Box::new(whole_task(bytes, task)?))
-        } else if header.kind == wire::Kind::Link as u16 {
+        } else if header.kind == wire::Kind::Link as u16 || header.kind == wire::Kind::Parent as u16 {
             match self.link(bytes, task, symbols)? {
-                Some(fact) => What::Link(Box::new(fact)),
+                Some(fact) if header.kind == wire::Kind::Link as u16 => What::Link(Box::new(fact)),
+                Some(fact) => What::Parent(Box::new(fact)),
                 None => return Ok(None),
             }
         } else if header.kind == wire::Kind::Exit as u16 {
@@ -105,7 +106,7 @@ impl Decoder {
     }
 
     fn link(&self, bytes: &[u8], task: TaskRef, symbols: &mut dyn Symbols) -> Result<Option<LinkFact>> {
-        const CHANGES: [(wire::LinkChange, LinkChange); 8] = [
+        const CHANGES: [(wire::LinkChange, LinkChange); 10] = [
             (wire::LinkChange::Created, LinkChange::Created),
             (wire::LinkChange::Up, LinkChange::Up),
             (wire::LinkChange::Down, LinkChange::Down),
@@ -114,6 +115,8 @@ impl Decoder {
             (wire::LinkChange::Deleted, LinkChange::Deleted),
             (wire::LinkChange::UnseenDown, LinkChange::UnseenDown),
             (wire::LinkChange::UnseenDeleted, LinkChange::UnseenDeleted),
+            (wire::LinkChange::CarrierLost, LinkChange::CarrierLost),
+            (wire::LinkChange::CarrierBack, LinkChange::CarrierBack),
         ];
         let record: wire::LinkRecord = fixed(bytes)?;
         let Some(&(_, change)) = CHANGES.iter().find(|(wire, _)| *wire as u16 == record.change) else {

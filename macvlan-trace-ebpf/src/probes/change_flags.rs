@@ -3,20 +3,21 @@
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
-use macvlan_trace_common::{IFF_UP, LinkChange, Probe};
+use macvlan_trace_common::{IFF_UP, Probe};
 
 use crate::netdev::{self, Change, pending};
 
-/// Reports a link that is set down.
+/// Reports a link, or the parent of one, that is set down.
 #[kprobe]
 pub fn change_flags(ctx: ProbeContext) -> u32 {
     let (Some(dev), Some(flags)) = (ctx.arg::<u64>(0), ctx.arg::<u32>(1)) else { return 0 };
-    if !netdev::is_traced(dev) || flags & IFF_UP != 0 || netdev::flags(dev) & IFF_UP == 0 {
+    if flags & IFF_UP != 0 || !netdev::is_up(dev) {
         return 0;
     }
+    let Some(of) = netdev::role(dev) else { return 0 };
     if netdev::announce(dev, pending::DOWN) {
         debug!(&ctx, "down: dev {:x}, flags {:x}", dev, flags);
-        netdev::report(&ctx, dev, Change::down(dev, LinkChange::Down, Probe::ChangeFlags));
+        netdev::report(&ctx, dev, Change::down(of, dev, Probe::ChangeFlags));
     }
     0
 }

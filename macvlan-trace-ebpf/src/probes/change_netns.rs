@@ -8,15 +8,22 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use macvlan_trace_common::{LinkChange, Probe};
 
-use crate::netdev::{self, Change};
+use crate::{
+    netdev::{self, Change},
+    netns,
+};
 
-/// Remembers where the link comes from.
+/// Remembers where the link, or the parent of one, comes from. The other end of a parent takes the parent along when
+/// its namespace ends, and so the namespace that it goes to is watched.
 #[kprobe]
 pub fn change_netns(ctx: ProbeContext) -> u32 {
-    if let Some(dev) = ctx.arg::<u64>(0) {
-        if netdev::is_traced(dev) {
-            netdev::move_begins(dev);
-        }
+    let (Some(dev), Some(to)) = (ctx.arg::<u64>(0), ctx.arg::<u64>(1)) else { return 0 };
+    if netdev::role(dev).is_some() {
+        netdev::move_begins(dev);
+    }
+    let peer = netdev::peer(dev);
+    if peer != 0 && netdev::is_parent(peer) {
+        netns::watch(to);
     }
     0
 }
@@ -25,9 +32,10 @@ pub fn change_netns(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 pub fn change_netns_return(ctx: RetProbeContext) -> u32 {
     let Some(entry) = netdev::move_ends() else { return 0 };
+    let Some(of) = netdev::role(entry.dev) else { return 0 };
     if ctx.ret::<i32>() == 0 {
         debug!(&ctx, "moved: dev {:x}", entry.dev);
-        let change = Change { moved: Some(entry), ..Change::new(LinkChange::Moved, Probe::ChangeNetns) };
+        let change = Change { moved: Some(entry), ..Change::new(of, LinkChange::Moved, Probe::ChangeNetns) };
         netdev::report(&ctx, entry.dev, change);
     }
     0

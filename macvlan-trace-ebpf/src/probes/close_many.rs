@@ -3,7 +3,7 @@
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
-use macvlan_trace_common::{IFF_UP, LinkChange, Probe};
+use macvlan_trace_common::{Kind, Probe};
 
 use crate::{
     kread::{field, offset},
@@ -13,7 +13,8 @@ use crate::{
 /// Reports a link that the kernel closes without anybody's request to set it down.
 ///
 /// Only the first of the list is looked at: lists of several are those of deletions, which are reported elsewhere, and
-/// of drivers that close what stands on them, such as 8021q, whose links are not of a traced kind.
+/// of drivers that close what stands on them, such as 8021q, whose links are not of a traced kind. Parents may be: they
+/// are reported by the notifier, which is told of each.
 #[kprobe]
 pub fn close_many(ctx: ProbeContext) -> u32 {
     let Some(head) = ctx.arg::<u64>(0) else { return 0 };
@@ -23,14 +24,14 @@ pub fn close_many(ctx: ProbeContext) -> u32 {
     }
     let dev = first - u64::from(offset!(dev_close_list));
     if netdev::is_traced(dev)
-        && netdev::flags(dev) & IFF_UP != 0
+        && netdev::is_up(dev)
         && netdev::is_registered(dev)
         && !netdev::is_dismantled(dev)
         && !netdev::is_moving(dev)
         && netdev::announce(dev, pending::DOWN)
     {
         debug!(&ctx, "closed: dev {:x}", dev);
-        netdev::report(&ctx, dev, Change::down(dev, LinkChange::Down, Probe::Close));
+        netdev::report(&ctx, dev, Change::down(Kind::Link, dev, Probe::Close));
     }
     0
 }

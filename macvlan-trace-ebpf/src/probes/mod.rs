@@ -1,5 +1,6 @@
 //! One file a hook.
 
+mod carrier;
 mod change_flags;
 mod change_netns;
 mod close_many;

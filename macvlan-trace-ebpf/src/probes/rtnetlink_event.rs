@@ -4,7 +4,7 @@
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
-use macvlan_trace_common::{LinkChange, Probe};
+use macvlan_trace_common::{Kind, LinkChange, Probe};
 
 use crate::{
     kread::{read, settings},
@@ -15,6 +15,7 @@ use crate::{
 const NETDEV_UP: u64 = 1;
 const NETDEV_DOWN: u64 = 2;
 const NETDEV_UNREGISTER: u64 = 6;
+const NETDEV_GOING_DOWN: u64 = 10;
 const NETDEV_CHANGENAME: u64 = 11;
 
 /// Reports links created, up and renamed, and the effects that nobody announced.
@@ -30,6 +31,7 @@ pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
     } else {
         let what = match event {
             NETDEV_UP => LinkChange::Up,
+            NETDEV_GOING_DOWN => LinkChange::Down,
             NETDEV_CHANGENAME => LinkChange::Renamed,
             NETDEV_DOWN => LinkChange::UnseenDown,
             NETDEV_UNREGISTER => LinkChange::UnseenDeleted,
@@ -37,10 +39,19 @@ pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
         };
         (read!(info, notifier_dev), what)
     };
-    if !netdev::is_traced(dev) {
-        return 0;
-    }
+    let Some(of) = netdev::role(dev) else { return 0 };
+    let mut change = Change::new(of, what, Probe::Notifier);
     let news = match what {
+        // What is traced has a hook of its own for this, which sees the first of several that are closed at once. Parents
+        // are closed together: 8021q takes all that stands on a NIC down with it.
+        LinkChange::Down => {
+            change = Change::down(of, dev, Probe::Notifier);
+            of == Kind::Parent
+                && netdev::is_registered(dev)
+                && !netdev::is_dismantled(dev)
+                && !netdev::is_moving(dev)
+                && netdev::announce(dev, pending::DOWN)
+        }
         // Effects of a deletion and of a move are not downs; a move unregisters a device that stays registered.
         LinkChange::UnseenDown => {
             netdev::is_registered(dev)
@@ -48,6 +59,7 @@ pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
                 && !netdev::is_moving(dev)
                 && !netdev::settle(dev, pending::DOWN)
         }
+        LinkChange::UnseenDeleted | LinkChange::Renamed if of == Kind::Parent => false,
         LinkChange::UnseenDeleted => netdev::is_unregistering(dev) && !netdev::settle(dev, pending::DELETED),
         LinkChange::Created => {
             netdev::forget(dev, pending::DELETED);
@@ -61,7 +73,7 @@ pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
     };
     if news {
         debug!(&ctx, "netdev event {}: dev {:x}", event, dev);
-        netdev::report(&ctx, dev, Change::new(what, Probe::Notifier));
+        netdev::report(&ctx, dev, change);
     }
     0
 }

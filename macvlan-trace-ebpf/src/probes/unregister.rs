@@ -3,7 +3,7 @@
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
-use macvlan_trace_common::{LinkChange, Probe};
+use macvlan_trace_common::{Kind, LinkChange, Probe};
 
 use crate::netdev::{self, Change, pending};
 
@@ -13,7 +13,7 @@ pub fn unregister(ctx: ProbeContext) -> u32 {
     let Some(dev) = ctx.arg::<u64>(0) else { return 0 };
     if netdev::is_traced(dev) && netdev::is_registered(dev) && netdev::announce(dev, pending::DELETED) {
         debug!(&ctx, "deleted: dev {:x}", dev);
-        netdev::report(&ctx, dev, Change::new(LinkChange::Deleted, Probe::Unregister));
+        netdev::report(&ctx, dev, Change::new(Kind::Link, LinkChange::Deleted, Probe::Unregister));
     }
     0
 }

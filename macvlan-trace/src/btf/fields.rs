@@ -55,11 +55,13 @@ fields! {
     required dev_flags: Member("net_device", "flags");
     optional dev_operstate: Member("net_device", "operstate");
     required dev_reg_state: Member("net_device", "reg_state");
+    optional dev_state: Member("net_device", "state");
     required dev_dismantle: Member("net_device", "dismantle");
     optional dev_addr: Member("net_device", "dev_addr");
     required dev_link_ops: Member("net_device", "rtnl_link_ops");
     required dev_net: Member("net_device", "nd_net.net");
     required dev_lower: Member("net_device", "adj_list.lower");
+    required dev_upper: Member("net_device", "adj_list.upper");
     optional dev_close_list: Member("net_device", "close_list");
     optional dev_priv: Member("net_device", "priv"), Size("net_device");
     required adjacent_dev: Member("netdev_adjacent", "dev");

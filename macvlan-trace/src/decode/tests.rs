@@ -161,6 +161,13 @@ fn link(change: u16, stack: &[u64]) -> Vec<u8> {
     bytes(&record, stack.as_bytes())
 }
 
+fn parent(change: u16, stack: &[u64]) -> Vec<u8> {
+    let mut record = LinkRecord { stack: u32::try_from(stack.len()).unwrap(), ..link_record(change) };
+    record.header.kind = Kind::Parent as u16;
+    (record.link, record.parent) = (ETH0, LinkState::new_zeroed());
+    bytes(&record, stack.as_bytes())
+}
+
 fn exit_record() -> ExitRecord {
     let mut record: ExitRecord = blank(Kind::Exit, SHELL);
     record.netns = BLUE;
@@ -204,6 +211,7 @@ fn every_kind() -> Vec<(&'static str, Vec<u8>)> {
             ),
         ),
         ("link", link(WireChange::Deleted as u16, &[100, 101, 102])),
+        ("parent", parent(WireChange::Down as u16, &[100])),
         ("exit", exit(0x300)),
         ("signal", signal(9, 0)),
         ("netns move", netns_move(1)),
@@ -305,10 +313,21 @@ fn every_change_of_a_link_has_its_word() {
         (WireChange::Deleted, LinkChange::Deleted),
         (WireChange::UnseenDown, LinkChange::UnseenDown),
         (WireChange::UnseenDeleted, LinkChange::UnseenDeleted),
+        (WireChange::CarrierLost, LinkChange::CarrierLost),
+        (WireChange::CarrierBack, LinkChange::CarrierBack),
     ] {
         let What::Link(fact) = decode(&link(wire as u16, &[])) else { panic!("{wire:?}") };
         assert_eq!(fact.change, change, "{wire:?}");
     }
+}
+
+#[test]
+fn a_change_of_a_parent_is_told_as_such() {
+    let What::Parent(fact) = decode(&parent(WireChange::Down as u16, &[100])) else { panic!("a parent") };
+    assert_eq!((fact.change, fact.link.name), (LinkChange::Down, Text::from("eth0")));
+    assert_eq!((fact.link.flags, fact.flags_after), (0x1003, 0x1002));
+    assert_eq!(fact.parent, None, "nothing lies below a NIC");
+    assert_eq!(fact.stack, [Some("f100".to_owned())]);
 }
 
 #[test]
@@ -389,11 +408,11 @@ fn a_record_that_is_cut_is_refused_wherever_it_is_cut() {
 
 #[test]
 fn kinds_and_changes_that_are_not_known_are_skipped() {
-    for kind in [0, 7, 0x1234, u16::MAX] {
+    for kind in [0, 99, 0x1234, u16::MAX] {
         let fact = decoder().decode(&with_kind(exit(0), kind), &mut Numbers).expect("no error");
         assert_eq!(fact, None, "kind {kind}");
     }
-    for change in [0, 9, u16::MAX] {
+    for change in [0, 99, u16::MAX] {
         let fact = decoder().decode(&link(change, &[100]), &mut Numbers).expect("no error");
         assert_eq!(fact, None, "change {change}");
     }

@@ -122,6 +122,22 @@ pub const HOOKS: &[Hook] = &[
         without: "links that the kernel closes without a request: they come out as unattributed",
     },
     Hook {
+        program: "carrier_off",
+        attach: Kprobe,
+        symbols: &["netif_carrier_off"],
+        probe: Some(Probe::CarrierOff),
+        required: false,
+        without: "links that lose their carrier",
+    },
+    Hook {
+        program: "carrier_on",
+        attach: Kprobe,
+        symbols: &["netif_carrier_on"],
+        probe: Some(Probe::CarrierOn),
+        required: false,
+        without: "links that have their carrier back",
+    },
+    Hook {
         program: "rtnetlink_event",
         attach: Kprobe,
         symbols: &["rtnetlink_event"],
