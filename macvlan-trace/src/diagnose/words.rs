@@ -75,6 +75,11 @@ pub fn ended_process(ended: &Ended) -> String {
     format!("the {role} process {}", process(&ended.task))
 }
 
+/// The same at the beginning of a sentence. Only words of ours get a capital: a process may call itself "the boss".
+pub fn ended_process_first(ended: &Ended) -> String {
+    ended_process(ended).replacen("the ", "The ", 1)
+}
+
 /// What the end of a namespace did to the link: itself, or by way of its parent.
 pub fn fate(case: &Case) -> String {
     let link = &case.fact.link.name;
