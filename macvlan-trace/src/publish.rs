@@ -73,7 +73,7 @@ pub fn event(case: &Case, verdict: &Verdict, seq: u64, clock: Clock, known: &Cor
         victim: Victim { container: None, init: init(case) },
         verdict: event::Verdict {
             rule: verdict.rule.to_owned(),
-            cause: sentence(&verdict.cause),
+            cause: format!("{}.", verdict.cause),
             remedy: verdict.remedy.as_ref().map(ToString::to_string),
             confidence: verdict.confidence,
             evidence: evidence(case, clock),
@@ -119,20 +119,6 @@ fn kind(change: LinkChange) -> EventKind {
         LinkChange::ParentUp => EventKind::ParentUp,
         LinkChange::Deleted | LinkChange::UnseenDeleted => EventKind::Deleted,
     }
-}
-
-/// Begins with a capital where it begins with a word of ours, and ends with a full stop.
-fn sentence(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 1);
-    match text.strip_prefix("the ") {
-        Some(rest) => {
-            out.push_str("The ");
-            out.push_str(rest);
-        }
-        None => out.push_str(text),
-    }
-    out.push('.');
-    out
 }
 
 fn link(case: &Case, known: &Correlator) -> event::Link {

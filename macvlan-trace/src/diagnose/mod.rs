@@ -19,7 +19,7 @@ use crate::{
 pub struct Verdict {
     /// Name of the rule.
     pub rule: &'static str,
-    /// Why, in one sentence.
+    /// Why, in one sentence without its full stop; a word of ours at its beginning has its capital.
     pub cause: String,
     /// What to do, in one sentence.
     pub remedy: Option<Cow<'static, str>>,

@@ -76,6 +76,11 @@ pub fn ended_process(ended: &Ended) -> String {
     format!("the {role} process {}", process(&ended.task))
 }
 
+/// The same at the beginning of a sentence. Only words of ours get a capital: a process may call itself "the boss".
+pub fn ended_process_first(ended: &Ended) -> String {
+    ended_process(ended).replacen("the ", "The ", 1)
+}
+
 /// What the end of a process did to the link: by way of its namespace, of its parent, or of whoever cleared away.
 pub fn fate(case: &Case) -> String {
     let link = &case.fact.link.name;

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::{Clock, sentence};
+use super::Clock;
 use crate::{
     correlate::story::{Story, macvlan, netns, nic, path, process, running, without_cookie, worker},
     fact::{Cgroup, Ktime, LinkChange, Netns, Task, What},
@@ -179,8 +179,11 @@ fn names_that_are_no_text_come_through_without_loss() {
 
 #[test]
 fn a_sentence_begins_with_a_capital_unless_with_a_name_and_ends_with_a_full_stop() {
-    assert_eq!(sentence("the kernel did it"), "The kernel did it.");
-    assert_eq!(sentence("ip (PID 5) set macvlan0 down"), "ip (PID 5) set macvlan0 down.");
+    for comm in ["ip", "the boss"] {
+        let mut story = Story::new();
+        story.sets_down(&process(comm, 5), &macvlan("macvlan0", netns(0), 7));
+        story.tell().last().is("/verdict/cause", format!("{comm} (PID 5) set macvlan0 down."));
+    }
     let mut story = Story::new();
     story.link(&ip(), LinkChange::UnseenDown, &macvlan("macvlan0", netns(0), 7), &[]);
     story.tell().last().says("/verdict/cause", "Something set macvlan0 down while ip (PID 901) was current");

@@ -152,6 +152,16 @@ pub(crate) fn event(kind: EventKind) -> Event {
     }
 }
 
+/// Where a moved link goes: container `db`.
+pub(crate) fn destination() -> Destination {
+    Destination {
+        netns: Netns { inode: Some(4_026_532_200), name: Some("db".into()) },
+        container: Some(container(Some("db"))),
+        name: "eth0".into(),
+        ifindex: 3,
+    }
+}
+
 /// `macvlan0` is deleted.
 pub(crate) fn deleted() -> Record {
     record(Body::Event(Box::new(event(EventKind::Deleted))))
@@ -246,12 +256,7 @@ pub(crate) fn records() -> Vec<Record> {
     };
     let mut moved = event(EventKind::Moved);
     moved.link.former_names = vec!["eth1".into()];
-    moved.to = Some(Destination {
-        netns: Netns { inode: Some(4_026_532_200), name: Some("db".into()) },
-        container: Some(container(Some("db"))),
-        name: "eth0".into(),
-        ifindex: 3,
-    });
+    moved.to = Some(destination());
     moved.actor = Some(init.clone());
     moved.culprit = Some(init.clone());
     moved.victim = Victim { container: Some(container(Some("web"))), init: Some(init) };

@@ -107,8 +107,8 @@ fn the_table_names_the_culprit() {
     ip("link set macvlan0 up");
     let output = tracer(&["-v", "--", &ip_path(), "link", "del", "macvlan0"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let row = text.lines().find(|line| line.contains("macvlan0@par0") && line.contains("deleted"));
-    assert!(row.is_some_and(|row| row.contains(" ip ")), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("#1 ") && line.contains(": ip (PID ")), "{text}");
+    assert!(text.lines().any(|row| row.contains("macvlan0@par0") && row.contains("deleted")), "{text}");
     assert!(text.contains("rtnl_dellink"), "-v shows the kernel path: {text}");
     assert!(text.contains("1 event, 0 unattributed, 0 lost"), "{text}");
 }

@@ -23,7 +23,7 @@ pub const RULE: Rule = Rule {
                     confidence_of(case, ended),
                 ),
                 None => (
-                    format!("the kernel sent {signal} to {victim}"),
+                    format!("The kernel sent {signal} to {victim}"),
                     Some(Culprit::ended(ended)),
                     Confidence::Likely,
                 ),

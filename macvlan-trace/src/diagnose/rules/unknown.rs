@@ -11,12 +11,12 @@ pub fn verdict(case: &Case) -> Verdict {
     let link = &case.fact.link.name;
     let cause = match &case.cause {
         Cause::NamespaceEnded(_) => {
-            format!("the network namespace of {link} ended, and what held it last was not seen")
+            format!("The network namespace of {link} ended, and what held it last was not seen")
         }
         Cause::ParentDeleted { parent, .. } => {
-            format!("the parent {} of {link} was deleted, and by whom was not seen", parent.name)
+            format!("The parent {} of {link} was deleted, and by whom was not seen", parent.name)
         }
-        _ => format!("the kernel {} by itself, and why was not seen", words::deed(case)),
+        _ => format!("The kernel {} by itself, and why was not seen", words::deed(case)),
     };
     Verdict { rule: "unknown", cause, remedy: None, confidence: Confidence::Unknown, culprit: None }
 }

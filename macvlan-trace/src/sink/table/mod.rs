@@ -1,10 +1,11 @@
-//! The table: for people, one row an event, at the moment it happens.
+//! The table: for people, at the moment it happens. An incident is a block: its cause, and under it a row for each link
+//! that it hit.
 
 mod grid;
+mod incident;
 mod look;
 mod words;
 
-use std::collections::HashSet;
 use std::io::{self, Write};
 
 use jiff::civil::Date;
@@ -12,46 +13,60 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
 use self::grid::{Column, Grid, Size};
+use self::incident::{Heading, Incidents};
 pub use self::look::Look;
 use super::Sink;
 use crate::event::{Body, Event, EventKind, Record, Summary, When};
 
+/// How far rows and sentences stand in under the heading of their incident.
+const INDENT: u16 = 2;
 /// `HH:MM:SS.mmm`.
 const TIME: u16 = 12;
 /// The longest word of an event.
-const EVENT: u16 = 7;
+const EVENT: u16 = 15;
+/// Where the words of events begin, and what stands under a row.
+const EVENT_AT: u16 = INDENT + TIME + 2;
 /// Most pairs of names, such as `macvlan0@enp3s0f1`.
 const LINK: u16 = 19;
+/// Any pair of names: two of `IFNAMSIZ` without its NUL, and the mark between them.
+const LONG_LINK: u16 = 31;
+/// An inode number.
+const NETNS: u16 = 10;
+/// Most names of namespaces.
+const LONG_NETNS: u16 = 15;
 /// The largest process id, 2²².
 const PID: u16 = 7;
 /// `TASK_COMM_LEN` without its NUL.
 const COMM: u16 = 15;
-/// Where the words of events begin, and what stands under a row.
-const EVENT_AT: u16 = TIME + 2;
-/// How much is shown of a container, unit or cgroup where it has no column.
+/// How much is shown of a container, unit or cgroup.
 const PLACE: u16 = 40;
 /// The narrowest text that is worth wrapping.
 const LEAST_TEXT: u16 = 20;
+/// The narrowest last column.
+const LEAST_DETAILS: u16 = 7;
+/// From here on a terminal has room for a row.
+const NARROW: u16 = 80;
+/// From here on a terminal has room for long names, and for the actor beside the culprit.
+const WIDE: u16 = 120;
 
 /// Writes each record as rows and lines for people.
 #[derive(Debug)]
 pub struct Table<W> {
     out: W,
     look: Look,
-    layout: Layout,
     rows: Grid,
-    header_is_due: bool,
+    /// Width of the last column; `None` without a limit.
+    details: Option<u16>,
+    titles_are_due: bool,
     day: Option<Date>,
-    /// Rules whose remedy has been shown.
-    advised: HashSet<String>,
+    incidents: Incidents,
 }
 
 impl<W: Write> Table<W> {
     /// Writes to `out`.
     pub fn new(out: W, look: Look) -> Self {
-        let layout = Layout::of(look.width);
-        let rows = layout.rows(look.width);
-        Self { out, look, layout, rows, header_is_due: true, day: None, advised: HashSet::new() }
+        let (rows, details) = columns(look.width);
+        Self { out, look, rows, details, titles_are_due: true, day: None, incidents: Incidents::default() }
     }
 }
 
@@ -63,8 +78,7 @@ impl<W: Write> Sink for Table<W> {
                 let lines = words::opening(run, self.look.stop_hint);
                 lines.iter().map(|line| self.paragraph(line)).collect()
             }
-            Body::Event(event) => self.event(event),
-            Body::Unattributed(event) => self.remark(&event.when, &words::unattributed(event)),
+            Body::Event(event) | Body::Unattributed(event) => self.event(event),
             Body::Lost(lost) => self.remark(&lost.when, &words::lost(lost)),
             Body::Notice(notice) => self.remark(&notice.when, &words::notice(notice)),
             Body::Summary(summary) => ending(summary),
@@ -74,63 +88,31 @@ impl<W: Write> Sink for Table<W> {
     }
 }
 
-/// Where the cgroup and the cause of an event stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
-    /// In columns, each row on one line: the output has no edge.
-    OneLine,
-    /// In columns, wrapped: the terminal is wide.
-    Columns,
-    /// Under the row: the terminal is narrow.
-    Under,
+/// Whether there is room for long names, and for the actor beside the culprit.
+fn is_wide(width: Option<u16>) -> bool {
+    width.is_none_or(|width| width >= WIDE)
 }
 
-impl Layout {
-    /// From here on a terminal has room for the cause in a column.
-    const WIDE: u16 = 160;
-    /// From here on a terminal has room for a row.
-    const NARROW: u16 = 80;
-
-    fn of(width: Option<u16>) -> Self {
-        match width {
-            None => Self::OneLine,
-            Some(Self::WIDE..) => Self::Columns,
-            Some(_) => Self::Under,
-        }
-    }
-
-    /// The columns.
-    fn rows(self, width: Option<u16>) -> Grid {
-        let size = if self == Self::OneLine { Size::Push } else { Size::Wrap };
-        // On a terminal that is too narrow even so, names wrap early; numbers and times do not.
-        let missing = Self::NARROW.saturating_sub(width.unwrap_or(Self::NARROW));
-        let mut columns = vec![
-            Column::text("TIME", size(TIME)),
-            Column::text("EVENT", size(EVENT)),
-            Column::text("LINK", size(LINK - missing.div_ceil(2).min(7))),
-            Column::text("NETNS", size(self.netns())),
-            Column::number("PID", size(PID)),
-            Column::text("COMM", size(COMM - (missing / 2).min(7))),
-        ];
-        if let Some(cgroup) = self.cgroup() {
-            columns.push(Column::text("CGROUP", size(cgroup)));
-            let taken = columns.iter().map(Column::width).sum();
-            columns.push(Column::text("WHY", rest(width, taken)).gap(0));
-        } else if let Some(last) = columns.last_mut() {
-            *last = last.gap(0);
-        }
-        Grid::new(columns)
-    }
-
-    /// Width of NETNS: an inode number, and more where there is room.
-    fn netns(self) -> u16 {
-        if self == Self::Under { 10 } else { 12 }
-    }
-
-    /// Width of CGROUP; `None` where it has no column.
-    fn cgroup(self) -> Option<u16> {
-        (self != Self::Under).then_some(24)
-    }
+/// The columns of the rows, and the width of the last one.
+fn columns(width: Option<u16>) -> (Grid, Option<u16>) {
+    // Without an edge a long name pushes the rest, so that a row stays one line.
+    let size = if width.is_none() { Size::Push } else { Size::Wrap };
+    let long = width.is_some() && is_wide(width);
+    // On a terminal that is too narrow for a row, names wrap early; numbers and times do not.
+    let missing = NARROW.saturating_sub(width.unwrap_or(NARROW));
+    let link = if long { LONG_LINK } else { LINK - missing.div_ceil(2).min(7) };
+    let mut columns = vec![
+        // No column is narrower than 1.
+        Column::text("", size(1)).gap(INDENT - 1),
+        Column::text("TIME", size(TIME)),
+        Column::text("EVENT", size(EVENT)),
+        Column::text("LINK", size(link)),
+        Column::text("NETNS", size(if long { LONG_NETNS } else { NETNS })),
+    ];
+    let taken: u16 = columns.iter().map(Column::width).sum();
+    let details = width.map(|width| width.saturating_sub(taken).max(LEAST_DETAILS));
+    columns.push(Column::text("DETAILS", details.map_or(Size::Open, Size::Wrap)).gap(0));
+    (Grid::new(columns), details)
 }
 
 /// What is left of a line.
@@ -139,78 +121,77 @@ fn rest(width: Option<u16>, taken: u16) -> Size {
 }
 
 impl<W> Table<W> {
-    /// A row, and what stands under it.
+    /// What an incident has to say, a row, and what stands under that.
     fn event(&mut self, event: &Event) -> String {
-        let mut text = self.header();
+        let mut text = self.titles();
         text += &self.new_day(&event.when);
+        text += &self.heading(event);
         let row = self.rows.row(self.cells(event));
         text += &if self.look.color { painted(&row, event.event) } else { row };
-        if self.layout == Layout::Under {
-            text += &self.beside("", &words::place_and_cause(event, PLACE));
-        }
-        // Advice that comes back with every event is noise.
-        if let Some(remedy) = &event.verdict.remedy {
-            if self.advised.insert(event.verdict.rule.clone()) {
-                text += &self.under('→', &words::safe(remedy));
-            }
-        }
         if self.look.stack && !event.kernel.stack.is_empty() {
-            text += &self.under('↳', &words::safe(&event.kernel.stack.join(" ← ")));
+            let mark = format!("{:1$}↳", "", usize::from(EVENT_AT));
+            text += &self.beside(&mark, &words::safe(&event.kernel.stack.join(" ← ")));
         }
         text
     }
 
+    /// The incident, why it came to be and what to do, as far as that has not been said yet.
+    fn heading(&mut self, event: &Event) -> String {
+        let remedy = match self.incidents.heading(event) {
+            Heading::None => return String::new(),
+            Heading::Again => return format!("\n{}", self.title(event, "again, ")),
+            Heading::Full { remedy } => event.verdict.remedy.as_ref().filter(|_| remedy),
+        };
+        let mut text = format!("\n{}", self.title(event, ""));
+        text += &self.beside(" ", &words::safe(&event.verdict.cause));
+        if let Some(remedy) = remedy {
+            text += &self.beside("  fix:", &words::safe(remedy));
+        }
+        text
+    }
+
+    /// `#4 container-killed: kill (PID 900), ssh.service`, wrapped.
+    fn title(&self, event: &Event, again: &str) -> String {
+        let number = format!("#{}", event.incident);
+        let title = self.beside(&number, &format!("{again}{}", words::incident(event, PLACE)));
+        if !self.look.color {
+            return title;
+        }
+        title.lines().flat_map(|line| ["\x1b[1m", line, "\x1b[0m\n"]).collect()
+    }
+
     /// The cells of an event's row.
     fn cells(&self, event: &Event) -> Vec<String> {
-        let culprit = event.culprit.as_ref();
-        let one_line = self.layout == Layout::OneLine;
         let netns = words::netns(&event.link.netns);
-        let mut cells = vec![
+        let netns_width = if is_wide(self.look.width) { LONG_NETNS } else { NETNS };
+        vec![
+            String::new(),
             self.time(&event.when),
             event.event.as_str().to_owned(),
             words::link(&event.link.name, event.link.parent.as_ref()),
-            if one_line { netns } else { words::keep_start(&netns, self.layout.netns()) },
-            words::known(culprit.map(|task| task.pid)),
-            words::known(culprit.map(|task| &task.comm)),
-        ];
-        if let Some(width) = self.layout.cgroup() {
-            let place = words::known(culprit.map(words::place));
-            cells.push(words::keep_end(&place, if one_line { PLACE } else { width }));
-            cells.push(words::safe(&event.verdict.cause));
-        }
-        cells
+            if self.look.width.is_none() { netns } else { words::keep_start(&netns, netns_width) },
+            words::details(event, self.details.unwrap_or(PLACE), is_wide(self.look.width)),
+        ]
     }
 
-    /// The header, before the first row.
-    fn header(&mut self) -> String {
-        if !std::mem::take(&mut self.header_is_due) {
+    /// The titles of the columns, before the first row.
+    fn titles(&mut self) -> String {
+        if !std::mem::take(&mut self.titles_are_due) {
             return String::new();
         }
-        let mut header = self.rows.header();
-        if self.look.zone.is_none() {
-            header = header.replacen("TIME    ", "TIME UTC", 1);
-        }
-        if self.layout == Layout::Under {
-            header += &self.beside("", "CGROUP: WHY");
-        }
-        header
+        let titles = self.rows.header();
+        if self.look.zone.is_none() { titles.replacen("TIME    ", "TIME UTC", 1) } else { titles }
     }
 
     /// A line with a time that is no row.
     fn remark(&mut self, when: &When, words: &str) -> String {
-        self.new_day(when) + &self.beside(&self.time(when), words)
-    }
-
-    /// Text under a row, behind a mark.
-    fn under(&self, mark: char, text: &str) -> String {
-        let indent = usize::from(EVENT_AT);
-        self.beside(&format!("{:indent$}{mark}", ""), text)
+        self.new_day(when) + &self.beside(&format!("{} ", self.time(when)), words)
     }
 
     /// Text that wraps beside its lead, not under it.
     fn beside(&self, lead: &str, text: &str) -> String {
-        let lead_width = u16::try_from(lead.chars().count()).unwrap_or(EVENT_AT).max(EVENT_AT - 1);
-        let lead_column = Column::text("", Size::Wrap(lead_width)).gap(1);
+        let width = u16::try_from(lead.chars().count()).unwrap_or(EVENT_AT);
+        let lead_column = Column::text("", Size::Wrap(width)).gap(1);
         let text_column = Column::text("", rest(self.look.width, lead_column.width())).gap(0);
         Grid::new(vec![lead_column, text_column]).row(vec![lead.to_owned(), text.to_owned()])
     }
@@ -245,7 +226,7 @@ impl<W> Table<W> {
 fn painted(row: &str, event: EventKind) -> String {
     let color = match event {
         EventKind::Deleted => "31",
-        EventKind::Down => "33",
+        EventKind::Down | EventKind::ParentDown | EventKind::CarrierLost => "33",
         _ => return row.to_owned(),
     };
     let word = event.as_str();

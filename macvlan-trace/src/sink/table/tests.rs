@@ -26,57 +26,120 @@ fn event_record(kind: EventKind, change: impl FnOnce(&mut Event)) -> Record {
     record(Body::Event(Box::new(event)))
 }
 
-#[test]
-fn without_an_edge_an_event_is_one_line_under_one_header() {
-    let shown = shown(&look(None), &[fixtures::deleted(), fixtures::deleted()]);
-    assert_eq!(
-        shown[0],
-        "\
-TIME          EVENT    LINK                 NETNS             PID  COMM             CGROUP                    WHY
-01:02:03.123  deleted  macvlan0@eth0        web               812  ip               docker.service            ip (pid 812) asked for it.
-"
-    );
-    assert_eq!(shown[1], shown[0].lines().nth(1).unwrap().to_owned() + "\n");
+/// An event of an incident, of `macvlan0@eth0` or another link.
+fn event_of(incident: u64, link: &str, cause: &str) -> Record {
+    event_record(EventKind::Deleted, |event| {
+        event.incident = incident;
+        event.link.name = link.into();
+        event.verdict.cause = cause.into();
+    })
 }
 
 #[test]
-fn on_a_narrow_terminal_the_cause_stands_under_its_row() {
+fn without_an_edge_sentences_and_rows_are_one_line_each() {
+    let shown = shown(&look(None), &[fixtures::deleted(), fixtures::deleted()]);
+    assert_eq!(
+        shown[0],
+        "  TIME          EVENT            LINK                 NETNS       DETAILS
+
+#1 direct: ip (PID 812), docker.service
+  ip (pid 812) asked for it.
+  01:02:03.123  deleted          macvlan0@eth0        web         -
+"
+    );
+    assert_eq!(shown[1], "  01:02:03.123  deleted          macvlan0@eth0        web         -\n");
+}
+
+#[test]
+fn on_a_narrow_terminal_the_cause_and_the_remedy_wrap_above_the_rows() {
     let shown = shown(
         &look(Some(80)),
         &[event_record(EventKind::Deleted, |event| {
+            event.incident = 12;
             event.link.netns.name = None;
+            event.victim.container = Some(fixtures::container(Some("web")));
+            event.verdict.confidence = crate::event::Confidence::Likely;
+            event.verdict.rule = "container-exited".into();
             event.verdict.cause =
                 "The main process of the container, sh (pid 600), exited with code 0, and its network namespace \
                  ended with it."
                     .into();
+            event.verdict.remedy = Some(
+                "Give the container a main process that stays, for example `exec sleep infinity`.".into(),
+            );
         })],
     );
     assert_eq!(
         shown[0],
-        "\
-TIME          EVENT    LINK                 NETNS           PID  COMM
-              CGROUP: WHY
-01:02:03.123  deleted  macvlan0@eth0        4026532115      812  ip
-              docker.service: The main process of the container, sh (pid 600),
-              exited with code 0, and its network namespace ended with it.
+        "  TIME          EVENT            LINK                 NETNS       DETAILS
+
+#12 container-exited, likely: ip (PID 812), docker.service
+  The main process of the container, sh (pid 600), exited with code 0, and its
+  network namespace ended with it.
+  fix: Give the container a main process that stays, for example `exec sleep
+       infinity`.
+  01:02:03.123  deleted          macvlan0@eth0        4026532115  docker:web
 "
     );
 }
 
 #[test]
-fn on_a_wide_terminal_the_cause_wraps_within_its_column() {
-    let cause = "because ".repeat(20);
+fn on_a_wide_terminal_the_longest_names_fit_and_the_actor_stands_beside_them() {
     let shown = shown(
-        &look(Some(160)),
-        &[event_record(EventKind::Deleted, |event| event.verdict.cause = cause.trim().into())],
+        &look(Some(120)),
+        &[event_record(EventKind::AddressRemoved, |event| {
+            event.link.name = "macvlan-of-web0".into();
+            event.link.parent.as_mut().unwrap().name = "enp94s0f0np0abc".into();
+            event.actor = Some(fixtures::task(4_194_304, "systemd-network"));
+        })],
     );
-    let lines: Vec<&str> = shown[0].lines().collect();
-    let why = lines[0].find("WHY").unwrap();
-    assert!(lines.len() > 3, "{}", shown[0]);
-    for line in &lines[2..] {
-        assert_eq!(line.find("because"), Some(why), "{}", shown[0]);
-        assert!(line.len() <= 160, "{}", shown[0]);
+    assert_eq!(
+        shown[0].lines().last(),
+        Some(
+            "  01:02:03.123  address_removed  macvlan-of-web0@enp94s0f0np0abc  web              by systemd-network (PID \
+             4194304)"
+        )
+    );
+}
+
+#[test]
+fn the_cause_of_many_victims_is_said_once() {
+    let records: Vec<Record> = (0..2000)
+        .map(|number| {
+            let link = format!("macvlan{number}");
+            event_of(
+                1,
+                &link,
+                &format!("ip (PID 812) removed the parent eth0 of {link}, which went with it."),
+            )
+        })
+        .collect();
+    for width in [None, Some(80), Some(160)] {
+        let shown = shown(&look(width), &records);
+        assert!(shown[0].contains("removed the parent eth0 of macvlan0,"), "{}", shown[0]);
+        for (number, text) in shown.iter().enumerate().skip(1) {
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert!(text.contains(&format!("  macvlan{number}@eth0 ")), "{text}");
+        }
     }
+}
+
+#[test]
+fn incidents_that_take_turns_are_named_at_each_turn_and_explained_once() {
+    let shown = shown(
+        &look(Some(80)),
+        &[
+            event_of(1, "a", "Because."),
+            event_of(2, "b", "So."),
+            event_of(1, "c", "Because."),
+            event_of(1, "d", "Now."),
+        ],
+    );
+    let rest =
+        |link: &str| format!("  01:02:03.123  deleted          {link}@eth0               web         -\n");
+    assert_eq!(shown[1], format!("\n#2 direct: ip (PID 812), docker.service\n  So.\n{}", rest("b")));
+    assert_eq!(shown[2], format!("\n#1 again, direct: ip (PID 812), docker.service\n{}", rest("c")));
+    assert_eq!(shown[3], format!("\n#1 direct: ip (PID 812), docker.service\n  Now.\n{}", rest("d")));
 }
 
 #[test]
@@ -86,33 +149,29 @@ fn the_longest_words_and_names_fit_their_columns() {
     }
     let records = [
         fixtures::deleted(),
-        event_record(EventKind::Created, |event| {
-            event.link.name = "macvlan0".into();
-            event.culprit = Some(fixtures::task(4_194_304, "systemd-network"));
+        event_record(EventKind::AddressRemoved, |event| {
+            event.link.parent.as_mut().unwrap().name = "enp3s0f1".into();
             event.link.netns.name = None;
+            event.victim.container = Some(fixtures::container(Some("web")));
         }),
-        event_record(EventKind::Down, |event| event.culprit = None),
+        event_record(EventKind::Down, |event| event.link.netns.inode = None),
     ];
     for width in [None, Some(80), Some(120), Some(160), Some(300)] {
         let shown = shown(&look(width), &records);
-        let header = shown[0].lines().next().unwrap();
+        let titles = shown[0].lines().next().unwrap();
         let rows: Vec<&str> =
-            shown.iter().flat_map(|text| text.lines()).filter(|line| line.starts_with("01:")).collect();
+            shown.iter().flat_map(|text| text.lines()).filter(|line| line.starts_with("  01:")).collect();
         assert_eq!(rows.len(), 3, "{shown:?}");
         for (title, cells) in [
-            ("EVENT", ["deleted", "created", "down"]),
-            ("LINK", ["macvlan0@eth0"; 3]),
+            ("EVENT", ["deleted", "address_removed", "down"]),
+            ("LINK", ["macvlan0@eth0", "macvlan0@enp3s0f1", "macvlan0@eth0"]),
             ("NETNS", ["web", "4026532115", "web"]),
-            ("COMM", ["ip", "systemd-network", "-"]),
+            ("DETAILS", ["-", "docker:web", "-"]),
         ] {
-            let at = header.find(title).unwrap();
+            let at = titles.find(title).unwrap();
             for (row, cell) in rows.iter().zip(cells) {
-                assert!(row[at..].starts_with(cell), "{title} of {row} under {header}");
+                assert!(row[at..].starts_with(cell), "{title} of {row} under {titles}");
             }
-        }
-        let end = header.find("PID").unwrap() + 3;
-        for (row, cell) in rows.iter().zip(["812", "4194304", "-"]) {
-            assert!(row[..end].ends_with(&format!(" {cell}")), "PID of {row} under {header}");
         }
     }
 }
@@ -145,8 +204,8 @@ fn hostile_names_do_not_steer_the_terminal() {
                 assert!(!steers(c), "{:?}", shown[1]);
             }
             if width.is_none() {
-                // The row, its remedy and its kernel path.
-                assert_eq!(shown[1].lines().count(), 3, "{}", shown[1]);
+                // A blank, the incident, its cause and remedy, the row and its kernel path.
+                assert_eq!(shown[1].lines().count(), 6, "{}", shown[1]);
             }
         }
     }
@@ -168,19 +227,20 @@ fn each_record_is_one_write() {
 }
 
 #[test]
-fn a_remedy_is_shown_once_a_rule() {
-    let advised = |rule: &str| {
+fn a_remedy_is_shown_once_an_incident() {
+    let advised = |incident, cause: &str| {
         event_record(EventKind::Deleted, |event| {
-            event.verdict.rule = rule.into();
+            event.incident = incident;
+            event.verdict.cause = cause.into();
             event.verdict.remedy = Some("Run a long-lived main process.".into());
         })
     };
     let shown =
-        shown(&look(None), &[advised("container-exited"), advised("container-exited"), advised("direct")]);
-    let line = "              → Run a long-lived main process.\n";
-    assert!(shown[0].ends_with(line), "{}", shown[0]);
-    assert!(!shown[1].contains('→'), "{}", shown[1]);
-    assert!(shown[2].ends_with(line), "{}", shown[2]);
+        shown(&look(None), &[advised(1, "It ended."), advised(1, "It left."), advised(2, "It ended.")]);
+    let line = "\n  fix: Run a long-lived main process.\n";
+    assert!(shown[0].contains(line), "{}", shown[0]);
+    assert!(shown[1].contains("It left.") && !shown[1].contains("fix:"), "{}", shown[1]);
+    assert!(shown[2].contains(line), "{}", shown[2]);
 }
 
 #[test]
@@ -191,8 +251,8 @@ fn the_kernel_path_wraps_under_its_row_when_asked_for() {
     assert!(
         shown[0].ends_with(
             "
-              ↳ unregister_netdevice_queue ← macvlan_dellink ← rtnl_dellink ←
-                rtnetlink_rcv_msg
+                ↳ unregister_netdevice_queue ← macvlan_dellink ← rtnl_dellink ←
+                  rtnetlink_rcv_msg
 "
         ),
         "{}",
@@ -201,18 +261,20 @@ fn the_kernel_path_wraps_under_its_row_when_asked_for() {
 }
 
 #[test]
-fn what_breaks_a_link_has_a_colour_on_request() {
-    let row = |kind, color| {
-        shown(&Look { color, ..look(None) }, &[event_record(kind, |_| ())])[0]
-            .lines()
-            .nth(1)
-            .unwrap()
-            .to_owned()
+fn incidents_and_what_breaks_a_link_stand_out_on_request() {
+    let lines = |kind, color| {
+        let shown = shown(&Look { color, ..look(None) }, &[event_record(kind, |_| ())]);
+        let mut lines = shown[0].lines().filter(|line| line.contains("PID 812)") || line.contains("01:"));
+        (lines.next().unwrap().to_owned(), lines.next_back().unwrap().to_owned())
     };
-    assert!(row(EventKind::Down, true).starts_with("01:02:03.123  \x1b[33mdown\x1b[0m     macvlan0@eth0"));
-    assert!(row(EventKind::Deleted, true).starts_with("01:02:03.123  \x1b[31mdeleted\x1b[0m  macvlan0@eth0"));
-    assert_eq!(row(EventKind::Up, true), row(EventKind::Up, false));
-    assert!(!row(EventKind::Deleted, false).contains('\x1b'));
+    let (incident, row) = lines(EventKind::Down, true);
+    assert_eq!(incident, "\x1b[1m#1 direct: ip (PID 812), docker.service\x1b[0m");
+    assert!(row.starts_with("  01:02:03.123  \x1b[33mdown\x1b[0m             macvlan0@eth0"), "{row}");
+    assert!(lines(EventKind::Deleted, true).1.contains("\x1b[31mdeleted\x1b[0m          macvlan0@eth0"));
+    for kind in EventKind::value_variants() {
+        assert_eq!(lines(*kind, true).1.contains('\x1b'), kind.is_break(), "{kind:?}");
+        assert!(!lines(*kind, false).1.contains('\x1b'), "{kind:?}");
+    }
 }
 
 #[test]
@@ -223,15 +285,15 @@ fn times_are_local_and_a_new_day_is_said() {
         &Look { zone, ..look(None) },
         &[record(Body::Run(Box::new(fixtures::run()))), fixtures::deleted(), late],
     );
-    assert!(shown[1].contains("\n23:02:03.123  deleted"), "{}", shown[1]);
-    assert!(shown[2].starts_with("--- 2026-11-24 ---\n00:02:03.123  down"), "{}", shown[2]);
+    assert!(shown[1].contains("\n  23:02:03.123  deleted"), "{}", shown[1]);
+    assert!(shown[2].starts_with("--- 2026-11-24 ---\n  00:02:03.123  down"), "{}", shown[2]);
 }
 
 #[test]
 fn an_unknown_zone_gives_utc_and_says_so() {
     let shown = shown(&Look { zone: None, ..look(None) }, &[fixtures::deleted()]);
-    assert!(shown[0].starts_with("TIME UTC      EVENT"), "{}", shown[0]);
-    assert!(shown[0].contains("\n01:02:03.123  deleted"), "{}", shown[0]);
+    assert!(shown[0].starts_with("  TIME UTC      EVENT"), "{}", shown[0]);
+    assert!(shown[0].contains("\n  01:02:03.123  deleted"), "{}", shown[0]);
 }
 
 #[test]
@@ -244,17 +306,14 @@ Watching 2 macvlan links in 1 network namespace (1 already down: macvlan1@eth0
 in netns web; how it came down is not known). Ctrl-C to stop.
 "
     );
-    assert!(shown[1].starts_with("TIME"), "{}", shown[1]);
+    assert!(shown[1].starts_with("  TIME"), "{}", shown[1]);
 }
 
 #[test]
-fn losses_and_what_nobody_announced_are_lines_of_their_own() {
-    let mut unseen = fixtures::event(EventKind::Down);
-    unseen.verdict.cause = "No probe saw who asked for it.".into();
+fn losses_and_remarks_are_lines_of_their_own() {
     let shown = shown(
         &look(None),
         &[
-            record(Body::Unattributed(Box::new(unseen))),
             record(Body::Lost(Lost { when: fixtures::when(1), records: 1, total: 34 })),
             record(Body::Notice(Notice {
                 rule: None,
@@ -267,10 +326,29 @@ fn losses_and_what_nobody_announced_are_lines_of_their_own() {
     assert_eq!(
         shown.concat(),
         "\
-01:02:03.123  unattributed: macvlan0@eth0 in netns web went down. No probe saw who asked for it.
 01:02:04.123  lost: 1 record (34 in this run) came faster than they could be read; events may be missing here.
 01:02:05.123  note: The clock was set.\\u{1b}[m
 "
+    );
+}
+
+#[test]
+fn what_nobody_announced_is_an_incident_like_any_other() {
+    let mut unseen = fixtures::event(EventKind::Down);
+    (unseen.culprit, unseen.verdict.rule) = (None, "unattributed".into());
+    unseen.verdict.confidence = crate::event::Confidence::Unknown;
+    unseen.verdict.cause = "No probe saw who asked for it.".into();
+    let shown = shown(&look(Some(80)), &[record(Body::Unattributed(Box::new(unseen)))]);
+    assert!(
+        shown[0].ends_with(
+            "
+#1 unattributed: culprit unknown
+  No probe saw who asked for it.
+  01:02:03.123  down             macvlan0@eth0        web         -
+"
+        ),
+        "{}",
+        shown[0]
     );
 }
 
@@ -281,9 +359,9 @@ fn the_ending_counts_events_by_culprit() {
         shown[0],
         "
 3 events, 0 unattributed, 0 lost (1 more not shown)
- COUNT  EVENT        PID  COMM             CGROUP
-     2  deleted      812  ip               docker.service
-     1  down           -  -                -
+ COUNT  EVENT                PID  COMM             CGROUP
+     2  deleted              812  ip               docker.service
+     1  down                   -  -                -
 "
     );
 }

@@ -2,7 +2,9 @@
 
 use std::fmt::Display;
 
-use crate::event::{Event, EventKind, Lost, Netns, Notice, Parent, Run, StockLink, Summary, Task};
+use crate::event::{
+    Confidence, Container, Event, EventKind, Lost, Netns, Notice, Parent, Run, StockLink, Summary, Task,
+};
 use crate::text::Text;
 
 /// What stands for an unknown.
@@ -39,21 +41,78 @@ pub(super) fn netns(netns: &Netns) -> String {
 
 /// What people call the place where a task runs: its container, its unit, or its cgroup.
 pub(super) fn place(task: &Task) -> String {
-    if let Some(container) = &task.container {
-        let short = || container.id.chars().take(SHORT_ID).collect();
-        let name = container.name.clone().unwrap_or_else(short);
-        return safe(&format!("{}:{name}", container.runtime));
+    match &task.container {
+        Some(container) => container_name(container),
+        None => known(task.unit.as_ref().or(task.cgroup.path.as_ref())),
     }
-    known(task.unit.as_ref().or(task.cgroup.path.as_ref()))
 }
 
-/// `docker.service: Because.`; the cause alone where no process is to blame.
-pub(super) fn place_and_cause(event: &Event, width: u16) -> String {
-    let cause = safe(&event.verdict.cause);
+/// `docker:web`.
+fn container_name(container: &Container) -> String {
+    let short = || container.id.chars().take(SHORT_ID).collect();
+    let name = container.name.clone().unwrap_or_else(short);
+    safe(&format!("{}:{name}", container.runtime))
+}
+
+/// `container-killed, likely: kill (PID 900), ssh.service`: the rule, who is responsible, and how sure that is.
+pub(super) fn incident(event: &Event, width: u16) -> String {
+    let mut words = safe(&event.verdict.rule);
+    words.push_str(match (event.verdict.confidence, &event.culprit) {
+        (Confidence::Certain, _) => "",
+        (Confidence::Likely, _) => ", likely",
+        (Confidence::Unknown, Some(_)) => ", uncertain",
+        // Said below, in place of the culprit.
+        (Confidence::Unknown, None) => "",
+    });
+    words.push_str(": ");
     match &event.culprit {
-        Some(task) => format!("{}: {cause}", keep_end(&place(task), width)),
-        None => cause,
+        Some(task) => {
+            words.push_str(&process(task));
+            let place = place(task);
+            if place != UNKNOWN {
+                words.push_str(", ");
+                words.push_str(&keep_end(&place, width));
+            }
+        }
+        None if event.verdict.confidence == Confidence::Unknown => words.push_str("culprit unknown"),
+        None => words.push_str("no process did this"),
     }
+    words
+}
+
+/// `ip (PID 812)`.
+fn process(task: &Task) -> String {
+    format!("{} (PID {})", task.comm, task.pid)
+}
+
+/// What the other columns of a row have no room for: whose link it was, what became of it, and, if there is room, who
+/// executed what the culprit is responsible for.
+pub(super) fn details(event: &Event, width: u16, with_actor: bool) -> String {
+    let mut details = Vec::new();
+    if let Some(container) = &event.victim.container {
+        details.push(keep_end(&container_name(container), width));
+    }
+    match (event.event, event.link.former_names.last(), &event.to) {
+        (EventKind::Renamed, Some(former), _) => details.push(format!("was {former}")),
+        (EventKind::Moved, _, Some(to)) => {
+            let place = to.container.as_ref().map_or_else(|| netns(&to.netns), container_name);
+            details.push(format!("to {}", keep_end(&place, width)));
+        }
+        _ => {}
+    }
+    // Where nobody is blamed, whoever was current may have had nothing to do with it; the cause says what is known.
+    let is_blamed = event.verdict.confidence != Confidence::Unknown;
+    let actor = event.actor.as_ref().filter(|_| with_actor && is_blamed);
+    let is_culprit = |actor: &Task| {
+        event
+            .culprit
+            .as_ref()
+            .is_some_and(|task| task.pid == actor.pid && task.start_boot_ns == actor.start_boot_ns)
+    };
+    if let Some(actor) = actor.filter(|actor| !is_culprit(actor)) {
+        details.push(format!("by {}", process(actor)));
+    }
+    if details.is_empty() { UNKNOWN.to_owned() } else { details.join(", ") }
 }
 
 /// At most `width` characters; the end stays, since that is where paths differ.
@@ -139,31 +198,6 @@ fn already_down(watched: &[StockLink]) -> String {
     };
     let they = if down.len() == 1 { "it" } else { "they" };
     format!(" ({} already down: {named}{more}; how {they} came down is not known)", down.len())
-}
-
-/// An effect that no probe announced.
-pub(super) fn unattributed(event: &Event) -> String {
-    let what = match event.event {
-        EventKind::Created => "was created",
-        EventKind::Up => "came up",
-        EventKind::Down => "went down",
-        EventKind::Renamed => "was renamed",
-        EventKind::Moved => "was moved",
-        EventKind::UpFailed => "could not be set up",
-        EventKind::ParentDown => "lost its parent, which went down",
-        EventKind::ParentUp => "has its parent back, which came up",
-        EventKind::CarrierLost => "lost its carrier",
-        EventKind::CarrierBack => "has its carrier back",
-        EventKind::MacChanged => "got another hardware address",
-        EventKind::AddressRemoved => "lost an address",
-        EventKind::Deleted => "was deleted",
-    };
-    format!(
-        "unattributed: {} in netns {} {what}. {}",
-        link(&event.link.name, event.link.parent.as_ref()),
-        netns(&event.link.netns),
-        safe(&event.verdict.cause),
-    )
 }
 
 /// Records that the kernel could not hand over.
@@ -259,6 +293,46 @@ mod tests {
         assert_eq!(place(&task), "/system.slice/docker.service");
         task.cgroup.path = None;
         assert_eq!(place(&task), "-");
+    }
+
+    #[test]
+    fn an_incident_is_named_by_its_rule_its_culprit_and_how_sure_that_is() {
+        let mut event = fixtures::event(EventKind::Down);
+        assert_eq!(incident(&event, 40), "direct: ip (PID 812), docker.service");
+        assert_eq!(incident(&event, 8), "direct: ip (PID 812), …service");
+        event.verdict.confidence = Confidence::Likely;
+        assert_eq!(incident(&event, 40), "direct, likely: ip (PID 812), docker.service");
+        event.verdict.confidence = Confidence::Unknown;
+        assert_eq!(incident(&event, 40), "direct, uncertain: ip (PID 812), docker.service");
+        event.culprit = None;
+        assert_eq!(incident(&event, 40), "direct: culprit unknown");
+        event.verdict.confidence = Confidence::Likely;
+        assert_eq!(incident(&event, 40), "direct, likely: no process did this");
+        event.verdict.confidence = Confidence::Certain;
+        assert_eq!(incident(&event, 40), "direct: no process did this");
+    }
+
+    #[test]
+    fn details_say_whose_link_it_was_what_became_of_it_and_who_else_had_a_hand_in_it() {
+        let mut event = fixtures::event(EventKind::Deleted);
+        assert_eq!(details(&event, 40, true), "-");
+        event.victim.container = Some(fixtures::container(Some("web")));
+        event.link.former_names = vec!["eth1".into(), "eth0".into()];
+        assert_eq!(details(&event, 40, true), "docker:web");
+        assert_eq!(details(&event, 6, true), "…r:web");
+        event.actor = Some(fixtures::task(700, "dockerd"));
+        assert_eq!(details(&event, 40, true), "docker:web, by dockerd (PID 700)");
+        assert_eq!(details(&event, 40, false), "docker:web");
+        event.verdict.confidence = Confidence::Unknown;
+        assert_eq!(details(&event, 40, true), "docker:web");
+        event.event = EventKind::Renamed;
+        assert_eq!(details(&event, 40, false), "docker:web, was eth0");
+        event.event = EventKind::Moved;
+        event.victim.container = None;
+        event.to = Some(fixtures::destination());
+        assert_eq!(details(&event, 40, false), "to docker:db");
+        event.to.as_mut().unwrap().container = None;
+        assert_eq!(details(&event, 40, false), "to db");
     }
 
     #[test]

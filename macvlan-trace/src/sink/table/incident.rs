@@ -1,0 +1,191 @@
+//! What has been said of each incident, so that it is not said again for each of its victims.
+
+use crate::event::{Confidence, Event, Task};
+use crate::text::Text;
+
+/// Incidents that are remembered; an event of one that was forgotten says everything again.
+const KEPT: usize = 64;
+/// Remedies that are remembered of an incident.
+const REMEDIES: usize = 8;
+
+/// The incidents of late, the one whose block is open last.
+#[derive(Debug, Default)]
+pub(super) struct Incidents(Vec<Told>);
+
+/// What has been said of one.
+#[derive(Debug)]
+struct Told {
+    incident: u64,
+    why: Why,
+    remedies: Vec<String>,
+}
+
+/// How much an event has to say above its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heading {
+    /// Nothing: its row belongs under the last one.
+    None,
+    /// Which incident it is, since another's block is open.
+    Again,
+    /// Which incident it is, and why.
+    Full {
+        /// Whether its remedy is new.
+        remedy: bool,
+    },
+}
+
+impl Incidents {
+    /// What stands above an event's row.
+    pub(super) fn heading(&mut self, event: &Event) -> Heading {
+        let why = Why::of(event);
+        let Some(at) = self.0.iter().rposition(|told| told.incident == event.incident) else {
+            if self.0.len() == KEPT {
+                self.0.remove(0);
+            }
+            let remedies = event.verdict.remedy.iter().cloned().collect();
+            self.0.push(Told { incident: event.incident, why, remedies });
+            return Heading::Full { remedy: event.verdict.remedy.is_some() };
+        };
+        let is_open = at + 1 == self.0.len();
+        let mut told = self.0.remove(at);
+        let heading = match (told.why == why, is_open) {
+            (true, true) => Heading::None,
+            (true, false) => Heading::Again,
+            (false, _) => Heading::Full { remedy: told.is_new(event.verdict.remedy.as_ref()) },
+        };
+        told.why = why;
+        self.0.push(told);
+        heading
+    }
+}
+
+impl Told {
+    /// Whether a remedy has not been given yet; it counts as given from now on.
+    fn is_new(&mut self, remedy: Option<&String>) -> bool {
+        let Some(remedy) = remedy.filter(|remedy| !self.remedies.contains(remedy)) else { return false };
+        if self.remedies.len() == REMEDIES {
+            self.remedies.remove(0);
+        }
+        self.remedies.push(remedy.clone());
+        true
+    }
+}
+
+/// A verdict without what differs from one victim to the next.
+#[derive(Debug, PartialEq, Eq)]
+struct Why {
+    rule: String,
+    confidence: Confidence,
+    culprit: Option<(u32, u64)>,
+    cause: String,
+}
+
+impl Why {
+    fn of(event: &Event) -> Self {
+        let verdict = &event.verdict;
+        Self {
+            rule: verdict.rule.clone(),
+            confidence: verdict.confidence,
+            culprit: event.culprit.as_ref().map(|Task { pid, start_boot_ns, .. }| (*pid, *start_boot_ns)),
+            cause: gist(event),
+        }
+    }
+}
+
+/// The cause without the link's names and without its times: both stand in the row, or differ with every victim.
+fn gist(event: &Event) -> String {
+    let link = &event.link;
+    let names: Vec<String> = link.former_names.iter().chain([&link.name]).map(Text::to_string).collect();
+    let differs = |word: &&str| {
+        let bare = word.trim_matches(['(', ')', ',', ';', ':', '.', '`']);
+        bare.starts_with(|first: char| first.is_ascii_digit())
+            || matches!(bare, "less" | "than" | "ms" | "s" | "min" | "h")
+            || names.iter().any(|name| name == word || name == bare)
+    };
+    let words: Vec<&str> = event.verdict.cause.split_whitespace().filter(|word| !differs(word)).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::EventKind;
+    use crate::sink::fixtures;
+
+    fn event(incident: u64, cause: &str) -> Event {
+        let mut event = fixtures::event(EventKind::Deleted);
+        event.incident = incident;
+        event.verdict.cause = cause.into();
+        event.verdict.remedy = Some("Do not.".into());
+        event
+    }
+
+    const FULL: Heading = Heading::Full { remedy: true };
+
+    #[test]
+    fn the_same_cause_is_said_once_whichever_link_it_names_and_however_old_that_was() {
+        let mut incidents = Incidents::default();
+        let mut told = |name: &str, former: &[&str], age: &str| {
+            let mut event =
+                event(1, &format!("sh (PID 812) ended, {age} after {name} came up; {name} went too."));
+            event.link.name = name.into();
+            event.link.former_names = former.iter().map(|&name| name.into()).collect();
+            incidents.heading(&event)
+        };
+        assert_eq!(told("eth0", &[], "less than 1 ms"), FULL);
+        assert_eq!(told("macvlan17", &[], "12 ms"), Heading::None);
+        assert_eq!(told("macvlan1", &["macvlan17"], "3.2 s"), Heading::None);
+        assert_eq!(told("veth5d8a3c1", &["eth0"], "121 min"), Heading::None);
+    }
+
+    #[test]
+    fn another_rule_culprit_confidence_or_cause_is_said_and_its_remedy_once() {
+        let mut incidents = Incidents::default();
+        let first = event(1, "ip asked for it.");
+        assert_eq!(incidents.heading(&first), FULL);
+        let changes: [fn(&mut Event); 4] = [
+            |event| event.verdict.rule = "parent-deleted".into(),
+            |event| event.verdict.confidence = Confidence::Likely,
+            |event| event.culprit = None,
+            |event| event.verdict.cause = "It went with its parent.".into(),
+        ];
+        for change in changes {
+            let mut other = first.clone();
+            change(&mut other);
+            assert_eq!(incidents.heading(&other), Heading::Full { remedy: false });
+            assert_eq!(incidents.heading(&other), Heading::None);
+        }
+        let mut other = first.clone();
+        (other.verdict.rule, other.verdict.remedy) = ("by-hand".into(), Some("Ask first.".into()));
+        assert_eq!(incidents.heading(&other), FULL);
+    }
+
+    #[test]
+    fn incidents_that_take_turns_are_named_at_each_turn() {
+        let mut incidents = Incidents::default();
+        let (one, two) = (event(1, "a"), event(2, "b"));
+        assert_eq!([&one, &two].map(|event| incidents.heading(event)), [FULL; 2]);
+        assert_eq!(
+            [&one, &one, &two].map(|event| incidents.heading(event)),
+            [Heading::Again, Heading::None, Heading::Again]
+        );
+    }
+
+    #[test]
+    fn what_is_remembered_has_a_limit_and_forgets_the_oldest() {
+        let mut incidents = Incidents::default();
+        for incident in 0..=KEPT as u64 {
+            assert_eq!(incidents.heading(&event(incident, "a")), FULL);
+        }
+        assert_eq!(incidents.0.len(), KEPT);
+        assert_eq!(incidents.heading(&event(1, "a")), Heading::Again);
+        assert_eq!(incidents.heading(&event(0, "a")), FULL);
+        for remedy in 0..=REMEDIES {
+            let mut event = event(1, "a");
+            event.verdict.rule = remedy.to_string();
+            event.verdict.remedy = Some(remedy.to_string());
+            assert_eq!(incidents.heading(&event), FULL);
+        }
+        assert_eq!(incidents.0.last().unwrap().remedies.len(), REMEDIES);
+    }
+}
