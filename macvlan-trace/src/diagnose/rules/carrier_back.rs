@@ -26,7 +26,7 @@ pub const RULE: Rule = Rule {
             ),
             _ => (
                 format!(
-                    "the parent {parent} of {link} has its carrier back, reported by {}; no process did this",
+                    "The parent {parent} of {link} has its carrier back, reported by {}; no process did this",
                     words::driver(&change.parent)
                 ),
                 None,

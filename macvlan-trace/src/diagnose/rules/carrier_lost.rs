@@ -20,7 +20,7 @@ pub const RULE: Rule = Rule {
             return Some(Verdict {
                 rule: RULE.name,
                 cause: format!(
-                    "the parent {parent} of {link} lost its carrier, reported by {}; no process did this",
+                    "The parent {parent} of {link} lost its carrier, reported by {}; no process did this",
                     words::driver(&change.parent),
                 ),
                 remedy: Some(

@@ -19,7 +19,7 @@ pub const RULE: Rule = Rule {
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "memory ran out {place} and the kernel {killed} {}{}; {}",
+                "Memory ran out {place} and the kernel {killed} {}{}; {}",
                 words::ended_process(ended),
                 words::after_up(case, ended.at),
                 words::fate(case),

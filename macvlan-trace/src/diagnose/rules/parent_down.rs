@@ -20,7 +20,7 @@ pub const RULE: Rule = Rule {
             return Some(Verdict {
                 rule: RULE.name,
                 cause: format!(
-                    "the kernel closed the parent {parent} of {link} by itself; no process did this"
+                    "The kernel closed the parent {parent} of {link} by itself; no process did this"
                 ),
                 remedy: None,
                 confidence: Confidence::Likely,

@@ -36,7 +36,7 @@ pub const RULE: Rule = Rule {
             ),
             Cause::Worker if has_any(&case.fact.stack, &REMOVAL) => (
                 format!(
-                    "the parent {parent} of {link} was unplugged or taken away by its bus; no process did this"
+                    "The parent {parent} of {link} was unplugged or taken away by its bus; no process did this"
                 ),
                 None,
             ),
