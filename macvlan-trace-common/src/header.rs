@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Version of the layouts in this crate. The object and its loader are built together, so a mismatch is a
 /// defect and never a matter of migration.
-pub const ABI: u16 = 1;
+pub const ABI: u16 = 2;
 
 /// What a record tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

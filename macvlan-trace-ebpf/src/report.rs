@@ -98,6 +98,8 @@ fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
     let record = lane.record::<LinkRecord>();
     record.change = change.what as u16;
     record.probe = change.probe as u16;
+    record.error = change.error;
+    record.reserved = 0;
     record.stack = stack;
     let lower = if traced { netdev::lower(dev) } else { netdev::beneath(dev) };
     netdev::fill(dev, &mut record.link);

@@ -106,7 +106,7 @@ impl Decoder {
     }
 
     fn link(&self, bytes: &[u8], task: TaskRef, symbols: &mut dyn Symbols) -> Result<Option<LinkFact>> {
-        const CHANGES: [(wire::LinkChange, LinkChange); 10] = [
+        const CHANGES: [(wire::LinkChange, LinkChange); 11] = [
             (wire::LinkChange::Created, LinkChange::Created),
             (wire::LinkChange::Up, LinkChange::Up),
             (wire::LinkChange::Down, LinkChange::Down),
@@ -117,6 +117,7 @@ impl Decoder {
             (wire::LinkChange::UnseenDeleted, LinkChange::UnseenDeleted),
             (wire::LinkChange::CarrierLost, LinkChange::CarrierLost),
             (wire::LinkChange::CarrierBack, LinkChange::CarrierBack),
+            (wire::LinkChange::UpFailed, LinkChange::UpFailed),
         ];
         let record: wire::LinkRecord = fixed(bytes)?;
         let Some(&(_, change)) = CHANGES.iter().find(|(wire, _)| *wire as u16 == record.change) else {
@@ -129,7 +130,7 @@ impl Decoder {
             link: link(&record.link),
             flags_after: record.flags_after,
             parent: (record.parent.dev != 0).then(|| link(&record.parent)),
-            error: None,
+            error: (record.error != 0).then_some(record.error),
             address: None,
             from: (record.from.ptr != 0).then(|| (netns(&record.from), record.from_ifindex)),
             stack: stack(bytes, size_of::<wire::LinkRecord>(), record.stack, symbols)?,

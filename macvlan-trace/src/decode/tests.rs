@@ -315,6 +315,7 @@ fn every_change_of_a_link_has_its_word() {
         (WireChange::UnseenDeleted, LinkChange::UnseenDeleted),
         (WireChange::CarrierLost, LinkChange::CarrierLost),
         (WireChange::CarrierBack, LinkChange::CarrierBack),
+        (WireChange::UpFailed, LinkChange::UpFailed),
     ] {
         let What::Link(fact) = decode(&link(wire as u16, &[])) else { panic!("{wire:?}") };
         assert_eq!(fact.change, change, "{wire:?}");
@@ -328,6 +329,15 @@ fn a_change_of_a_parent_is_told_as_such() {
     assert_eq!((fact.link.flags, fact.flags_after), (0x1003, 0x1002));
     assert_eq!(fact.parent, None, "nothing lies below a NIC");
     assert_eq!(fact.stack, [Some("f100".to_owned())]);
+}
+
+#[test]
+fn a_failed_request_tells_what_it_failed_with() {
+    let record = LinkRecord { error: 16, ..link_record(WireChange::UpFailed as u16) };
+    let What::Link(fact) = decode(&bytes(&record, &[])) else { panic!("a link") };
+    assert_eq!((fact.change, fact.error), (LinkChange::UpFailed, Some(16)));
+    let What::Link(fact) = decode(&link(WireChange::Up as u16, &[])) else { panic!("a link") };
+    assert_eq!(fact.error, None);
 }
 
 #[test]

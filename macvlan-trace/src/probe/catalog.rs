@@ -122,6 +122,22 @@ pub const HOOKS: &[Hook] = &[
         without: "links that the kernel closes without a request: they come out as unattributed",
     },
     Hook {
+        program: "open",
+        attach: Kprobe,
+        symbols: &["__dev_open"],
+        probe: Some(Probe::Open),
+        required: false,
+        without: "links that could not be set up",
+    },
+    Hook {
+        program: "open_return",
+        attach: Kretprobe,
+        symbols: &["__dev_open"],
+        probe: None,
+        required: false,
+        without: "links that could not be set up",
+    },
+    Hook {
         program: "carrier_off",
         attach: Kprobe,
         symbols: &["netif_carrier_off"],
