@@ -25,6 +25,9 @@ pub enum Kind {
     NetnsEnd = 6,
     /// A [`LinkRecord`](crate::LinkRecord): something happened to a device that carries traced links.
     Parent = 7,
+    /// An [`OomRecord`](crate::OomRecord): the kernel chose a process of a watched network namespace to be killed, for
+    /// want of memory.
+    Oom = 8,
 }
 
 /// The head of every record: its shape, its place in the order, and the task that was current.

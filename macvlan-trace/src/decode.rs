@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 use crate::{
     fact::{
         Ancestor, Cgroup, Exit, ExitStatus, Fact, Ktime, Link, LinkChange, LinkFact, Netns, NetnsEnd,
-        NetnsMove, NsInode, ProcessId, Signal, Task, TaskRef, What,
+        NetnsMove, NsInode, Oom, ProcessId, Signal, Task, TaskRef, What,
     },
     text::Text,
 };
@@ -81,6 +81,16 @@ impl Decoder {
                 target: task_ref(&record.target),
                 netns: netns(&record.netns),
                 number: record.signal,
+            })
+        } else if header.kind == wire::Kind::Oom as u16 {
+            let record: wire::OomRecord = fixed(bytes)?;
+            let mut tail = &bytes[size_of::<wire::OomRecord>()..];
+            let limit = cgroup(&record.limit, &mut tail)?;
+            What::Oom(Oom {
+                task,
+                target: task_ref(&record.target),
+                netns: netns(&record.netns),
+                limit: (record.limited != 0).then_some(limit),
             })
         } else if header.kind == wire::Kind::NetnsMove as u16 {
             let record: wire::NetnsMoveRecord = fixed(bytes)?;
@@ -161,7 +171,7 @@ fn whole_task(bytes: &[u8], task: TaskRef) -> Result<Task> {
     let mut tail = &bytes[size_of::<wire::TaskRecord>()..];
     let chain = take(&mut tail, record.ancestors as usize * size_of::<wire::Ancestor>(), "ancestors")?;
     let args = take(&mut tail, record.args_len as usize, "arguments")?;
-    let path = take(&mut tail, record.cgroup_len as usize, "control group")?;
+    let cgroup = cgroup(&record.cgroup, &mut tail)?;
 
     let ancestors = chain
         .chunks_exact(size_of::<wire::Ancestor>())
@@ -175,15 +185,11 @@ fn whole_task(bytes: &[u8], task: TaskRef) -> Result<Task> {
         .collect::<Result<_>>()?;
     Ok(Task {
         task,
-        args: (record.known & wire::TaskRecord::ARGS_KNOWN != 0).then(|| arguments(args)),
+        args: (record.args_known != 0).then(|| arguments(args)),
         uid: known_id(record.uid),
         login_uid: known_id(record.login_uid),
         ancestors,
-        cgroup: Cgroup {
-            id: (record.cgroup_id != 0).then_some(record.cgroup_id),
-            path: (record.known & wire::TaskRecord::CGROUP_KNOWN != 0)
-                .then(|| cgroup_path(path, record.known & wire::TaskRecord::CGROUP_CUT != 0)),
-        },
+        cgroup,
         netns: (record.netns.ptr != 0).then(|| netns(&record.netns)),
         mntns: inode(record.mntns),
         tty: None,
@@ -197,6 +203,16 @@ fn arguments(bytes: &[u8]) -> Vec<Text> {
     }
     let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
     bytes.split(|&byte| byte == 0).map(|argument| Text::from(argument.to_vec())).collect()
+}
+
+/// A control group, and its path from the tail.
+fn cgroup(cgroup: &wire::CgroupRef, tail: &mut &[u8]) -> Result<Cgroup> {
+    let path = take(tail, cgroup.len as usize, "control group")?;
+    Ok(Cgroup {
+        id: (cgroup.id != 0).then_some(cgroup.id),
+        path: (cgroup.known & wire::CgroupRef::KNOWN != 0)
+            .then(|| cgroup_path(path, cgroup.known & wire::CgroupRef::CUT != 0)),
+    })
 }
 
 /// A path from its names, leaf first; one that was cut begins with `…`.

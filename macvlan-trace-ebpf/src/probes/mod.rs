@@ -6,6 +6,7 @@ mod change_netns;
 mod close_many;
 mod do_exit;
 mod netns_end;
+mod oom_kill;
 mod open;
 mod rtnetlink_event;
 mod signal_generate;

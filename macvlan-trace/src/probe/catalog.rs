@@ -66,6 +66,14 @@ pub const HOOKS: &[Hook] = &[
         without: "who sent the signal that ended a container's main process",
     },
     Hook {
+        program: "oom_kill",
+        attach: Kprobe,
+        symbols: &["oom_kill_process"],
+        probe: None,
+        required: false,
+        without: "that a process was killed for want of memory, and whose limit was reached",
+    },
+    Hook {
         program: "put_net",
         attach: Kprobe,
         symbols: &["__put_net"],
