@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Version of the layouts in this crate. The object and its loader are built together, so a mismatch is a
 /// defect and never a matter of migration.
-pub const ABI: u16 = 1;
+pub const ABI: u16 = 2;
 
 /// What a record tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub enum Kind {
     NetnsEnd = 6,
     /// A [`LinkRecord`](crate::LinkRecord): something happened to a device that carries traced links.
     Parent = 7,
+    /// An [`OomRecord`](crate::OomRecord): the kernel chose a process of a watched network namespace to be killed, for
+    /// want of memory.
+    Oom = 8,
 }
 
 /// The head of every record: its shape, its place in the order, and the task that was current.

@@ -12,6 +12,7 @@ mod header;
 mod link;
 mod netns;
 mod offsets;
+mod oom;
 mod settings;
 mod task;
 
@@ -22,5 +23,6 @@ pub use link::{
 };
 pub use netns::{ExitRecord, NetnsEndRecord, NetnsMoveRecord, NetnsRef, SignalRecord};
 pub use offsets::{MISSING, Offsets};
+pub use oom::OomRecord;
 pub use settings::Settings;
-pub use task::{Ancestor, MAX_ANCESTORS, MAX_ARGS, MAX_CGROUP_DEPTH, MAX_CGROUP_PATH, TaskRecord};
+pub use task::{Ancestor, CgroupRef, MAX_ANCESTORS, MAX_ARGS, MAX_CGROUP_DEPTH, MAX_CGROUP_PATH, TaskRecord};

@@ -39,6 +39,8 @@ pub enum LinkChange {
     CarrierLost = 9,
     /// It has its carrier back.
     CarrierBack = 10,
+    /// It could not be set up.
+    UpFailed = 11,
 }
 
 /// The hook that sent a record; user space knows which symbol it sits on.
@@ -59,6 +61,8 @@ pub enum Probe {
     CarrierOff = 6,
     /// `netif_carrier_on`.
     CarrierOn = 7,
+    /// `__dev_open`.
+    Open = 8,
 }
 
 /// A link at one instant.
@@ -112,6 +116,10 @@ pub struct LinkRecord {
     pub from: NetnsRef,
     /// The index that a moved link had there; 0 unless moved.
     pub from_ifindex: u32,
+    /// What a request failed with, `errno`; 0 for none.
+    pub error: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Return addresses in the tail, innermost first.
     pub stack: u32,
 }
@@ -123,4 +131,4 @@ impl LinkState {
     pub const UNREGISTERING: u8 = 2;
 }
 
-const _: () = assert!(size_of::<LinkState>() == 88 && size_of::<LinkRecord>() == 80 + 8 + 176 + 32);
+const _: () = assert!(size_of::<LinkState>() == 88 && size_of::<LinkRecord>() == 80 + 8 + 176 + 40);

@@ -142,6 +142,14 @@ offsets! {
     kn_parent,
     /// `kernfs_node.id`
     kn_id,
+    /// `mem_cgroup.css.cgroup`
+    memcg_cgroup,
+    /// `oom_control.chosen`
+    oom_chosen,
+    /// `oom_control.memcg`
+    oom_memcg,
+    /// `oom_control.order`
+    oom_order,
     /// `kernel_siginfo.si_code`
     siginfo_code,
 }

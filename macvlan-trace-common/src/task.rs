@@ -15,8 +15,7 @@ pub const MAX_CGROUP_PATH: usize = 4096;
 
 /// [`Kind::Task`](crate::Kind::Task): the current task, whole.
 ///
-/// Tail: `ancestors` × [`Ancestor`], then `args_len` bytes of NUL-terminated arguments, then `cgroup_len` bytes:
-/// the names of the cgroup's path, leaf first, each NUL-terminated, without the root.
+/// Tail: `ancestors` × [`Ancestor`], then `args_len` bytes of NUL-terminated arguments, then the path of `cgroup`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct TaskRecord {
@@ -24,8 +23,8 @@ pub struct TaskRecord {
     pub header: Header,
     /// Network namespace of the task.
     pub netns: NetnsRef,
-    /// Id of the cgroup (`kernfs_node.id`); 0 if unknown.
-    pub cgroup_id: u64,
+    /// The cgroup that it is in.
+    pub cgroup: CgroupRef,
     /// Real user id; `u32::MAX` if unknown.
     pub uid: u32,
     /// Login user id; `u32::MAX` if never set.
@@ -36,21 +35,27 @@ pub struct TaskRecord {
     pub ancestors: u32,
     /// Bytes of arguments in the tail.
     pub args_len: u32,
-    /// Bytes of the cgroup path in the tail.
-    pub cgroup_len: u32,
-    /// Bits of [`TaskRecord::CGROUP_KNOWN`] and its like.
-    pub known: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1 if the argument vector was read.
+    pub args_known: u32,
 }
 
-impl TaskRecord {
-    /// The cgroup's path was read to its root.
-    pub const CGROUP_KNOWN: u32 = 1;
-    /// The argument vector was read.
-    pub const ARGS_KNOWN: u32 = 2;
+/// A cgroup, whose path stands in the record's tail: the names, leaf first, each NUL-terminated, without the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct CgroupRef {
+    /// `kernfs_node.id`; 0 if unknown.
+    pub id: u64,
+    /// Bytes of the path in the tail.
+    pub len: u32,
+    /// Bits of [`CgroupRef::KNOWN`] and [`CgroupRef::CUT`].
+    pub known: u32,
+}
+
+impl CgroupRef {
+    /// The path was read.
+    pub const KNOWN: u32 = 1;
     /// Deeper than [`MAX_CGROUP_DEPTH`] or longer than [`MAX_CGROUP_PATH`]: the part near the root is missing.
-    pub const CGROUP_CUT: u32 = 4;
+    pub const CUT: u32 = 2;
 }
 
 /// One ancestor: the parent first, then its parent.

@@ -35,6 +35,10 @@ pub static PENDING: HashMap<u64, u32> = HashMap::with_max_entries(65_536, BPF_F_
 #[map]
 pub static MOVES: HashMap<u64, Move> = HashMap::with_max_entries(1_024, BPF_F_NO_PREALLOC);
 
+/// Links that are being set up, by the task that does.
+#[map]
+pub static OPENS: HashMap<u64, Open> = HashMap::with_max_entries(1_024, BPF_F_NO_PREALLOC);
+
 /// The network namespace that the tracer's own thread entered last: how user space learns its address.
 #[map]
 pub static OWN_NETNS: Array<NetnsRef> = Array::with_max_entries(1, 0);
@@ -51,6 +55,16 @@ pub struct Move {
     pub from_ifindex: u32,
     /// Zero.
     pub reserved: u32,
+}
+
+/// A link that is being set up.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Open {
+    /// The link's address.
+    pub dev: u64,
+    /// How many other devices are being set up by that, one by another: their returns come first.
+    pub inner: u64,
 }
 
 /// Adds one.

@@ -7,7 +7,7 @@ use macvlan_trace_common::{
 
 use crate::{
     kread::{field, offset, read, settings},
-    maps::{MOVES, Move, PENDING, count},
+    maps::{MOVES, Move, OPENS, Open, PENDING, count},
     netns,
     report::{Request, hand_over},
 };
@@ -201,6 +201,40 @@ pub fn is_moving(dev: u64) -> bool {
     unsafe { MOVES.get(bpf_get_current_pid_tgid()) }.is_some_and(|entry| entry.dev == dev)
 }
 
+/// The current task begins to set a device up.
+#[inline(always)]
+pub fn open_begins(dev: u64) {
+    let task = bpf_get_current_pid_tgid();
+    let traced = is_traced(dev);
+    match OPENS.get_ptr_mut(task) {
+        // SAFETY: the value is this task's own. A device is not set up twice at once: then the first return was missed.
+        Some(open) if unsafe { (*open).dev != dev } => unsafe { (*open).inner += 1 },
+        _ if traced => {
+            if OPENS.insert(task, Open { dev, inner: 0 }, 0).is_err() {
+                count(Counter::MapFull);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The current task has set a device up, or failed to; the device, if it is a traced link.
+#[inline(always)]
+pub fn open_ends() -> Option<u64> {
+    let task = bpf_get_current_pid_tgid();
+    let open = OPENS.get_ptr_mut(task)?;
+    // SAFETY: the value is this task's own.
+    let Open { dev, inner } = unsafe { *open };
+    if inner > 0 {
+        // SAFETY: as above.
+        unsafe { (*open).inner = inner - 1 };
+        return None;
+    }
+    // It is there.
+    let _ = OPENS.remove(task);
+    Some(dev)
+}
+
 /// What a program knows about a change beyond the device itself.
 #[derive(Clone, Copy)]
 pub struct Change {
@@ -211,18 +245,20 @@ pub struct Change {
     /// `IFF_*` once the call is done; `None` for those of now.
     pub flags_after: Option<u32>,
     pub moved: Option<Move>,
+    /// What a request failed with; 0 for none.
+    pub error: u32,
 }
 
 impl Change {
     /// A change that needs no more words.
     pub const fn new(of: Kind, what: LinkChange, probe: Probe) -> Self {
-        Self { of, what, probe, flags_after: None, moved: None }
+        Self { of, what, probe, flags_after: None, moved: None, error: 0 }
     }
 
     /// It ends up without `IFF_UP`.
     #[inline(always)]
     pub fn down(of: Kind, dev: u64, probe: Probe) -> Self {
-        Self { of, what: LinkChange::Down, probe, flags_after: Some(flags(dev) & !IFF_UP), moved: None }
+        Self { flags_after: Some(flags(dev) & !IFF_UP), ..Self::new(of, LinkChange::Down, probe) }
     }
 }
 

@@ -10,11 +10,12 @@ use aya_ebpf::{
     programs::ProbeContext,
 };
 use macvlan_trace_common::{
-    Counter, ExitRecord, Kind, LinkChange, LinkRecord, NetnsEndRecord, NetnsMoveRecord, NetnsRef,
+    Counter, ExitRecord, Kind, LinkChange, LinkRecord, NetnsEndRecord, NetnsMoveRecord, NetnsRef, OomRecord,
 };
 
 use crate::{
     emit::{KPROBE, Lane, current, occupy},
+    kread::read,
     maps::count,
     netdev::{self, Change},
     netns, task,
@@ -35,6 +36,8 @@ pub enum Request {
     NetnsMove { from: u64, to: u64 },
     /// The last reference to a namespace is gone, or the last mount and file of it.
     NetnsEnd { net: u64, last: bool },
+    /// A process that lives in a namespace is to be killed, because a cgroup, or the machine, has run out of memory.
+    Oom { net: u64, target: u64, memcg: u64 },
 }
 
 /// Hands over to [`report`], and does not come back.
@@ -86,6 +89,19 @@ pub fn report(ctx: ProbeContext) -> u32 {
                 size_of::<NetnsEndRecord>() + stack as usize * 8,
             );
         }
+        Request::Oom { net, target, memcg } => {
+            let record = lane.record::<OomRecord>();
+            netns::fill(net, &mut record.netns);
+            task::fill_ref(target, &mut record.target);
+            record.limited = u32::from(memcg != 0);
+            record.reserved = 0;
+            let cgroup: u64 = read!(memcg, memcg_cgroup);
+            let kn: u64 = read!(cgroup, cgroup_kn);
+            let len = task::fill_cgroup(lane, kn, size_of::<OomRecord>(), |lane| {
+                &mut lane.record::<OomRecord>().limit
+            });
+            lane.send(Kind::Oom, KPROBE, task::current(), len);
+        }
     }
     lane.release();
     0
@@ -98,6 +114,8 @@ fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
     let record = lane.record::<LinkRecord>();
     record.change = change.what as u16;
     record.probe = change.probe as u16;
+    record.error = change.error;
+    record.reserved = 0;
     record.stack = stack;
     let lower = if traced { netdev::lower(dev) } else { netdev::beneath(dev) };
     netdev::fill(dev, &mut record.link);

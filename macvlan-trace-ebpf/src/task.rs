@@ -2,7 +2,7 @@
 
 use aya_ebpf::helpers::bpf_get_current_task;
 use macvlan_trace_common::{
-    Ancestor, MAX_ANCESTORS, MAX_ARGS, MAX_CGROUP_DEPTH, MAX_CGROUP_PATH, TaskRecord, TaskRef,
+    Ancestor, CgroupRef, MAX_ANCESTORS, MAX_ARGS, MAX_CGROUP_DEPTH, MAX_CGROUP_PATH, TaskRecord, TaskRef,
 };
 
 use crate::{
@@ -127,20 +127,16 @@ pub fn fill(lane: &mut Lane, task: u64) -> usize {
 
     let record = lane.record::<TaskRecord>();
     netns::fill(read!(nsproxy, nsproxy_net), &mut record.netns);
-    record.cgroup_id = read!(kn, kn_id);
     record.uid = field_or(cred, offset!(cred_uid), u32::MAX);
     record.login_uid = field_or(task, offset!(task_loginuid), u32::MAX);
     record.mntns = netns::inode_of(mntns, offset!(mntns_ns));
-    record.known = 0;
-    record.reserved = 0;
 
     fill_ancestors(lane, task);
     let ancestors = stored(&lane.record::<TaskRecord>().ancestors) & (2 * MAX_ANCESTORS - 1);
     let at = size_of::<TaskRecord>() + ancestors * size_of::<Ancestor>();
     fill_args(lane, task, at);
     let at = at + (stored(&lane.record::<TaskRecord>().args_len) & (2 * MAX_ARGS - 1));
-    fill_cgroup(lane, kn, at);
-    at + (stored(&lane.record::<TaskRecord>().cgroup_len) & (2 * MAX_CGROUP_PATH - 1))
+    fill_cgroup(lane, kn, at, |lane| &mut lane.record::<TaskRecord>().cgroup)
 }
 
 /// A length, read back from the record. In a register the verifier would know a different one for each way out of
@@ -197,7 +193,7 @@ fn fill_args(lane: &mut Lane, task: u64, at: usize) {
     let copied = masked > 0 && unsafe { user(start, lane.buffer.as_mut_ptr().add(at), masked) };
     let record = lane.record::<TaskRecord>();
     record.args_len = if copied { size } else { 0 };
-    record.known |= if copied { TaskRecord::ARGS_KNOWN } else { 0 };
+    record.args_known = u32::from(copied);
 }
 
 /// The `kernfs_node` of the task's cgroup: that of the unified hierarchy, or, where the task is at its root
@@ -217,15 +213,22 @@ fn cgroup_node(task: u64) -> u64 {
     if v1 == 0 { kn } else { v1 }
 }
 
-/// Writes the names of the path, leaf first, to `at`.
+/// Describes a cgroup by its `kernfs_node`, in the part of the record that `place` finds, and writes the names of its
+/// path, leaf first, to `at`; where they end.
 #[inline(always)]
-fn fill_cgroup(lane: &mut Lane, kn: u64, at: usize) {
-    lane.record::<TaskRecord>().cgroup_len = 0;
+pub fn fill_cgroup(
+    lane: &mut Lane,
+    kn: u64,
+    at: usize,
+    place: impl Fn(&mut Lane) -> &mut CgroupRef,
+) -> usize {
+    place(lane).id = read!(kn, kn_id);
+    place(lane).len = 0;
     let mut node = kn;
     let mut depth = 0;
     while depth < MAX_CGROUP_DEPTH {
         let parent: u64 = read!(node, kn_parent);
-        let written = stored(&lane.record::<TaskRecord>().cgroup_len);
+        let written = stored(&place(lane).len);
         if parent == 0 || written > MAX_CGROUP_PATH - NAME {
             break;
         }
@@ -240,7 +243,7 @@ fn fill_cgroup(lane: &mut Lane, kn: u64, at: usize) {
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 1 to NAME
         {
-            lane.record::<TaskRecord>().cgroup_len = (written + len as usize) as u32;
+            place(lane).len = (written + len as usize) as u32;
         }
         node = parent;
         depth += 1;
@@ -248,11 +251,12 @@ fn fill_cgroup(lane: &mut Lane, kn: u64, at: usize) {
     let known = if node == 0 {
         0
     } else if read!(node, kn_parent as u64) == 0 {
-        TaskRecord::CGROUP_KNOWN
+        CgroupRef::KNOWN
     } else {
-        TaskRecord::CGROUP_KNOWN | TaskRecord::CGROUP_CUT
+        CgroupRef::KNOWN | CgroupRef::CUT
     };
-    lane.record::<TaskRecord>().known |= known;
+    place(lane).known = known;
+    at + (stored(&place(lane).len) & (2 * MAX_CGROUP_PATH - 1))
 }
 
 const _: () = assert!(size_of::<TaskRecord>() + MAX_ANCESTORS * size_of::<Ancestor>() <= 1023);

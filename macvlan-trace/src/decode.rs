@@ -11,7 +11,7 @@ use zerocopy::FromBytes;
 use crate::{
     fact::{
         Ancestor, Cgroup, Exit, ExitStatus, Fact, Ktime, Link, LinkChange, LinkFact, Netns, NetnsEnd,
-        NetnsMove, NsInode, ProcessId, Signal, Task, TaskRef, What,
+        NetnsMove, NsInode, Oom, ProcessId, Signal, Task, TaskRef, What,
     },
     text::Text,
 };
@@ -82,6 +82,16 @@ impl Decoder {
                 netns: netns(&record.netns),
                 number: record.signal,
             })
+        } else if header.kind == wire::Kind::Oom as u16 {
+            let record: wire::OomRecord = fixed(bytes)?;
+            let mut tail = &bytes[size_of::<wire::OomRecord>()..];
+            let limit = cgroup(&record.limit, &mut tail)?;
+            What::Oom(Oom {
+                task,
+                target: task_ref(&record.target),
+                netns: netns(&record.netns),
+                limit: (record.limited != 0).then_some(limit),
+            })
         } else if header.kind == wire::Kind::NetnsMove as u16 {
             let record: wire::NetnsMoveRecord = fixed(bytes)?;
             What::NetnsMove(NetnsMove {
@@ -106,7 +116,7 @@ impl Decoder {
     }
 
     fn link(&self, bytes: &[u8], task: TaskRef, symbols: &mut dyn Symbols) -> Result<Option<LinkFact>> {
-        const CHANGES: [(wire::LinkChange, LinkChange); 10] = [
+        const CHANGES: [(wire::LinkChange, LinkChange); 11] = [
             (wire::LinkChange::Created, LinkChange::Created),
             (wire::LinkChange::Up, LinkChange::Up),
             (wire::LinkChange::Down, LinkChange::Down),
@@ -117,6 +127,7 @@ impl Decoder {
             (wire::LinkChange::UnseenDeleted, LinkChange::UnseenDeleted),
             (wire::LinkChange::CarrierLost, LinkChange::CarrierLost),
             (wire::LinkChange::CarrierBack, LinkChange::CarrierBack),
+            (wire::LinkChange::UpFailed, LinkChange::UpFailed),
         ];
         let record: wire::LinkRecord = fixed(bytes)?;
         let Some(&(_, change)) = CHANGES.iter().find(|(wire, _)| *wire as u16 == record.change) else {
@@ -129,7 +140,7 @@ impl Decoder {
             link: link(&record.link),
             flags_after: record.flags_after,
             parent: (record.parent.dev != 0).then(|| link(&record.parent)),
-            error: None,
+            error: (record.error != 0).then_some(record.error),
             address: None,
             from: (record.from.ptr != 0).then(|| (netns(&record.from), record.from_ifindex)),
             stack: stack(bytes, size_of::<wire::LinkRecord>(), record.stack, symbols)?,
@@ -160,7 +171,7 @@ fn whole_task(bytes: &[u8], task: TaskRef) -> Result<Task> {
     let mut tail = &bytes[size_of::<wire::TaskRecord>()..];
     let chain = take(&mut tail, record.ancestors as usize * size_of::<wire::Ancestor>(), "ancestors")?;
     let args = take(&mut tail, record.args_len as usize, "arguments")?;
-    let path = take(&mut tail, record.cgroup_len as usize, "control group")?;
+    let cgroup = cgroup(&record.cgroup, &mut tail)?;
 
     let ancestors = chain
         .chunks_exact(size_of::<wire::Ancestor>())
@@ -174,15 +185,11 @@ fn whole_task(bytes: &[u8], task: TaskRef) -> Result<Task> {
         .collect::<Result<_>>()?;
     Ok(Task {
         task,
-        args: (record.known & wire::TaskRecord::ARGS_KNOWN != 0).then(|| arguments(args)),
+        args: (record.args_known != 0).then(|| arguments(args)),
         uid: known_id(record.uid),
         login_uid: known_id(record.login_uid),
         ancestors,
-        cgroup: Cgroup {
-            id: (record.cgroup_id != 0).then_some(record.cgroup_id),
-            path: (record.known & wire::TaskRecord::CGROUP_KNOWN != 0)
-                .then(|| cgroup_path(path, record.known & wire::TaskRecord::CGROUP_CUT != 0)),
-        },
+        cgroup,
         netns: (record.netns.ptr != 0).then(|| netns(&record.netns)),
         mntns: inode(record.mntns),
         tty: None,
@@ -196,6 +203,16 @@ fn arguments(bytes: &[u8]) -> Vec<Text> {
     }
     let bytes = bytes.strip_suffix(b"\0").unwrap_or(bytes);
     bytes.split(|&byte| byte == 0).map(|argument| Text::from(argument.to_vec())).collect()
+}
+
+/// A control group, and its path from the tail.
+fn cgroup(cgroup: &wire::CgroupRef, tail: &mut &[u8]) -> Result<Cgroup> {
+    let path = take(tail, cgroup.len as usize, "control group")?;
+    Ok(Cgroup {
+        id: (cgroup.id != 0).then_some(cgroup.id),
+        path: (cgroup.known & wire::CgroupRef::KNOWN != 0)
+            .then(|| cgroup_path(path, cgroup.known & wire::CgroupRef::CUT != 0)),
+    })
 }
 
 /// A path from its names, leaf first; one that was cut begins with `…`.

@@ -6,6 +6,8 @@ mod change_netns;
 mod close_many;
 mod do_exit;
 mod netns_end;
+mod oom_kill;
+mod open;
 mod rtnetlink_event;
 mod signal_generate;
 mod switch_namespaces;

@@ -110,6 +110,10 @@ fields! {
     optional kn_name: Member("kernfs_node", "name");
     optional kn_parent: Member("kernfs_node", "parent"), Member("kernfs_node", "__parent");
     optional kn_id: Member("kernfs_node", "id");
+    optional memcg_cgroup: Member("mem_cgroup", "css.cgroup");
+    optional oom_chosen: Member("oom_control", "chosen");
+    optional oom_memcg: Member("oom_control", "memcg");
+    optional oom_order: Member("oom_control", "order");
     optional siginfo_code: Member("kernel_siginfo", "si_code");
 }
 

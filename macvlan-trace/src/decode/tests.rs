@@ -1,9 +1,9 @@
 use std::collections::HashMap;
 
 use macvlan_trace_common::{
-    ABI, Ancestor as WireAncestor, ExitRecord, Header, Kind, LinkChange as WireChange, LinkRecord, LinkState,
-    MAX_ANCESTORS, MAX_CGROUP_DEPTH, MAX_STACK, NetnsEndRecord, NetnsMoveRecord, NetnsRef, Probe,
-    SignalRecord, TaskRecord, TaskRef as WireTask,
+    ABI, Ancestor as WireAncestor, CgroupRef, ExitRecord, Header, Kind, LinkChange as WireChange, LinkRecord,
+    LinkState, MAX_ANCESTORS, MAX_CGROUP_DEPTH, MAX_STACK, NetnsEndRecord, NetnsMoveRecord, NetnsRef,
+    OomRecord, Probe, SignalRecord, TaskRecord, TaskRef as WireTask,
 };
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
@@ -124,7 +124,7 @@ fn bytes<R: IntoBytes + Immutable>(record: &R, tail: &[u8]) -> Vec<u8> {
 fn task_record() -> TaskRecord {
     let mut record: TaskRecord = blank(Kind::Task, SHELL);
     record.netns = HOST;
-    record.cgroup_id = 4711;
+    record.cgroup.id = 4711;
     record.login_uid = u32::MAX;
     record.mntns = 4_026_531_841;
     record
@@ -136,10 +136,10 @@ fn task(ancestors: &[WireAncestor], args: Option<&[u8]>, cgroup: Option<&[u8]>, 
     let mut record = task_record();
     record.ancestors = u32::try_from(ancestors.len()).unwrap();
     record.args_len = len(args);
-    record.cgroup_len = len(cgroup);
-    record.known |= if args.is_some() { TaskRecord::ARGS_KNOWN } else { 0 };
-    record.known |= if cgroup.is_some() { TaskRecord::CGROUP_KNOWN } else { 0 };
-    record.known |= if cut { TaskRecord::CGROUP_CUT } else { 0 };
+    record.cgroup.len = len(cgroup);
+    record.args_known = u32::from(args.is_some());
+    record.cgroup.known |= if cgroup.is_some() { CgroupRef::KNOWN } else { 0 };
+    record.cgroup.known |= if cut { CgroupRef::CUT } else { 0 };
     let tail = [ancestors.as_bytes(), args.unwrap_or_default(), cgroup.unwrap_or_default()].concat();
     bytes(&record, &tail)
 }
@@ -185,6 +185,17 @@ fn signal(number: u32, from_kernel: u32) -> Vec<u8> {
     bytes(&record, &[])
 }
 
+fn oom(limit: Option<&[u8]>) -> Vec<u8> {
+    let mut record: OomRecord = blank(Kind::Oom, WORKER);
+    (record.netns, record.target) = (BLUE, SHELL);
+    if let Some(path) = limit {
+        record.limited = 1;
+        let len = u32::try_from(path.len()).unwrap();
+        record.limit = CgroupRef { id: 4711, len, known: CgroupRef::KNOWN };
+    }
+    bytes(&record, limit.unwrap_or_default())
+}
+
 fn netns_move(threads: u32) -> Vec<u8> {
     let mut record: NetnsMoveRecord = blank(Kind::NetnsMove, SHELL);
     (record.from, record.to, record.threads) = (HOST, BLUE, threads);
@@ -214,6 +225,7 @@ fn every_kind() -> Vec<(&'static str, Vec<u8>)> {
         ("parent", parent(WireChange::Down as u16, &[100])),
         ("exit", exit(0x300)),
         ("signal", signal(9, 0)),
+        ("shortage of memory", oom(Some(b"web\0docker\0"))),
         ("netns move", netns_move(1)),
         ("netns end", netns_end(&[100, 7])),
     ]
@@ -315,6 +327,7 @@ fn every_change_of_a_link_has_its_word() {
         (WireChange::UnseenDeleted, LinkChange::UnseenDeleted),
         (WireChange::CarrierLost, LinkChange::CarrierLost),
         (WireChange::CarrierBack, LinkChange::CarrierBack),
+        (WireChange::UpFailed, LinkChange::UpFailed),
     ] {
         let What::Link(fact) = decode(&link(wire as u16, &[])) else { panic!("{wire:?}") };
         assert_eq!(fact.change, change, "{wire:?}");
@@ -328,6 +341,15 @@ fn a_change_of_a_parent_is_told_as_such() {
     assert_eq!((fact.link.flags, fact.flags_after), (0x1003, 0x1002));
     assert_eq!(fact.parent, None, "nothing lies below a NIC");
     assert_eq!(fact.stack, [Some("f100".to_owned())]);
+}
+
+#[test]
+fn a_failed_request_tells_what_it_failed_with() {
+    let record = LinkRecord { error: 16, ..link_record(WireChange::UpFailed as u16) };
+    let What::Link(fact) = decode(&bytes(&record, &[])) else { panic!("a link") };
+    assert_eq!((fact.change, fact.error), (LinkChange::UpFailed, Some(16)));
+    let What::Link(fact) = decode(&link(WireChange::Up as u16, &[])) else { panic!("a link") };
+    assert_eq!(fact.error, None);
 }
 
 #[test]
@@ -407,6 +429,16 @@ fn a_record_that_is_cut_is_refused_wherever_it_is_cut() {
 }
 
 #[test]
+fn a_shortage_of_memory_tells_whose_limit_was_reached() {
+    let What::Oom(oom_of_group) = decode(&oom(Some(b"web\0docker\0"))) else { panic!("a shortage") };
+    assert_eq!(oom_of_group.task.comm, Text::from("kworker/u8:2"));
+    assert_eq!((oom_of_group.target.comm, oom_of_group.netns.ptr), (Text::from("sh"), BLUE.ptr));
+    assert_eq!(oom_of_group.limit, Some(Cgroup { id: Some(4711), path: Some(Text::from("/docker/web")) }));
+    let What::Oom(oom_of_machine) = decode(&oom(None)) else { panic!("a shortage") };
+    assert_eq!(oom_of_machine.limit, None);
+}
+
+#[test]
 fn kinds_and_changes_that_are_not_known_are_skipped() {
     for kind in [0, 99, 0x1234, u16::MAX] {
         let fact = decoder().decode(&with_kind(exit(0), kind), &mut Numbers).expect("no error");
@@ -445,7 +477,7 @@ fn lengths_that_promise_more_than_there_is_are_refused_and_named() {
         assert!(said.contains("its arguments"), "{said}");
 
         let mut record = task_record();
-        record.cgroup_len = lie;
+        record.cgroup.len = lie;
         let said = refusal(&bytes(&record, b""));
         assert!(said.contains("its control group"), "{said}");
 

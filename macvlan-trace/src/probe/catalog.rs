@@ -66,6 +66,14 @@ pub const HOOKS: &[Hook] = &[
         without: "who sent the signal that ended a container's main process",
     },
     Hook {
+        program: "oom_kill",
+        attach: Kprobe,
+        symbols: &["oom_kill_process"],
+        probe: None,
+        required: false,
+        without: "that a process was killed for want of memory, and whose limit was reached",
+    },
+    Hook {
         program: "put_net",
         attach: Kprobe,
         symbols: &["__put_net"],
@@ -120,6 +128,22 @@ pub const HOOKS: &[Hook] = &[
         probe: Some(Probe::Close),
         required: false,
         without: "links that the kernel closes without a request: they come out as unattributed",
+    },
+    Hook {
+        program: "open",
+        attach: Kprobe,
+        symbols: &["__dev_open"],
+        probe: Some(Probe::Open),
+        required: false,
+        without: "links that could not be set up",
+    },
+    Hook {
+        program: "open_return",
+        attach: Kretprobe,
+        symbols: &["__dev_open"],
+        probe: None,
+        required: false,
+        without: "links that could not be set up",
     },
     Hook {
         program: "carrier_off",
