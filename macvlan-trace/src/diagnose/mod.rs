@@ -1,12 +1,14 @@
 //! From a case to a verdict: which rule it is, one sentence that says why, what to do, who is responsible, and how
 //! sure that is. A rule is one file in `rules` and one line in [`RULES`].
 
+#[cfg(test)]
+mod pages;
 pub(crate) mod rules;
 #[cfg(test)]
 mod tests;
 mod words;
 
-use std::rc::Rc;
+use std::{iter, rc::Rc};
 
 use crate::{
     correlate::{Case, Drop, Ended, NamespaceEnd, Trigger},
@@ -42,6 +44,8 @@ pub struct Culprit {
 pub struct Rule {
     /// Its name, for people and for machines.
     pub name: &'static str,
+    /// What people should know about it: a file of `pages`, by its name.
+    pub page: &'static str,
     /// The verdict, if the case is one of its kind.
     pub judge: fn(&Case) -> Option<Verdict>,
 }
@@ -58,6 +62,12 @@ pub const RULES: &[Rule] = &[
     rules::module_unloaded::RULE,
     rules::direct::RULE,
 ];
+
+/// The name and the page of every rule, and of the verdict that no rule gives.
+pub fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let rules = RULES.iter().map(|rule| (rule.name, rule.page));
+    rules.chain(iter::once((rules::unknown::NAME, rules::unknown::PAGE)))
+}
 
 /// Judges a case.
 #[must_use]

@@ -9,6 +9,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "direct",
+    page: include_str!("../pages/direct.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
         is_request(case.fact.change).then(|| Verdict {
