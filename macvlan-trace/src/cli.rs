@@ -7,11 +7,12 @@ use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, StyledStr, TypedValueParser as _};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, StyledStr, TypedValueParser as _};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use glob::Pattern;
 
+use crate::cmd::explain;
 use crate::event::EventKind;
 use crate::probe::catalog::HOOKS;
 use crate::text::Text;
@@ -24,6 +25,7 @@ const COMM_MAX: usize = 15;
 const PID_MAX: u32 = 1 << 22;
 
 const CHECK: &str = "check";
+const EXPLAIN: &str = "explain";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,6 +35,7 @@ Examples:
   sudo macvlan-trace -c 1 -o json             Wait for the next break; one JSON object a line
   sudo macvlan-trace -- docker stop web       Watch while a command runs; leave with its status
   sudo macvlan-trace check                    What this kernel offers, and what is missing
+  macvlan-trace explain container-exited      What a verdict means, and what to do about it
 
 Values of one filter are alternatives; different filters must all match.
 Exit status: 0 fine, 1 failed, 2 usage; with `-- CMD`, the status of CMD.";
@@ -49,7 +52,8 @@ Exit status: 0 fine, 1 failed, 2 usage; with `-- CMD`, the status of CMD.";
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     max_term_width = 100,
-    override_usage = "macvlan-trace [OPTIONS] [-- CMD [ARGS]...]\n       macvlan-trace check"
+    override_usage = "macvlan-trace [OPTIONS] [-- CMD [ARGS]...]\n       macvlan-trace check\n       \
+                      macvlan-trace explain [RULE]"
 )]
 pub struct Cli {
     /// What else to do than trace.
@@ -96,11 +100,19 @@ pub struct Cli {
 }
 
 /// What else to do than trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Verb {
     /// Say what this kernel offers, which function each probe will use, and what is missing.
     #[command(name = CHECK)]
     Check,
+
+    /// Say what a verdict means, how it is recognised and what to do; without a rule, list them all.
+    #[command(name = EXPLAIN)]
+    Explain {
+        /// The rule, as the table names it.
+        #[arg(value_name = "RULE", value_parser = PossibleValuesParser::new(explain::names()), hide_possible_values = true)]
+        rule: Option<String>,
+    },
 }
 
 /// Which events to show; they act on finished events, so nothing is overlooked behind them.
@@ -201,8 +213,8 @@ fn with_hint(mut error: clap::Error) -> clap::Error {
         return error;
     }
     let hint = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(word)) if word == CHECK => {
-            "`check` goes without flags of tracing: macvlan-trace check".to_owned()
+        Some(ContextValue::String(word)) if word == CHECK || word == EXPLAIN => {
+            format!("`{word}` goes without flags of tracing: macvlan-trace {word}")
         }
         Some(ContextValue::String(word)) if !word.starts_with('-') => {
             format!("to trace while a command runs, put `--` before it: macvlan-trace -- {word}")
@@ -416,6 +428,17 @@ mod tests {
         assert_eq!(parse(&["check"]).unwrap().verb, Some(Verb::Check));
         let said = complaint(&["-c", "1", "check"]);
         assert!(said.contains("`check` goes without flags of tracing"), "{said}");
+    }
+
+    #[test]
+    fn explain_takes_a_rule_or_none_and_names_those_that_are_nearly_it() {
+        let rule = |rule: &str| Some(Verb::Explain { rule: Some(rule.into()) });
+        assert_eq!(parse(&["explain"]).unwrap().verb, Some(Verb::Explain { rule: None }));
+        assert_eq!(parse(&["explain", "direct"]).unwrap().verb, rule("direct"));
+        let said = complaint(&["explain", "container-exit"]);
+        assert!(said.contains("a similar value exists: 'container-exited'"), "{said}");
+        let said = complaint(&["-v", "explain", "direct"]);
+        assert!(said.contains("`explain` goes without flags of tracing"), "{said}");
     }
 
     #[test]

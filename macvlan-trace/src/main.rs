@@ -23,8 +23,11 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::of_process();
-    let outcome = match cli.verb {
+    let outcome = match &cli.verb {
         Some(Verb::Check) => cmd::check::run(&mut stdout().lock()).map(|capable| u8::from(!capable)),
+        Some(Verb::Explain { rule }) => {
+            cmd::explain::run(rule.as_deref(), &mut stdout().lock()).map(|()| 0).map_err(Into::into)
+        }
         None => match Filter::from_cli(&cli) {
             Ok(filter) => trace(cli, filter),
             Err(error) => {

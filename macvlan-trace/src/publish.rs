@@ -95,12 +95,8 @@ pub fn event(case: &Case, verdict: &Verdict, seq: u64, clock: Clock, known: &Cor
 /// The public form of a remark.
 #[must_use]
 pub fn remark(when: When, remark: &Remark) -> event::Notice {
-    event::Notice {
-        when,
-        rule: Some(remark.rule.to_owned()),
-        incident: Some(remark.incident),
-        message: diagnose::remark(remark),
-    }
+    let (rule, message) = diagnose::remark(remark);
+    event::Notice { when, rule: Some(rule.to_owned()), incident: Some(remark.incident), message }
 }
 
 fn kind(change: LinkChange) -> EventKind {

@@ -20,7 +20,7 @@ use std::rc::Rc;
 
 pub use blame::{Cause, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, has_any};
 pub use links::{Life, Siblings};
-pub use overdue::Remark;
+pub use overdue::{Awaited, Remark};
 pub use parents::ParentChange;
 pub use rivals::Rivals;
 

@@ -12,11 +12,20 @@ const MAX_NAMED: usize = 3;
 /// How long the memory of a deleted link may stay in use: the kernel itself warns after ten seconds.
 const LEAK_NS: u64 = 10_000_000_000;
 
+/// What somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// That a deleted link is made again.
+    Creation,
+    /// That the memory of a deleted link is freed.
+    Free,
+}
+
 /// Something has not happened in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
-    /// The rule that says so.
-    pub rule: &'static str,
+    /// What.
+    pub overdue: Awaited,
     /// The incident that the links were deleted in.
     pub incident: u64,
     /// A few of the links.
@@ -25,6 +34,14 @@ pub struct Remark {
     pub more: usize,
     /// How long it has been, in nanoseconds.
     pub waited_ns: u64,
+}
+
+impl Remark {
+    /// How many links it is about.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.links.len() + self.more
+    }
 }
 
 /// Links that somebody waits for.
@@ -101,14 +118,14 @@ impl Overdue {
         let mut leaked: Vec<_> = self.unfreed.values().filter(|gone| is_due(gone)).cloned().collect();
         leaked.sort_by(|one, other| (one.at, &one.name).cmp(&(other.at, &other.name)));
         self.unfreed.retain(|_, gone| !is_due(gone));
-        let mut remarks = grouped("not-recreated", at, missed);
-        remarks.extend(grouped("reference-leak", at, leaked));
+        let mut remarks = grouped(Awaited::Creation, at, missed);
+        remarks.extend(grouped(Awaited::Free, at, leaked));
         remarks
     }
 }
 
 /// One remark an incident.
-fn grouped(rule: &'static str, at: Ktime, gone: Vec<Deleted>) -> Vec<Remark> {
+fn grouped(overdue: Awaited, at: Ktime, gone: Vec<Deleted>) -> Vec<Remark> {
     let mut remarks: Vec<Remark> = Vec::new();
     for gone in gone {
         let waited_ns = at.0.saturating_sub(gone.at.0);
@@ -116,7 +133,7 @@ fn grouped(rule: &'static str, at: Ktime, gone: Vec<Deleted>) -> Vec<Remark> {
             Some(remark) if remark.links.len() < MAX_NAMED => remark.links.push(gone.name),
             Some(remark) => remark.more += 1,
             None => remarks.push(Remark {
-                rule,
+                overdue,
                 incident: gone.incident,
                 links: vec![gone.name],
                 more: 0,

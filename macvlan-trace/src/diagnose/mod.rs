@@ -1,15 +1,17 @@
 //! From a case to a verdict: which rule it is, one sentence that says why, what to do, who is responsible, and how
 //! sure that is. A rule is one file in `rules` and one line in [`RULES`].
 
+#[cfg(test)]
+mod pages;
 pub(crate) mod rules;
 #[cfg(test)]
 mod tests;
 mod words;
 
-use std::{borrow::Cow, rc::Rc};
+use std::{borrow::Cow, iter, rc::Rc};
 
 use crate::{
-    correlate::{Case, Drop, Ended, NamespaceEnd, Remark},
+    correlate::{Awaited, Case, Drop, Ended, NamespaceEnd, Remark},
     event::Confidence,
     fact::{ExitStatus, Task},
 };
@@ -42,6 +44,8 @@ pub struct Culprit {
 pub struct Rule {
     /// Its name, for people and for machines.
     pub name: &'static str,
+    /// What people should know about it: a file of `pages`, by its name.
+    pub page: &'static str,
     /// The verdict, if the case is one of its kind.
     pub judge: fn(&Case) -> Option<Verdict>,
 }
@@ -80,16 +84,28 @@ pub const RULES: &[Rule] = &[
     rules::direct::RULE,
 ];
 
+/// The name and the page of every rule, of the verdict that no rule gives, and of what is only remarked.
+pub fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let rules = RULES.iter().map(|rule| (rule.name, rule.page));
+    rules.chain(iter::once((rules::unknown::NAME, rules::unknown::PAGE))).chain([
+        (rules::not_recreated::NAME, rules::not_recreated::PAGE),
+        (rules::reference_leak::NAME, rules::reference_leak::PAGE),
+    ])
+}
+
 /// Judges a case.
 #[must_use]
 pub fn diagnose(case: &Case) -> Verdict {
     RULES.iter().find_map(|rule| (rule.judge)(case)).unwrap_or_else(|| rules::unknown::verdict(case))
 }
 
-/// The sentence of what has not happened in time.
+/// The rule and the sentence of what has not happened in time.
 #[must_use]
-pub fn remark(remark: &Remark) -> String {
-    words::remark(remark)
+pub fn remark(remark: &Remark) -> (&'static str, String) {
+    match remark.overdue {
+        Awaited::Creation => (rules::not_recreated::NAME, rules::not_recreated::sentence(remark)),
+        Awaited::Free => (rules::reference_leak::NAME, rules::reference_leak::sentence(remark)),
+    }
 }
 
 impl Culprit {

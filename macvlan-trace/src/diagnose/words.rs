@@ -208,26 +208,14 @@ pub fn deed(case: &Case) -> String {
     }
 }
 
-/// What has not happened in time.
-pub fn remark(remark: &Remark) -> String {
+/// "macvlan0, macvlan1 and 5 more".
+pub fn links(remark: &Remark) -> String {
     let names: Vec<_> = remark.links.iter().map(ToString::to_string).collect();
     let mut links = names.join(", ");
     if remark.more > 0 {
         let _ = write!(links, " and {} more", remark.more);
     }
-    let many = names.len() + remark.more > 1;
-    let (was, has, waited) = (
-        if many { "were" } else { "was" },
-        if many { "have" } else { "has" },
-        duration(Ktime(0), Ktime(remark.waited_ns)),
-    );
-    match remark.rule {
-        "reference-leak" => format!(
-            "{links} {was} deleted {waited} ago and {has} not been freed: the kernel still holds a reference, and \
-             whoever waits for the deletion hangs."
-        ),
-        _ => format!("{links} {was} deleted {waited} ago and {has} not been made again."),
-    }
+    links
 }
 
 /// ", called by sh (PID 800),": the nearest parent, where there is one.

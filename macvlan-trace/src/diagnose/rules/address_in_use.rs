@@ -12,6 +12,7 @@ const TAKEN: [u32; 2] = [16, 98];
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "address-in-use",
+    page: include_str!("../pages/address-in-use.md"),
     judge: |case| {
         let error = case.fact.error.filter(|error| TAKEN.contains(error))?;
         if case.fact.change != LinkChange::UpFailed {

@@ -16,6 +16,7 @@ const ELEVATION: [&str; 4] = ["sudo", "su", "doas", "pkexec"];
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "by-hand",
+    page: include_str!("../pages/by-hand.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
         let breaks =

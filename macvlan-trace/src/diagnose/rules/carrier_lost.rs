@@ -10,6 +10,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "carrier-lost",
+    page: include_str!("../pages/carrier-lost.md"),
     judge: |case| {
         let Cause::ParentChanged(change) = &case.cause else { return None };
         if change.change != LinkChange::CarrierLost {

@@ -5,6 +5,7 @@ use crate::diagnose::{Culprit, Rule, Verdict, confidence_of, exit_behind, words}
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "container-exited",
+    page: include_str!("../pages/container-exited.md"),
     judge: |case| {
         let ended = exit_behind(case)?;
         Some(Verdict {

@@ -11,6 +11,7 @@ const REMEDY: &str =
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "container-killed",
+    page: include_str!("../pages/container-killed.md"),
     judge: |case| {
         let ended = exit_behind(case)?;
         let number = ended_by(ended.status)?;

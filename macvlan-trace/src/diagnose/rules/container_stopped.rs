@@ -8,6 +8,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "container-stopped",
+    page: include_str!("../pages/container-stopped.md"),
     judge: |case| {
         let ended = exit_behind(case)?;
         let kill = ended.kill.as_ref().filter(|_| ended_by(ended.status).is_none())?;

@@ -12,6 +12,7 @@ pub const NAME: &str = "creation-failed";
 /// The rule.
 pub const RULE: Rule = Rule {
     name: NAME,
+    page: include_str!("../pages/creation-failed.md"),
     judge: |case| {
         let Cause::CreationFailed(task) = &case.cause else { return None };
         Some(Verdict {

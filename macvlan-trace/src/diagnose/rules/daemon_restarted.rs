@@ -14,6 +14,7 @@ const SETTLING_NS: u64 = 30_000_000_000;
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "daemon-restarted",
+    page: include_str!("../pages/daemon-restarted.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
         if !matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted) {

@@ -13,6 +13,7 @@ const PROGRAMS: [&str; 5] = ["dhcpcd", "dhclient", "dhclient-script", "dhcpcd-ru
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "dhcp-client",
+    page: include_str!("../pages/dhcp-client.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
         let of_unit = party::is_of_unit(task, &["dhcpcd.service", "dhcpcd@", "dhclient@"]);

@@ -11,6 +11,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "dhcp-lease-ended",
+    page: include_str!("../pages/dhcp-lease-ended.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
         let args = task.args.as_ref()?;

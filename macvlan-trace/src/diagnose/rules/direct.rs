@@ -9,6 +9,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "direct",
+    page: include_str!("../pages/direct.md"),
     judge: |case| {
         let task = match &case.cause {
             Cause::Request(task) => task,

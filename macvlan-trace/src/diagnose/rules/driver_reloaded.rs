@@ -22,6 +22,7 @@ const WAYS: [&str; 9] = [
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "driver-reloaded",
+    page: include_str!("../pages/driver-reloaded.md"),
     judge: |case| {
         let Cause::ParentDeleted { parent, by } = &case.cause else { return None };
         let Cause::Request(task) = &**by else { return None };

@@ -13,6 +13,7 @@ const PROGRAMS: [&str; 4] = ["ifup", "ifdown", "ifreload", "ifquery"];
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "ifupdown",
+    page: include_str!("../pages/ifupdown.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
         let of_unit = party::is_of_unit(task, &["networking.service", "ifup@"]);

@@ -10,6 +10,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "mac-changed",
+    page: include_str!("../pages/mac-changed.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
         if case.fact.change != LinkChange::MacChanged {

@@ -9,6 +9,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "module-unloaded",
+    page: include_str!("../pages/module-unloaded.md"),
     judge: |case| {
         let Cause::ModuleUnloaded(task) = &case.cause else { return None };
         Some(Verdict {

@@ -10,6 +10,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "moved",
+    page: include_str!("../pages/moved.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
         (case.fact.change == LinkChange::Moved).then(|| Verdict {

@@ -9,6 +9,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "netns-deleted",
+    page: include_str!("../pages/netns-deleted.md"),
     judge: |case| {
         let end = end_behind(case)?;
         let (task, what, drop) = match &end.trigger {

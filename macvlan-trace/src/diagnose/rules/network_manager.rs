@@ -15,6 +15,7 @@ const OTHERS: [&str; 3] = ["connman.service", "wickedd.service", "wicked.service
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "network-manager",
+    page: include_str!("../pages/network-manager.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
         if case.fact.change == LinkChange::Created {

@@ -5,6 +5,7 @@ use crate::diagnose::{Culprit, Rule, Verdict, confidence_of, exit_behind, words}
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "out-of-memory",
+    page: include_str!("../pages/out-of-memory.md"),
     judge: |case| {
         let ended = exit_behind(case)?;
         let oom = ended.oom.as_ref()?;

@@ -9,6 +9,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "parent-deleted",
+    page: include_str!("../pages/parent-deleted.md"),
     judge: |case| {
         let Cause::ParentDeleted { parent, by } = &case.cause else { return None };
         let Cause::Request(task) = &**by else { return None };

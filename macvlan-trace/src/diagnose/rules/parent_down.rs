@@ -10,6 +10,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "parent-down",
+    page: include_str!("../pages/parent-down.md"),
     judge: |case| {
         let Cause::ParentChanged(change) = &case.cause else { return None };
         if case.fact.change != LinkChange::ParentDown || change.change != LinkChange::Down {

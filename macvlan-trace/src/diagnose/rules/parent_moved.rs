@@ -10,6 +10,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "parent-moved",
+    page: include_str!("../pages/parent-moved.md"),
     judge: |case| {
         let Cause::ParentChanged(change) = &case.cause else { return None };
         let Cause::Request(task) = &change.by else { return None };

@@ -10,6 +10,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "parent-recreated",
+    page: include_str!("../pages/parent-recreated.md"),
     judge: |case| {
         let Cause::ParentDeleted { parent, by } = &case.cause else { return None };
         let Cause::Request(task) = &**by else { return None };

@@ -23,6 +23,7 @@ const TUN: [&str; 3] = ["tun_chr_close", "__tun_detach", "tun_detach"];
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "parent-unplugged",
+    page: include_str!("../pages/parent-unplugged.md"),
     judge: |case| {
         let Cause::ParentDeleted { parent, by } = &case.cause else { return None };
         let (parent, link) = (&parent.name, &case.fact.link.name);

@@ -11,6 +11,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "runtime-teardown",
+    page: include_str!("../pages/runtime-teardown.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
         if !matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted) {

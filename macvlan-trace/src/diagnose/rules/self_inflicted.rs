@@ -11,6 +11,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "self-inflicted",
+    page: include_str!("../pages/self-inflicted.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
         let creator = case.life.creator.as_ref().filter(|_| case.fact.change == LinkChange::Deleted)?;

@@ -9,6 +9,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "two-managers",
+    page: include_str!("../pages/two-managers.md"),
     judge: |case| {
         let rivals = case.rivals.as_ref()?;
         let Cause::Request(task) = &case.cause else { return None };

@@ -9,6 +9,7 @@ use crate::{
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "unattributed",
+    page: include_str!("../pages/unattributed.md"),
     judge: |case| {
         matches!(case.cause, Cause::Unseen).then(|| Verdict {
             rule: RULE.name,

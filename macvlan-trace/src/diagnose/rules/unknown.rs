@@ -6,6 +6,12 @@ use crate::{
     event::Confidence,
 };
 
+/// The name of the verdict.
+pub const NAME: &str = "unknown";
+
+/// Its page.
+pub const PAGE: &str = include_str!("../pages/unknown.md");
+
 /// The verdict of no rule.
 pub fn verdict(case: &Case) -> Verdict {
     let link = &case.fact.link.name;
@@ -18,5 +24,5 @@ pub fn verdict(case: &Case) -> Verdict {
         }
         _ => format!("The kernel {} by itself, and why was not seen", words::deed(case)),
     };
-    Verdict { rule: "unknown", cause, remedy: None, confidence: Confidence::Unknown, culprit: None }
+    Verdict { rule: NAME, cause, remedy: None, confidence: Confidence::Unknown, culprit: None }
 }
