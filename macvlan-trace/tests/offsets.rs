@@ -1,8 +1,9 @@
 //! The offsets that the program reads from the BTF of real kernels: of this machine's, and of any that lie in the folder
 //! that MACVLAN_TRACE_BTF_DIR names, or in target/vm/btf.
 //!
-//! `cargo xtask vm --kernel 6.12 -- cat /sys/kernel/btf/vmlinux > target/vm/btf/6.12` gets another one. The kernel
-//! tests make the same comparison on every kernel that they run on.
+//! `cargo xtask test` puts those of its kernels there, and
+//! `cargo xtask vm --kernel 6.16 -- cat /sys/kernel/btf/vmlinux > target/vm/btf/6.16` gets another one. The kernel tests
+//! make the same comparison on every kernel that they run on.
 
 mod btf;
 

@@ -6,6 +6,7 @@
 mod actors;
 #[path = "../btf/mod.rs"]
 mod btf;
+mod carrier_control;
 mod command;
 mod harness;
 mod helpers;

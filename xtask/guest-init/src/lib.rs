@@ -13,6 +13,9 @@ pub const REQUEST_PATH: &str = "/request.json";
 /// Where the paths of `--copy` appear in the guest.
 pub const COPIES_DIR: &str = "/mnt";
 
+/// Where the ports appear in the guest under their names, as udev has it.
+pub const PORTS_DIR: &str = "/dev/virtio-ports";
+
 /// The names of the virtio-serial ports.
 pub mod port {
     /// Reports, from the guest to the host.
@@ -21,6 +24,9 @@ pub mod port {
     pub const STDOUT: &str = "stdout";
     /// The command's standard error.
     pub const STDERR: &str = "stderr";
+    /// Lines `off` and `on` pull the cable of the guest's network card and put it back. The host answers each with
+    /// the line `done` once that has happened, or with one that says why it has not.
+    pub const CARRIER: &str = "carrier";
 }
 
 /// What the guest is to run.

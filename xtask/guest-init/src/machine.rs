@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use rustix::fs::Mode;
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change, mount_move};
 use rustix::process::{chdir, chroot, umask};
@@ -76,6 +76,10 @@ pub fn mount_everything() -> Result<()> {
             Err(error) => return Err(error).with_context(|| format!("could not mount {kind} on {target}")),
         }
     }
+    // As udev has it: whoever opens the node loads its driver.
+    fs::create_dir_all("/dev/net").context("could not make /dev/net")?;
+    mknodat(CWD, "/dev/net/tun", FileType::CharacterDevice, Mode::from_raw_mode(0o666), makedev(10, 200))
+        .context("could not make /dev/net/tun")?;
     umask(Mode::WGRP | Mode::WOTH);
     for (link, target) in [
         ("/dev/fd", "/proc/self/fd"),

@@ -29,6 +29,8 @@ fn run() -> Result<()> {
     machine::name_the_guest()?;
     Command::new("/bin/busybox").args(["ip", "link", "set", "lo", "up"]).status()?;
     let mut ports = Ports::open()?;
+    // The network card: eth0, and down.
+    ports::load("virtio_net")?;
     match run_request(&mut ports) {
         Ok(report) => ports.report(&report),
         Err(error) => ports.report(&Report::Failed { why: format!("{error:#}") }),

@@ -1,13 +1,18 @@
 //! The virtio-serial ports through which the guest talks to the host.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use guest_init::{Report, port};
+use guest_init::{PORTS_DIR, Report, port};
+
+/// All of them; the one for the carrier is left to the command.
+const NAMES: [&str; 4] = [port::CONTROL, port::STDOUT, port::STDERR, port::CARRIER];
 
 /// How long the kernel may take to announce the ports once the driver is there; it takes some ten milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,20 +29,18 @@ pub struct Ports {
 impl Ports {
     /// Loads the drivers, which are modules on most kernels, and opens the ports.
     pub fn open() -> Result<Self> {
-        // A driver that is built in makes modprobe fail; what counts is whether the ports appear.
-        for driver in ["virtio_pci", "virtio_console"] {
-            Command::new("/sbin/modprobe")
-                .arg(driver)
-                .stderr(Stdio::null())
-                .status()
-                .context("could not run modprobe")?;
-        }
+        load("virtio_pci")?;
+        load("virtio_console")?;
+        fs::create_dir_all(PORTS_DIR).with_context(|| format!("could not make {PORTS_DIR}"))?;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let (Some(control), Some(stdout), Some(stderr)) =
-                (find(port::CONTROL), find(port::STDOUT), find(port::STDERR))
-            {
-                return Ok(Self { control: open(&control)?, stdout: open(&stdout)?, stderr: open(&stderr)? });
+            link_names()?;
+            if NAMES.iter().all(|name| path(name).exists()) {
+                return Ok(Self {
+                    control: open(port::CONTROL)?,
+                    stdout: open(port::STDOUT)?,
+                    stderr: open(port::STDERR)?,
+                });
             }
             if Instant::now() > deadline {
                 bail!("the kernel showed no virtio-serial ports: has it virtio_pci and virtio_console?");
@@ -54,15 +57,36 @@ impl Ports {
     }
 }
 
-/// The device node of the port with this name, such as vport1p2, once the host has named it.
-fn find(name: &str) -> Option<String> {
-    fs::read_dir("/sys/class/virtio-ports").ok()?.flatten().find_map(|entry| {
-        let found = fs::read_to_string(entry.path().join("name")).ok()?;
-        (found.trim_end() == name).then(|| entry.file_name().into_string().ok()).flatten()
-    })
+/// Loads a driver. One that is built in makes modprobe fail: what counts is whether its device appears.
+pub fn load(driver: &str) -> Result<()> {
+    let modprobe = Command::new("/sbin/modprobe").arg(driver).stderr(Stdio::null()).status();
+    modprobe.context("could not run modprobe")?;
+    Ok(())
 }
 
-fn open(node: &str) -> Result<File> {
-    let path = format!("/dev/{node}");
-    File::options().read(true).write(true).open(&path).with_context(|| format!("could not open {path}"))
+/// Links the device nodes, such as vport1p2, under the names that the host has given by now.
+fn link_names() -> Result<()> {
+    for port in fs::read_dir("/sys/class/virtio-ports").into_iter().flatten().flatten() {
+        let Ok(name) = fs::read_to_string(port.path().join("name")) else { continue };
+        match symlink(Path::new("..").join(port.file_name()), path(name.trim_end())) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(error).with_context(|| format!("could not link the port {name}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn path(name: &str) -> PathBuf {
+    Path::new(PORTS_DIR).join(name)
+}
+
+fn open(name: &str) -> Result<File> {
+    let path = path(name);
+    File::options()
+        .read(true)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("could not open {}", path.display()))
 }

@@ -65,7 +65,7 @@ pub fn main(options: Options, workspace: &Workspace) -> Result<()> {
         (false, false) => options.kernel.clone(),
     };
     let checks: &[Check] = if everything { &CHECKS } else { &[] };
-    let progress = Progress::new(checks.len() + 2 + kernels.len() + 1);
+    let progress = Progress::new(checks.len() + 2 + kernels.len() + usize::from(everything) + 1);
     let mut failures = Vec::new();
     for check in checks {
         progress.step(check.name);
@@ -90,9 +90,15 @@ pub fn main(options: Options, workspace: &Workspace) -> Result<()> {
         progress.step("kernel tests on this machine's kernel");
         tests.run_on_host()?;
     } else {
-        let complete = options.kernel.is_empty();
         let guests = Guests::new(workspace, options.mirror.url, &progress)?;
-        failures.extend(tests.run_in_guests(&guests, &kernels, complete, &progress));
+        let ready = prepare(&guests, &kernels, options.kernel.is_empty(), &progress, &mut failures);
+        if everything {
+            progress.step("unit tests");
+            if let Err(error) = unit_tests(workspace, &guests, &ready, &tests.programs) {
+                failures.push(format!("unit tests: {error:#}"));
+            }
+        }
+        failures.extend(tests.run_in_guests(ready, &kernels, &progress));
     }
     if failures.is_empty() {
         return Ok(());
@@ -115,7 +121,7 @@ struct Check {
     run: fn(&Workspace) -> Result<()>,
 }
 
-const CHECKS: [Check; 4] = [
+const CHECKS: [Check; 3] = [
     Check {
         name: "formatting",
         run: |workspace| process::run(cargo(workspace).args(["fmt", "--all", "--check"])),
@@ -152,8 +158,51 @@ const CHECKS: [Check; 4] = [
             )
         },
     },
-    Check { name: "unit tests", run: |workspace| process::run(cargo(workspace).args(["test", "--quiet"])) },
 ];
+
+/// The unit tests, those among them that read the types of all these guests' kernels.
+fn unit_tests(
+    workspace: &Workspace,
+    guests: &Guests<'_>,
+    ready: &VecDeque<Ready>,
+    programs: &Programs,
+) -> Result<()> {
+    for Ready { guest, .. } in ready {
+        guests.keep_types(guest, programs)?;
+    }
+    process::run(cargo(workspace).args(["test", "--quiet"]).env("MACVLAN_TRACE_BTF_DIR", guests.types()))
+}
+
+/// A guest that the kernel tests can run in.
+struct Ready {
+    series: String,
+    guest: Guest,
+}
+
+/// Makes a guest of each kernel; notes what went wrong.
+fn prepare(
+    guests: &Guests<'_>,
+    series: &[Series],
+    may_lack: bool,
+    progress: &Progress,
+    failures: &mut Vec<String>,
+) -> VecDeque<Ready> {
+    let mut ready = VecDeque::new();
+    for series in series {
+        progress.step(format_args!("kernel {series}"));
+        match guests.get(series) {
+            Ok(guest) => ready.push_back(Ready { series: series.to_string(), guest }),
+            Err(error) if may_lack && error.is::<Missing>() => {
+                progress.say(format_args!("skipped: {error}"));
+            }
+            Err(error) => failures.push(format!("kernel {series}: {error:#}")),
+        }
+    }
+    if may_lack && ready.len() < ENOUGH_KERNELS {
+        failures.push(format!("only {} kernels are there, and {ENOUGH_KERNELS} are needed", ready.len()));
+    }
+    ready
+}
 
 /// The kernel tests, built.
 struct KernelTests {
@@ -195,30 +244,8 @@ impl KernelTests {
         Ok(())
     }
 
-    /// Runs on each kernel, and yields what went wrong.
-    fn run_in_guests(
-        &self,
-        guests: &Guests<'_>,
-        series: &[Series],
-        may_lack: bool,
-        progress: &Progress,
-    ) -> Vec<String> {
-        let mut ready = VecDeque::new();
-        let mut failures = Vec::new();
-        for series in series {
-            progress.step(format_args!("kernel {series}"));
-            match guests.get(series) {
-                Ok(guest) => ready.push_back((series.to_string(), guest)),
-                Err(error) if may_lack && error.is::<Missing>() => {
-                    progress.say(format_args!("skipped: {error}"));
-                }
-                Err(error) => failures.push(format!("kernel {series}: {error:#}")),
-            }
-        }
-        if may_lack && ready.len() < ENOUGH_KERNELS {
-            failures.push(format!("only {} kernels are there, and {ENOUGH_KERNELS} are needed", ready.len()));
-        }
-
+    /// Runs in each guest, and yields what went wrong.
+    fn run_in_guests(&self, ready: VecDeque<Ready>, series: &[Series], progress: &Progress) -> Vec<String> {
         // A guest keeps one processor busy and a bit of another, and waits now and then: one more than there are
         // processors fills them, and five kernels on two of them are through a sixth sooner.
         let at_once = thread::available_parallelism().map_or(1, |cores| cores.get() + 1).min(ready.len());
@@ -230,7 +257,7 @@ impl KernelTests {
                 scope.spawn(|| {
                     // A guest ends with the thread that started it, so each thread stays for its own.
                     loop {
-                        let Some((series, guest)) = lock(&queue).pop_front() else { break };
+                        let Some(Ready { series, guest }) = lock(&queue).pop_front() else { break };
                         let run = self.run_in_guest(&guest, series);
                         lock(&runs).push(run);
                     }
@@ -240,8 +267,7 @@ impl KernelTests {
         let mut runs = runs.into_inner().unwrap_or_else(PoisonError::into_inner);
         runs.sort_by_key(|run| series.iter().position(|series| series.to_string() == run.series));
         println!("\n{}", Table(&runs));
-        failures.extend(runs.iter().filter_map(Run::failure));
-        failures
+        runs.iter().filter_map(Run::failure).collect()
     }
 
     fn run_in_guest(&self, guest: &Guest, series: String) -> Run {

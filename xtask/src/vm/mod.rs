@@ -1,10 +1,12 @@
 //! `cargo xtask vm`: runs a command on one of Debian's kernels.
 //!
 //! [`sources`] finds the mirror, [`archive`] fetches from it, [`kernel`], [`modules`] and [`userland`] prepare what
-//! a guest is made of, [`initramfs`] packs it, [`qemu`] runs it in an [`emulator`] and [`outcome`] says how that ended.
+//! a guest is made of, [`initramfs`] packs it, [`qemu`] runs it in an [`emulator`], [`carrier`] holds the cable of its
+//! network card and [`outcome`] says how that ended.
 
 mod archive;
 mod cached;
+mod carrier;
 mod emulator;
 mod initramfs;
 mod kernel;
@@ -46,6 +48,9 @@ const MEGABYTE: u64 = 1 << 20;
 
 /// Guest memory in megabytes, before what is copied into it.
 const MEMORY: u64 = 512;
+
+/// Much more than copying a kernel's types out of a guest takes, even under emulation.
+const TYPES_TIMEOUT: Duration = Duration::from_secs(120);
 
 const TOOLS: [Tool; 4] = [
     Tool { program: "depmod", package: "kmod" },
@@ -195,6 +200,39 @@ impl<'a> Guests<'a> {
         let emulator = Emulator::get(&self.cache, &self.archive, self.progress)?;
         let accelerator = Accelerator::find(&self.cache.join("accelerator"), &emulator, &kernel.image)?;
         Ok(Guest { kernel, userland, emulator, accelerator })
+    }
+
+    /// Keeps the types of a guest's kernel, its BTF, in [`Guests::types`], unless they are there.
+    pub fn keep_types(&self, guest: &Guest, programs: &Programs) -> Result<()> {
+        let kept = self.types().join(guest.release());
+        if kept.exists() {
+            return Ok(());
+        }
+        self.progress.say(format_args!("copying the types of {}", guest.release()));
+        fs::create_dir_all(self.types())?;
+        let draft =
+            tempfile::NamedTempFile::new_in(&self.cache).context("could not make a temporary file")?;
+        let job = Job {
+            request: Request {
+                command: ["cat", "/sys/kernel/btf/vmlinux"].map(Into::into).to_vec(),
+                environment: Vec::new(),
+                terminal: None,
+            },
+            copies: Vec::new(),
+            cpus: 1,
+            timeout: TYPES_TIMEOUT,
+        };
+        match guest.run(programs, &job, Sinks { stdout: Box::new(draft.reopen()?), ..standard_streams() })? {
+            Outcome::Exited(0) => {}
+            outcome => bail!("{} shows no types: cat ended with {}", guest.release(), outcome.code()),
+        }
+        draft.persist(&kept).with_context(|| format!("could not keep {}", kept.display()))?;
+        Ok(())
+    }
+
+    /// The directory with the types of kernels, one file each.
+    pub fn types(&self) -> PathBuf {
+        self.cache.join("btf")
     }
 
     /// One xtask at a time may change the cache.

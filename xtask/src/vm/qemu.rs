@@ -16,6 +16,7 @@ use guest_init::{Report, port};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
+use super::carrier::{self, NIC};
 use super::emulator::Emulator;
 use super::outcome::{Broken, Failure, Outcome, of_report, of_silence, tail};
 
@@ -155,14 +156,18 @@ pub fn run(machine: &Machine, sinks: Sinks) -> Result<Outcome> {
     let (control, control_end) = UnixStream::pair()?;
     let (stdout, stdout_end) = UnixStream::pair()?;
     let (stderr, stderr_end) = UnixStream::pair()?;
+    let (carrier, carrier_end) = UnixStream::pair()?;
+    let (monitor, monitor_end) = UnixStream::pair()?;
     let ports = [
         (port::CONTROL, OwnedFd::from(control_end)),
         (port::STDOUT, OwnedFd::from(stdout_end)),
         (port::STDERR, OwnedFd::from(stderr_end)),
+        (port::CARRIER, OwnedFd::from(carrier_end)),
     ];
-    let mut child = spawn(machine, &ports)?;
+    let monitor_end = OwnedFd::from(monitor_end);
+    let mut child = spawn(machine, &ports, &monitor_end)?;
     // Ours are copies: the ports hang up with QEMU only when it holds the last ones.
-    drop(ports);
+    drop((ports, monitor_end));
 
     let console = collect(child.stdout.take());
     let complaint = collect(child.stderr.take());
@@ -175,6 +180,7 @@ pub fn run(machine: &Machine, sinks: Sinks) -> Result<Outcome> {
     let carriers =
         [carry_output(stdout, sinks.stdout, tell.clone()), carry_output(stderr, sinks.stderr, tell.clone())];
     thread::spawn(move || listen(control, &tell));
+    thread::spawn(move || carrier::serve(&carrier, monitor));
 
     let ending = wait(&events, machine.timeout);
     // The command's output has left the guest before its report: nothing is lost by stopping here.
@@ -220,13 +226,18 @@ fn wait(events: &Receiver<Event>, limit: Duration) -> Ending {
     }
 }
 
-fn spawn(machine: &Machine, ports: &[(&str, OwnedFd)]) -> Result<Child> {
+fn spawn(machine: &Machine, ports: &[(&str, OwnedFd)], monitor: &OwnedFd) -> Result<Child> {
     let Machine { emulator, accelerator, kernel, memory, cpus, .. } = machine;
     let mut command = base_command(emulator, *accelerator, kernel, *memory, *cpus);
     command
         .arg("-initrd")
         .arg(format!("/proc/self/fd/{}", machine.initramfs.as_raw_fd()))
         .args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"])
+        .arg("-chardev")
+        .arg(format!("socket,id=monitor,fd={}", monitor.as_raw_fd()))
+        .args(["-mon", "chardev=monitor,mode=control"])
+        // Its cable leads nowhere; what it sends is gone.
+        .args(["-device", &format!("virtio-net-pci,id={NIC},romfile=")])
         .args(["-device", "virtio-serial-pci"]);
     for (name, fd) in ports {
         command
@@ -235,12 +246,15 @@ fn spawn(machine: &Machine, ports: &[(&str, OwnedFd)]) -> Result<Child> {
             .arg("-device")
             .arg(format!("virtserialport,chardev={name},name={name}"));
     }
-    let inherited: Vec<i32> =
-        ports.iter().map(|(_, fd)| fd.as_raw_fd()).chain([machine.initramfs.as_raw_fd()]).collect();
+    let inherited: Vec<i32> = ports
+        .iter()
+        .map(|(_, fd)| fd.as_raw_fd())
+        .chain([monitor.as_raw_fd(), machine.initramfs.as_raw_fd()])
+        .collect();
     let prepare = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         for fd in &inherited {
-            // SAFETY: the descriptors are open: `machine` and `ports` are borrowed until after the spawn.
+            // SAFETY: the descriptors are open: their owners are borrowed until after the spawn.
             let fd = unsafe { BorrowedFd::borrow_raw(*fd) };
             fcntl_setfd(fd, FdFlags::empty())?;
         }
