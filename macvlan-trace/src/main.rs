@@ -60,6 +60,7 @@ fn trace(cli: Cli, filter: Filter) -> Result<u8> {
         command: cli.command,
         log: cli.verbose > 1,
         without: cli.without,
+        state_root: cli.state_root,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -6,6 +6,7 @@
 mod blame;
 mod links;
 mod netns;
+mod owners;
 #[cfg(test)]
 pub(crate) mod story;
 mod tasks;
@@ -17,7 +18,7 @@ use std::{collections::HashMap, rc::Rc};
 pub use blame::{Cause, Drop, Ended, Kill, NamespaceEnd, Trigger};
 pub use links::Life;
 
-use crate::fact::{Fact, Ktime, LinkChange, LinkFact, Netns, ProcessId, Task, What};
+use crate::fact::{Cgroup, Container, Fact, Ktime, LinkChange, LinkFact, Netns, ProcessId, Task, What};
 
 /// A task, by the id that the tracer has inside its own pid namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,12 @@ pub struct Case {
     pub cause: Cause,
     /// Cases with one cause share a number.
     pub incident: u64,
+    /// The container that lost the link: the last that owned a namespace in which it lived.
+    pub victim: Option<Container>,
+    /// The container that owns the namespace that the link moved to.
+    pub arrived_in: Option<Container>,
+    /// The container that the actor runs in.
+    pub actor_container: Option<Container>,
 }
 
 /// Keeps what later facts need, and turns changes of links into cases.
@@ -51,6 +58,7 @@ pub struct Correlator {
     tasks: tasks::Tasks,
     links: links::Links,
     netns: netns::Namespaces,
+    owners: owners::Owners,
     incidents: Incidents,
 }
 
@@ -63,6 +71,7 @@ impl Correlator {
             tasks: tasks::Tasks::default(),
             links: links::Links::default(),
             netns: netns::Namespaces::default(),
+            owners: owners::Owners::default(),
             incidents: Incidents::default(),
         }
     }
@@ -75,11 +84,14 @@ impl Correlator {
             What::Link(link) => return Some(self.case(at, *link)),
             What::Exit(exit) => {
                 let task = self.tasks.whole(&exit.task);
-                self.netns.exit(at, &exit, task);
+                self.netns.exit(at, &exit, Rc::clone(&task));
+                self.seen_in(&exit.netns, &task, true);
             }
             What::Signal(signal) => {
                 let sender = signal.sender.as_ref().map(|sender| self.tasks.whole(sender));
                 self.netns.signal(at, &signal, sender);
+                let target = self.tasks.whole(&signal.target);
+                self.seen_in(&signal.netns, &target, false);
             }
             What::NetnsMove(change) => self.netns.entered(at, &change),
             What::NetnsEnd(end) => {
@@ -89,13 +101,13 @@ impl Correlator {
             }
             What::Stock(stock) => self.links.stock(&stock),
             What::NetnsName { netns, name } => self.netns.name(&netns, name),
-            What::Lost { .. }
-            | What::Parent(_)
-            | What::Oom(_)
-            | What::Freed { .. }
-            | What::Resident(_)
-            | What::Container(_)
-            | What::Tick => {}
+            What::Container(container) => self.owners.learn(container),
+            What::Resident(resident) => {
+                if let Some(generation) = self.netns.generation(&resident.netns, false) {
+                    self.owners.lives(generation, &resident);
+                }
+            }
+            What::Lost { .. } | What::Parent(_) | What::Oom(_) | What::Freed { .. } | What::Tick => {}
         }
         None
     }
@@ -104,6 +116,12 @@ impl Correlator {
     #[must_use]
     pub fn netns_name(&self, netns: &Netns) -> Option<&crate::text::Text> {
         self.netns.name_of(netns)
+    }
+
+    /// The container of a control group.
+    #[must_use]
+    pub fn container(&self, cgroup: &Cgroup) -> Option<Container> {
+        self.owners.of_cgroup(cgroup)
     }
 
     /// Links in namespaces that have ended, or whose main process has: the kernel has still to delete them.
@@ -115,9 +133,39 @@ impl Correlator {
     fn case(&mut self, at: Ktime, fact: LinkFact) -> Case {
         let actor = self.tasks.whole(&fact.task);
         let life = self.links.change(at, &fact);
+        let (victim, arrived_in) = self.owners_of(&fact, &life);
         let cause = self.cause(at, &fact, &actor);
         let incident = self.incidents.of(&actor, &life, &cause);
-        Case { at, fact, actor, life, cause, incident }
+        let actor_container = self.container(&actor.cgroup);
+        Case { at, fact, actor, life, cause, incident, victim, arrived_in, actor_container }
+    }
+
+    /// The container that a link belonged to before a change, and the one that it has moved to.
+    fn owners_of(&mut self, fact: &LinkFact, life: &Life) -> (Option<Container>, Option<Container>) {
+        let before = fact.from.map(|(netns, _)| netns).or(fact.link.netns);
+        if let Some(home) = before.and_then(|netns| self.netns.generation(&netns, fact.task.kthread)) {
+            self.owners.link_in(life.id, home);
+        }
+        let victim = self.owners.of_link(life.id);
+        let after = fact.from.and(fact.link.netns);
+        let arrived = after.and_then(|netns| self.netns.generation(&netns, fact.task.kthread));
+        if let Some(home) = arrived {
+            self.owners.link_in(life.id, home);
+        }
+        if matches!(fact.change, LinkChange::Deleted | LinkChange::UnseenDeleted) {
+            self.owners.link_gone(life.id);
+        }
+        (victim, arrived.and_then(|home| self.owners.of_namespace(home)))
+    }
+
+    /// A process that lives in a namespace ends or is signalled there.
+    fn seen_in(&mut self, netns: &Netns, task: &Task, ended: bool) {
+        if self.netns.is_visitor(netns, task) {
+            return;
+        }
+        if let Some(generation) = self.netns.generation(netns, false) {
+            self.owners.acts(generation, task, ended);
+        }
     }
 
     /// How a change came about.

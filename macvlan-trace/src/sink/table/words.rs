@@ -42,7 +42,8 @@ pub(super) fn place(task: &Task) -> String {
     if let Some(container) = &task.container {
         let short = || container.id.chars().take(SHORT_ID).collect();
         let name = container.name.clone().unwrap_or_else(short);
-        return safe(&format!("{}:{name}", container.runtime));
+        let runtime = container.runtime.as_deref().unwrap_or("container");
+        return safe(&format!("{runtime}:{name}"));
     }
     known(task.unit.as_ref().or(task.cgroup.path.as_ref()))
 }
