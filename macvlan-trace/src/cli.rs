@@ -121,7 +121,8 @@ pub struct FilterArgs {
     #[arg(long = "cgroup", value_name = "GLOB", value_parser = cgroup)]
     pub cgroups: Vec<CgroupGlob>,
 
-    /// Container that lost the link: its name or its pod's, the beginning of its id, or a glob of one of them.
+    /// Container that lost the link, or that it moves to: its name or its pod's, the beginning of its id, or a glob of
+    /// one of them.
     #[arg(short = 'C', long = "container", value_name = "NAME", value_parser = container)]
     pub containers: Vec<Pattern>,
 
@@ -490,6 +491,12 @@ mod tests {
             (["-p", "ip"], "for a name there is --comm"),
             (["--comm", "systemd-networkd"], "use --comm 'systemd-network'"),
             (["--comm", ""], "empty"),
+            (["--cgroup", ""], "such as docker.service"),
+            (["--cgroup", "system.slice/x"], "use --cgroup '/system.slice/x'"),
+            (["--cgroup", "a[b"], "it is no glob"),
+            (["--container", ""], "stands for any container"),
+            (["--container", "a***b"], "it is no glob"),
+            (["--state-root", "/nowhere"], "there is no such folder"),
             (["-k", "veth"], "only macvlan and macvtap links are traced for now"),
             (["-e", "down,gone"], "events are created, up, up_failed, down, parent_down"),
             (["-c", "0"], "1 or more"),
@@ -515,6 +522,25 @@ mod tests {
         }
         let pair = iface("macvlan-of-web0@enp94s0f0np0x").unwrap();
         assert!(pair.with_parent);
+    }
+
+    #[test]
+    fn a_control_group_is_a_path_or_a_name() {
+        let parts =
+            |text| cgroup(text).map(|glob| (glob.pattern.as_str().to_owned(), glob.whole_path)).unwrap();
+        assert_eq!(parts("/system.slice/"), ("/system.slice".to_owned(), true));
+        assert_eq!(parts("/"), ("/".to_owned(), true));
+        assert_eq!(parts("*/web.service"), ("*/web.service".to_owned(), true));
+        assert_eq!(parts("user-*.slice"), ("user-*.slice".to_owned(), false));
+    }
+
+    #[test]
+    fn the_machines_root_is_where_it_is_unless_told_otherwise() {
+        let parse = |args: &[&str]| {
+            Cli::from_args(["macvlan-trace"].iter().chain(args).map(OsString::from)).unwrap().state_root
+        };
+        assert_eq!(parse(&[]), PathBuf::from("/"));
+        assert_eq!(parse(&["--state-root", "/tmp"]), PathBuf::from("/tmp"));
     }
 
     #[test]

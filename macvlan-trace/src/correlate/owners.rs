@@ -142,3 +142,6 @@ impl Owners {
         Container { runtime: bare.runtime.or_else(|| told.runtime.clone()), pod, ..told.clone() }
     }
 }
+
+#[cfg(test)]
+mod tests;

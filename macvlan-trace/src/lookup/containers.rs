@@ -121,7 +121,7 @@ fn docker(folder: &Folder, root: &Path, id: &str) -> Option<Container> {
     let notes = state.config.and_then(|config| config.labels).unwrap_or_default();
     // Docker keeps the slash of the days when links gave a container further names.
     let name = state.name.map(|name| name.strip_prefix('/').map_or(name.clone(), str::to_owned));
-    told(id, "docker", notes, name)
+    Some(told(id, "docker", notes, name))
 }
 
 /// Where Docker keeps its files.
@@ -150,7 +150,7 @@ fn podman(folder: &Folder, storage: &Path, id: &str) -> Option<Container> {
     lists.into_iter().find_map(|list| {
         let entries: Vec<Entry> = folder.json(&list)?;
         let entry = entries.into_iter().find(|entry| entry.id == id)?;
-        told(id, "podman", Notes::default(), entry.names.into_iter().next())
+        Some(told(id, "podman", Notes::default(), entry.names.into_iter().next()))
     })
 }
 
@@ -159,7 +159,8 @@ fn crio(machine: &Folder, id: &str) -> Option<Container> {
     let storage = ["run/containers/storage", "var/lib/containers/storage"];
     storage.iter().find_map(|storage| {
         let bundle = Path::new(storage).join("overlay-containers").join(id).join("userdata");
-        told(id, "cri-o", machine.json::<Bundle>(&bundle.join("config.json"))?.annotations?, None)
+        let bundle: Bundle = machine.json(&bundle.join("config.json"))?;
+        Some(told(id, "cri-o", bundle.annotations?, None))
     })
 }
 
@@ -171,13 +172,13 @@ fn containerd(machine: &Folder, id: &str) -> Option<Container> {
                 machine.json(&Path::new(tasks).join(&namespace).join(id).join("config.json"))?;
             // Docker keeps its containers there too, without their names.
             let runtime = if namespace == "moby" { "docker" } else { "containerd" };
-            told(id, runtime, bundle.annotations.unwrap_or_default(), None)
+            Some(told(id, runtime, bundle.annotations.unwrap_or_default(), None))
         })
     })
 }
 
-/// A container of which files told something.
-fn told(id: &str, runtime: &str, notes: Notes, name: Option<String>) -> Option<Container> {
+/// What labels or annotations make of a container, of which the runtime itself keeps that name.
+fn told(id: &str, runtime: &str, notes: Notes, name: Option<String>) -> Container {
     let sane = |text: Option<String>| text.filter(|text| !text.is_empty() && text.len() <= MAX_NAME);
     let sandbox = notes.is_sandbox();
     let [uid, namespace, pod_name] = [
@@ -190,13 +191,13 @@ fn told(id: &str, runtime: &str, notes: Notes, name: Option<String>) -> Option<C
     // What Kubernetes calls it is what people know; the container that only holds a pod's namespaces has no name.
     let called = sane(notes.container_name.or(notes.cri_container_name)).or(sane(notes.nerdctl_name));
     let name = if in_pod && sandbox { None } else { called.or(sane(name)) };
-    Some(Container {
+    Container {
         id: id.to_owned(),
         user: None,
         runtime: Some(runtime.to_owned()),
         name,
         pod: in_pod.then_some(Pod { uid, qos: None, namespace, name: pod_name }),
-    })
+    }
 }
 
 /// The configuration that a runtime is given, in the form of the Open Container Initiative.

@@ -48,8 +48,8 @@ impl Machine {
     }
 }
 
-fn named(runtime: &str, name: &str) -> Option<(String, Option<String>)> {
-    Some((runtime.to_owned(), Some(name.to_owned())))
+fn named(runtime: &str, name: &str) -> (String, Option<String>) {
+    (runtime.to_owned(), Some(name.to_owned()))
 }
 
 const DOCKER: &str = "/system.slice/docker-ID.scope";
@@ -64,14 +64,16 @@ fn docker_tells_the_name() {
         DOCKER_FILE,
         &json!({"ID": ID, "Name": "/web", "Config": {"Labels": {"a": "b"}, "Env": []}}),
     );
-    assert_eq!(machine.name(DOCKER), named("docker", "web"));
-    assert_eq!(machine.name("/docker/ID"), named("docker", "web"));
-    assert_eq!(machine.name("/ecs/task/ID"), named("docker", "web"), "its files tell whose it is");
+    assert_eq!(machine.name(DOCKER), Some(named("docker", "web")));
+    assert_eq!(machine.name("/docker/ID"), Some(named("docker", "web")));
+    assert_eq!(machine.name("/ecs/task/ID"), Some(named("docker", "web")), "its files tell whose it is");
     assert_eq!(machine.told(DOCKER).unwrap().pod, None);
     let none: [&str; 4] = ["/", "/system.slice/docker.service", "/system.slice/crio-ID.scope", PODMAN];
-    none.iter().for_each(|cgroup| assert_eq!(machine.told(cgroup), None, "{cgroup}"));
+    for cgroup in none {
+        assert_eq!(machine.told(cgroup), None, "{cgroup}");
+    }
     machine.has_json(DOCKER_FILE, &json!({"Name": "/web", "Config": {"Labels": null}}));
-    assert_eq!(machine.name(DOCKER), named("docker", "web"));
+    assert_eq!(machine.name(DOCKER), Some(named("docker", "web")));
 }
 
 #[test]
@@ -79,13 +81,13 @@ fn docker_may_keep_its_files_elsewhere() {
     let machine = Machine::new();
     machine.has_json("etc/docker/daemon.json", &json!({"data-root": "/data/docker", "debug": true}));
     machine.has_json("data/docker/containers/ID/config.v2.json", &json!({"Name": "/web"}));
-    assert_eq!(machine.name(DOCKER), named("docker", "web"));
+    assert_eq!(machine.name(DOCKER), Some(named("docker", "web")));
     machine.has("etc/docker/daemon.json", "{");
     assert_eq!(machine.name(DOCKER), None);
     // Or behind a link, which is the machine's own and not ours.
     fs::create_dir_all(machine.path("var/lib")).unwrap();
     symlink("/data/docker", machine.path("var/lib/docker")).unwrap();
-    assert_eq!(machine.name(DOCKER), named("docker", "web"));
+    assert_eq!(machine.name(DOCKER), Some(named("docker", "web")));
 }
 
 #[test]
@@ -119,7 +121,7 @@ fn podman_tells_the_name_in_its_lists() {
             json!([{"id": OTHER, "names": ["db"]}, {"id": ID, "names": ["web", "alias"], "metadata": "{}"}]);
         machine.has_json(&format!("{STORAGE}/overlay-containers/containers.json"), &json!([{"id": OTHER}]));
         machine.has_json(&format!("{STORAGE}/{list}"), &entries);
-        assert_eq!(machine.name(PODMAN), named("podman", "web"), "{list}");
+        assert_eq!(machine.name(PODMAN), Some(named("podman", "web")), "{list}");
     }
     let machine = Machine::new();
     machine.has_json(
@@ -147,10 +149,10 @@ fn a_users_containers_are_looked_for_in_the_users_home_and_nowhere_else() {
     let list = "home/ann/.local/share/containers/storage/overlay-containers/containers.json";
     machine.has_json(list, &json!([{"id": ID, "names": ["web"]}]));
     machine.has_json("home/ann/.local/share/docker/containers/ID/config.v2.json", &json!({"Name": "/blog"}));
-    assert_eq!(machine.name(podman), named("podman", "web"));
+    assert_eq!(machine.name(podman), Some(named("podman", "web")));
     assert_eq!(machine.told(podman).unwrap().user, Some(1000));
-    assert_eq!(machine.name(docker), named("docker", "blog"));
-    assert_eq!(machine.name(PODMAN), named("podman", "root"), "the machine's own of that id");
+    assert_eq!(machine.name(docker), Some(named("docker", "blog")));
+    assert_eq!(machine.name(PODMAN), Some(named("podman", "root")), "the machine's own of that id");
     assert_eq!(machine.told(&podman.replace("1000", "1001")), None);
 
     // Nothing in a home leads out of it, whether up, to the root or through another process.
@@ -209,7 +211,7 @@ fn containerd_tells_name_and_pod_in_any_of_its_namespaces() {
         &format!("{tasks}/default/ID/config.json"),
         &json!({"annotations": {"nerdctl/name": "web"}}),
     );
-    assert_eq!(machine.name("/system.slice/nerdctl-ID.scope"), named("containerd", "web"));
+    assert_eq!(machine.name("/system.slice/nerdctl-ID.scope"), Some(named("containerd", "web")));
     let machine = Machine::new();
     machine.has_json(&format!("{tasks}/moby/ID/config.json"), &json!({"annotations": null}));
     assert_eq!(machine.name("/mine/ID"), Some(("docker".to_owned(), None)), "Docker has its own run there");
@@ -245,7 +247,7 @@ fn a_file_that_is_not_as_it_should_be_says_nothing() {
     }
     let hostile = "\x1b[2J\u{202e}\n";
     machine.has_json(DOCKER_FILE, &json!({"Name": hostile}));
-    assert_eq!(machine.name(DOCKER), named("docker", hostile), "sinks make it harmless");
+    assert_eq!(machine.name(DOCKER), Some(named("docker", hostile)), "sinks make it harmless");
 }
 
 #[test]
@@ -270,7 +272,7 @@ fn what_is_no_plain_file_of_a_bearable_size_is_not_read() {
 
     // Blanks before it are good JSON.
     machine.has(DOCKER_FILE, format!("{}{{\"Name\": \"/web\"}}", " ".repeat(1 << 20)));
-    assert_eq!(machine.name(DOCKER), named("docker", "web"));
+    assert_eq!(machine.name(DOCKER), Some(named("docker", "web")));
     machine.has(DOCKER_FILE, format!("{}{{\"Name\": \"/web\"}}", " ".repeat(9 << 20)));
     assert_eq!(machine.told(DOCKER), None, "it is huge");
     File::create(&file).unwrap().set_len(100 << 20).unwrap();
@@ -286,7 +288,7 @@ fn what_is_no_plain_file_of_a_bearable_size_is_not_read() {
 fn a_file_that_may_not_be_read_says_nothing() {
     let machine = Machine::new();
     machine.has_json(DOCKER_FILE, &json!({"Name": "/web"}));
-    fs::set_permissions(machine.path(DOCKER_FILE), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(machine.path(DOCKER_FILE), Permissions::from_mode(0o000)).unwrap();
     // Root reads it all the same.
     let readable = fs::read(machine.path(DOCKER_FILE)).is_ok();
     assert_eq!(machine.told(DOCKER).is_some(), readable);
