@@ -5,6 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, PossibleValuesParser, StyledStr, TypedValueParser as _};
@@ -94,6 +95,12 @@ pub struct Cli {
     )]
     pub missed_after: Missed,
 
+    /// Where the machine's root is, below which container runtimes keep the names of containers: for a tracer that runs
+    /// in a container itself and sees the host's root elsewhere.
+    #[arg(long, value_name = "DIR", default_value = "/", value_parser = folder, help_heading = "Names")]
+    #[arg(value_hint = clap::ValueHint::DirPath)]
+    pub state_root: PathBuf,
+
     /// Run this once everything is attached, and trace until it has ended.
     #[arg(last = true, value_name = "CMD", help_heading = "Command")]
     pub command: Vec<OsString>,
@@ -130,6 +137,16 @@ pub struct FilterArgs {
     /// Name of whoever did it, or of whoever is responsible, as the kernel cuts it: 15 bytes at most.
     #[arg(long = "comm", value_name = "NAME", value_parser = OsStringValueParser::new().try_map(|name| comm(&name)))]
     pub comms: Vec<Text>,
+
+    /// Control group of whoever did it, or of whoever is responsible: a path with all below it, or one name of the
+    /// path, such as docker.service or 'user-*.slice'.
+    #[arg(long = "cgroup", value_name = "GLOB", value_parser = cgroup)]
+    pub cgroups: Vec<CgroupGlob>,
+
+    /// Container that lost the link, or that it moves to: its name or its pod's, the beginning of its id, or a glob of
+    /// one of them.
+    #[arg(short = 'C', long = "container", value_name = "NAME", value_parser = container)]
+    pub containers: Vec<Pattern>,
 
     /// Network namespace of the link: its name as in `ip netns`, its inode number, or a path such as
     /// /proc/PID/ns/net.
@@ -194,6 +211,15 @@ pub struct IfaceGlob {
     pub with_parent: bool,
 }
 
+/// A pattern for control groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupGlob {
+    /// The pattern.
+    pub pattern: Pattern,
+    /// Whether it is for a path from the root; otherwise it is for one name of it.
+    pub whole_path: bool,
+}
+
 impl Cli {
     /// The command line of this process. Prints help or what is wrong, and exits, where there is nothing to do.
     #[must_use]
@@ -227,7 +253,7 @@ fn with_hint(mut error: clap::Error) -> clap::Error {
 
 /// A glob that some interface name can match.
 fn iface(text: &str) -> Result<IfaceGlob, String> {
-    let pattern = Pattern::new(text).map_err(|error| format!("it is no glob: {}", error.msg))?;
+    let pattern = name_glob(text)?;
     if text.is_empty() {
         return Err("an interface name is never empty; `*` stands for any".into());
     }
@@ -269,6 +295,12 @@ fn least_match(glob: &str) -> usize {
     least
 }
 
+/// A folder that there is.
+fn folder(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_dir() { Ok(path) } else { Err("there is no such folder".into()) }
+}
+
 /// A hook that there is.
 fn hook(name: &str) -> Result<String, String> {
     if HOOKS.iter().any(|hook| hook.program == name) {
@@ -298,6 +330,32 @@ fn comm(name: &OsStr) -> Result<Text, String> {
         return Err(format!("the kernel keeps {COMM_MAX} bytes of a process's name: use --comm '{cut}'"));
     }
     Ok(Text::from(bytes.to_vec()))
+}
+
+/// A glob that some control group can match.
+fn cgroup(text: &str) -> Result<CgroupGlob, String> {
+    let whole_path = text.contains('/');
+    // A slash at the end means the same.
+    let text = if text.len() > 1 { text.strip_suffix('/').unwrap_or(text) } else { text };
+    if text.is_empty() {
+        return Err("it is empty; give a path such as /system.slice, or a name such as docker.service".into());
+    }
+    if whole_path && !text.starts_with(['/', '*']) {
+        return Err(format!("a path begins with `/`: use --cgroup '/{text}'"));
+    }
+    Ok(CgroupGlob { pattern: name_glob(text)?, whole_path })
+}
+
+/// A glob that some container can match.
+fn container(text: &str) -> Result<Pattern, String> {
+    if text.is_empty() {
+        return Err("it is empty; `*` stands for any container".into());
+    }
+    name_glob(text)
+}
+
+fn name_glob(text: &str) -> Result<Pattern, String> {
+    Pattern::new(text).map_err(|error| format!("it is no glob: {}", error.msg))
 }
 
 fn kind(text: &str) -> Result<Kind, String> {
@@ -474,6 +532,12 @@ mod tests {
             (["-p", "ip"], "for a name there is --comm"),
             (["--comm", "systemd-networkd"], "use --comm 'systemd-network'"),
             (["--comm", ""], "empty"),
+            (["--cgroup", ""], "such as docker.service"),
+            (["--cgroup", "system.slice/x"], "use --cgroup '/system.slice/x'"),
+            (["--cgroup", "a[b"], "it is no glob"),
+            (["--container", ""], "stands for any container"),
+            (["--container", "a***b"], "it is no glob"),
+            (["--state-root", "/nowhere"], "there is no such folder"),
             (["-k", "veth"], "only macvlan and macvtap links are traced for now"),
             (["-e", "down,gone"], "events are created, up, up_failed, down, parent_down"),
             (["-c", "0"], "1 or more"),
@@ -499,6 +563,25 @@ mod tests {
         }
         let pair = iface("macvlan-of-web0@enp94s0f0np0x").unwrap();
         assert!(pair.with_parent);
+    }
+
+    #[test]
+    fn a_control_group_is_a_path_or_a_name() {
+        let parts =
+            |text| cgroup(text).map(|glob| (glob.pattern.as_str().to_owned(), glob.whole_path)).unwrap();
+        assert_eq!(parts("/system.slice/"), ("/system.slice".to_owned(), true));
+        assert_eq!(parts("/"), ("/".to_owned(), true));
+        assert_eq!(parts("*/web.service"), ("*/web.service".to_owned(), true));
+        assert_eq!(parts("user-*.slice"), ("user-*.slice".to_owned(), false));
+    }
+
+    #[test]
+    fn the_machines_root_is_where_it_is_unless_told_otherwise() {
+        let parse = |args: &[&str]| {
+            Cli::from_args(["macvlan-trace"].iter().chain(args).map(OsString::from)).unwrap().state_root
+        };
+        assert_eq!(parse(&[]), PathBuf::from("/"));
+        assert_eq!(parse(&["--state-root", "/tmp"]), PathBuf::from("/tmp"));
     }
 
     #[test]

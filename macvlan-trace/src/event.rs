@@ -302,6 +302,10 @@ pub struct Task {
     pub cgroup: Cgroup,
     /// systemd unit that the cgroup belongs to.
     pub unit: Option<Text>,
+    /// systemd slice that holds the unit.
+    pub slice: Option<Text>,
+    /// Login session that the cgroup belongs to.
+    pub session: Option<Text>,
     /// Container that the cgroup belongs to.
     pub container: Option<Container>,
     /// Inode number of its network namespace.
@@ -342,18 +346,33 @@ pub struct Exit {
 /// A container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Container {
-    /// `docker`, `podman`, `containerd`, …
-    pub runtime: String,
+    /// `docker`, `podman`, `containerd`, `cri-o`, `lxc`, `systemd-nspawn`.
+    pub runtime: Option<String>,
     /// Its id.
     pub id: String,
     /// Its name.
     pub name: Option<String>,
+    /// The Kubernetes pod that it belongs to.
+    pub pod: Option<Pod>,
+}
+
+/// A Kubernetes pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Pod {
+    /// Its namespace in Kubernetes.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its uid.
+    pub uid: Option<String>,
+    /// Its quality of service.
+    pub qos: Option<String>,
 }
 
 /// Who lost the link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Victim {
-    /// The container that owns the namespace.
+    /// The container that last owned a namespace in which the link lived.
     pub container: Option<Container>,
     /// The main process of the namespace, where its end was seen.
     pub init: Option<Task>,

@@ -329,6 +329,8 @@ pub struct Resident {
 pub struct Container {
     /// Its id, as in the path of its control group.
     pub id: String,
+    /// The user whose rootless runtime made it; `None` for the machine's own.
+    pub user: Option<u32>,
     /// `docker`, `podman`, `containerd`, `cri-o`, `lxc`, `systemd-nspawn`; `None` if no file told.
     pub runtime: Option<String>,
     /// Its name.
@@ -342,6 +344,8 @@ pub struct Container {
 pub struct Pod {
     /// Its uid.
     pub uid: Option<String>,
+    /// Its quality of service: `guaranteed`, `burstable` or `besteffort`.
+    pub qos: Option<String>,
     /// Its namespace.
     pub namespace: Option<String>,
     /// Its name.

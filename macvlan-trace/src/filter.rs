@@ -8,10 +8,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use glob::Pattern;
 
-use crate::cli::{Cli, EventChoice, IfaceGlob, Kind};
+use crate::cli::{CgroupGlob, Cli, EventChoice, IfaceGlob, Kind};
 use crate::diagnose::rules::creation_failed;
-use crate::event::{Event, Netns, Parent, Task};
+use crate::event::{Container, Event, Netns, Parent, Task};
 use crate::text::Text;
 
 /// Where network namespaces have names.
@@ -29,6 +30,8 @@ pub struct Filter {
     netns: Vec<NetnsChoice>,
     pids: Vec<u32>,
     comms: Vec<Text>,
+    cgroups: Vec<CgroupGlob>,
+    containers: Vec<Pattern>,
 }
 
 /// A network namespace that was asked for.
@@ -51,6 +54,8 @@ impl Filter {
             netns: asked.netns.iter().map(|netns| NetnsChoice::find(netns, NAMED)).collect::<Result<_>>()?,
             pids: asked.pids.clone(),
             comms: asked.comms.clone(),
+            cgroups: asked.cgroups.clone(),
+            containers: asked.containers.clone(),
         })
     }
 
@@ -83,14 +88,21 @@ impl Filter {
             && any(&self.netns, |choice| {
                 choice.is(&link.netns) || event.to.as_ref().is_some_and(|to| choice.is(&to.netns))
             })
+            && any(&self.containers, |glob| {
+                let arrived = event.to.as_ref().and_then(|to| to.container.as_ref());
+                event.victim.container.iter().chain(arrived).any(|container| is_called(container, glob))
+            })
     }
 
     /// Whether one task, actor or culprit, is what was asked for in every respect.
     fn wants_task(&self, event: &Event) -> bool {
         let wanted = |task: &Task| {
-            any(&self.pids, |&pid| pid == task.pid) && any(&self.comms, |comm| *comm == task.comm)
+            any(&self.pids, |&pid| pid == task.pid)
+                && any(&self.comms, |comm| *comm == task.comm)
+                && any(&self.cgroups, |glob| task.cgroup.path.as_ref().is_some_and(|path| glob.matches(path)))
         };
-        self.pids.is_empty() && self.comms.is_empty() || event.actor.iter().chain(&event.culprit).any(wanted)
+        let all = self.pids.is_empty() && self.comms.is_empty() && self.cgroups.is_empty();
+        all || event.actor.iter().chain(&event.culprit).any(wanted)
     }
 }
 
@@ -107,6 +119,29 @@ impl IfaceGlob {
                 && parent
                     .is_some_and(|parent| self.pattern.matches(&format!("{name}@{}", parent.name.to_lossy())))
     }
+}
+
+impl CgroupGlob {
+    /// Whether the path, a path above it or a name in it is what was asked for.
+    fn matches(&self, path: &Text) -> bool {
+        let path = path.to_lossy();
+        if !self.whole_path {
+            return path.split('/').any(|name| !name.is_empty() && self.pattern.matches(name));
+        }
+        let above = path.match_indices('/').map(|(at, _)| if at == 0 { "/" } else { &path[..at] });
+        above.chain([&*path]).any(|path| self.pattern.matches(path))
+    }
+}
+
+/// How long an id is that a runtime made up; the others are names.
+const LONG_ID: usize = 64;
+
+/// Whether a container has that name, or its pod, or an id that is or begins so.
+fn is_called(container: &Container, asked: &Pattern) -> bool {
+    let pod = container.pod.as_ref().and_then(|pod| pod.name.as_ref());
+    let mut names = container.name.iter().chain(pod).chain([&container.id]);
+    names.any(|name| asked.matches(name))
+        || container.id.len() == LONG_ID && container.id.starts_with(asked.as_str())
 }
 
 impl NetnsChoice {
@@ -173,7 +208,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::event::{Destination, EventKind};
+    use crate::event::{Destination, EventKind, Pod};
     use crate::sink::fixtures;
 
     /// The filter of a command line, as far as it does not need the machine.
@@ -247,10 +282,74 @@ mod tests {
     }
 
     #[test]
+    fn a_control_group_is_found_by_its_path_a_path_above_or_a_name_in_it() {
+        // Both run in /system.slice/docker.service.
+        for found in [
+            "/system.slice/docker.service",
+            "/system.slice",
+            "/system.slice/",
+            "/",
+            "/system.slice/*",
+            "/sys*",
+            "*/docker.service",
+            "docker.service",
+            "system.slice",
+            "dock*",
+        ] {
+            assert!(shows(&["--cgroup", found], same), "{found}");
+        }
+        for other in
+            ["/system", "/docker.service", "docker", "service", "/system.slice/docker.service/x", "x*"]
+        {
+            assert!(!shows(&["--cgroup", other], same), "{other}");
+        }
+        assert!(!shows(&["--cgroup", "docker.service"], |event| {
+            event.actor = None;
+            event.culprit.as_mut().unwrap().cgroup.path = None;
+        }));
+        assert!(!shows(&["--cgroup", "docker.service", "-p", "1"], same), "one task must be both");
+    }
+
+    #[test]
+    fn a_container_is_found_by_name_by_id_and_by_its_pod() {
+        let of_web = |event: &mut Event| {
+            let pod = Pod { namespace: None, name: Some("shop-7d9f".into()), uid: None, qos: None };
+            let web = fixtures::container(Some("web"));
+            event.victim.container = Some(Container { pod: Some(pod), ..web });
+        };
+        for found in ["web", "w*", "*", "9f3", "9f3c1a2b4d5e", "9f3c*f8", "shop-*"] {
+            assert!(shows(&["-C", found], of_web), "{found}");
+        }
+        for other in ["we", "db", "WEB", "9f4c", "shop", "3c1a"] {
+            assert!(!shows(&["-C", other], of_web), "{other}");
+        }
+        let lxc = |event: &mut Event| {
+            let web = fixtures::container(Some("web"));
+            event.victim.container = Some(Container { id: "web".into(), ..web });
+        };
+        assert!(shows(&["-C", "web"], lxc));
+        assert!(!shows(&["-C", "we"], lxc), "a name is no id");
+        assert!(!shows(&["-C", "*"], same), "whose it was is not known");
+        assert!(shows(&["-C", "db"], |event| {
+            event.to = Some(Destination {
+                netns: event.link.netns.clone(),
+                container: Some(fixtures::container(Some("db"))),
+                name: "eth0".into(),
+                ifindex: 3,
+            });
+        }));
+        let mut event = fixtures::event(EventKind::Down);
+        of_web(&mut event);
+        assert!(filter(&["-C", "web"]).shows_unattributed(&event));
+        assert!(!filter(&["-C", "db"]).shows_unattributed(&event));
+    }
+
+    #[test]
     fn what_nobody_announced_is_not_hidden_by_a_filter_for_processes() {
         let mut event = fixtures::event(EventKind::Down);
         (event.actor, event.culprit) = (None, None);
         assert!(filter(&["-p", "812", "--comm", "ip"]).shows_unattributed(&event));
+        assert!(filter(&["--cgroup", "/x"]).shows_unattributed(&event));
         assert!(!filter(&["-i", "eth0"]).shows_unattributed(&event));
     }
 

@@ -64,6 +64,7 @@ fn trace(cli: Cli, filter: Filter) -> Result<u8> {
         log: cli.verbose > 1,
         missed_after: cli.missed_after.0,
         without: cli.without,
+        state_root: cli.state_root,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -4,13 +4,13 @@ use jiff::Timestamp;
 
 use crate::{
     correlate::{Case, Cause, Correlator, Drop, Ended, Life, NamespaceEnd, ParentChange, Remark, Trigger},
-    diagnose::{self, Culprit, Verdict},
-    enrich::unit_of,
+    diagnose::{self, Verdict},
+    enrich::{Place, place_of},
     event::{
         self, Ancestor, Body, Cgroup, Destination, Event, EventKind, Exit, Flags, Kernel, Parent, Record,
         SCHEMA_VERSION, Step, StepTask, Victim, When,
     },
-    fact::{ExitStatus, Ktime, Link, LinkChange, LinkFact, Netns, NsInode, Task, TaskRef},
+    fact::{self, ExitStatus, Ktime, Link, LinkChange, LinkFact, Netns, NsInode, Task, TaskRef},
 };
 
 #[cfg(test)]
@@ -64,13 +64,13 @@ pub fn event(case: &Case, verdict: &Verdict, seq: u64, clock: Clock, known: &Cor
         link: link(case, known),
         to: moved.then(|| Destination {
             netns: netns(case.fact.link.netns.as_ref(), known),
-            container: None,
+            container: case.arrived_in.as_ref().map(container),
             name: case.fact.link.name.clone(),
             ifindex: case.fact.link.ifindex,
         }),
-        actor: Some(task(&case.actor, None)),
-        culprit: verdict.culprit.as_ref().map(culprit),
-        victim: Victim { container: None, init: init(case) },
+        actor: Some(task(&case.actor, None, known)),
+        culprit: verdict.culprit.as_ref().map(|culprit| task(&culprit.task, culprit.ended.as_deref(), known)),
+        victim: Victim { container: case.victim.as_ref().map(container), init: init(case, known) },
         verdict: event::Verdict {
             rule: verdict.rule.to_owned(),
             cause: format!("{}.", verdict.cause),
@@ -231,12 +231,9 @@ fn flag_names(flags: u32) -> Vec<String> {
     NAMES.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| (*name).to_owned()).collect()
 }
 
-fn culprit(culprit: &Culprit) -> event::Task {
-    task(&culprit.task, culprit.ended.as_deref())
-}
-
-fn task(task: &Task, ended: Option<&Ended>) -> event::Task {
+fn task(task: &Task, ended: Option<&Ended>, known: &Correlator) -> event::Task {
     let TaskRef { process, tid, comm, .. } = &task.task;
+    let Place { unit, slice, session, .. } = task.cgroup.path.as_ref().map(place_of).unwrap_or_default();
     event::Task {
         pid: process.tgid,
         tid: *tid,
@@ -251,24 +248,32 @@ fn task(task: &Task, ended: Option<&Ended>) -> event::Task {
             .map(|ancestor| Ancestor { pid: ancestor.process.tgid, comm: ancestor.comm.clone() })
             .collect(),
         cgroup: Cgroup { id: task.cgroup.id.map(|id| id.to_string()), path: task.cgroup.path.clone() },
-        unit: task.cgroup.path.as_ref().and_then(unit_of),
-        container: None,
+        unit,
+        slice,
+        session,
+        container: known.container(&task.cgroup).as_ref().map(container),
         netns: task.netns.and_then(|netns| netns.inode).map(inode),
-        exit: ended.map(exit),
+        exit: ended.map(|ended| exit(ended, known)),
     }
 }
 
-fn exit(ended: &Ended) -> Exit {
+fn container(container: &fact::Container) -> event::Container {
+    let fact::Container { id, runtime, name, pod, .. } = container.clone();
+    let pod = pod.map(|fact::Pod { uid, qos, namespace, name }| event::Pod { namespace, name, uid, qos });
+    event::Container { runtime, id, name, pod }
+}
+
+fn exit(ended: &Ended, known: &Correlator) -> Exit {
     let (code, signal) = match ended.status {
         ExitStatus::Code(code) => (Some(code), None),
         ExitStatus::Signal(signal) => (None, Some(signal)),
     };
     let sender = ended.kill.as_ref().and_then(|kill| kill.sender.as_deref());
-    Exit { code, signal, sender: sender.map(|sender| Box::new(task(sender, None))) }
+    Exit { code, signal, sender: sender.map(|sender| Box::new(task(sender, None, known))) }
 }
 
 /// The main process of the link's own namespace, where its end is behind the case.
-fn init(case: &Case) -> Option<event::Task> {
+fn init(case: &Case, known: &Correlator) -> Option<event::Task> {
     let ended = match &case.cause {
         Cause::Cleanup { ended, .. } => ended,
         Cause::NamespaceEnded(end) => match &end.trigger {
@@ -277,7 +282,7 @@ fn init(case: &Case) -> Option<event::Task> {
         },
         _ => return None,
     };
-    Some(task(&ended.task, Some(ended)))
+    Some(task(&ended.task, Some(ended), known))
 }
 
 /// The chain, in order.

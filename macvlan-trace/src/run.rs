@@ -1,6 +1,9 @@
 //! The live run: attaches, takes stock, reads the ring until it is told to stop.
 
-use std::{ffi::OsString, io, os::unix::process::ExitStatusExt as _, process::ExitStatus, time::Duration};
+use std::{
+    ffi::OsString, io, os::unix::process::ExitStatusExt as _, path::PathBuf, process::ExitStatus,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use aya::maps::{MapData, RingBuf};
@@ -19,11 +22,14 @@ use crate::{
     correlate::{Own, Settings},
     decode::{Decoder, Symbols},
     event::{Body, Run, Stock, StockLink},
-    fact::{Fact, Ktime, Netns, NsInode, What},
+    fact::{Fact, Ktime, LinkChange, Netns, NsInode, What},
     filter::Filter,
     lookup::{
+        containers::Containers,
         inventory::{self, Inventory},
-        netns_name, symbols,
+        netns_name,
+        residents::Residents,
+        symbols,
     },
     pipeline::Pipeline,
     preflight,
@@ -58,6 +64,8 @@ pub struct Options {
     pub missed_after: Option<Duration>,
     /// Hooks to leave out.
     pub without: Vec<String>,
+    /// The folder that holds the runtimes' files, in place of the machine's root.
+    pub state_root: PathBuf,
 }
 
 /// How a run ended.
@@ -109,6 +117,8 @@ pub async fn trace(options: Options, sink: Box<dyn Sink>) -> Result<Outcome> {
         decoder: Decoder::new(probes.symbols()),
         symbols: KernelSymbols(symbols::Symbols::new()),
         names: netns_name::Names::default(),
+        containers: Containers::new(&options.state_root),
+        residents: Residents::new(inventory::host_netns().map(NsInode)),
         pipeline: Pipeline::new(settings, clock, options.filter, options.count, sink),
         reported_lost: 0,
         reported_unkept: false,
@@ -146,6 +156,8 @@ struct Tracer {
     decoder: Decoder,
     symbols: KernelSymbols,
     names: netns_name::Names,
+    containers: Containers,
+    residents: Residents,
     pipeline: Pipeline,
     reported_lost: u64,
     reported_unkept: bool,
@@ -176,6 +188,9 @@ impl Tracer {
         let mut homes = std::collections::HashSet::new();
         for link in inventory.stock {
             homes.insert(link.link.netns.map(|netns| netns.inode));
+            if let Some(netns) = &link.link.netns {
+                self.residents.expect_in(netns);
+            }
             stock.watched.push(StockLink {
                 name: link.link.name.clone(),
                 ifindex: link.link.ifindex,
@@ -286,32 +301,52 @@ impl Tracer {
 
     /// Takes what is in the ring, but not so much that nobody could stop us; whether there may be more.
     fn drain(&mut self) -> Result<bool> {
-        let ring = self.ring.get_mut();
         for _ in 0..DRAIN {
-            let Some(item) = ring.next() else {
+            let Some(item) = self.ring.get_mut().next() else {
                 if let Some(log) = &mut self.log {
                     log.flush();
+                }
+                for resident in self.residents.take_found() {
+                    self.feed(Fact { at: now(), what: What::Resident(resident) })?;
                 }
                 return Ok(false);
             };
             let Some(fact) = self.decoder.decode(&item, &mut self.symbols)? else { continue };
             drop(item);
-            for netns in named_here(&fact.what) {
-                if let Some(name) = self.names.of_new(netns) {
-                    let what = What::NetnsName { netns: *netns, name };
-                    self.pipeline.take(Fact { at: fact.at, what })?;
-                }
-            }
             let at = fact.at;
-            self.pipeline.take(fact)?;
+            self.feed(fact)?;
             let gaps = self.decoder.gaps();
             report_lost(&mut self.pipeline, &mut self.reported_lost, gaps, at)?;
         }
         Ok(true)
     }
 
+    /// Gives a fact to the pipeline, after what only the machine can tell about it.
+    fn feed(&mut self, fact: Fact) -> Result<()> {
+        let at = fact.at;
+        for netns in named_here(&fact.what) {
+            if let Some(name) = self.names.of_new(netns) {
+                self.pipeline.take(Fact { at, what: What::NetnsName { netns: *netns, name } })?;
+            }
+        }
+        if let Some(container) = cgroup_here(&fact.what).and_then(|path| self.containers.of_new(path)) {
+            self.pipeline.take(Fact { at, what: What::Container(container) })?;
+        }
+        match &fact.what {
+            // A namespace whose links the kernel deletes has ended.
+            What::Link(link) if !matches!(link.change, LinkChange::Deleted | LinkChange::UnseenDeleted) => {
+                named_here(&fact.what).for_each(|netns| self.residents.expect_in(netns));
+            }
+            What::NetnsEnd(end) if end.last => self.residents.ended(&end.netns),
+            _ => {}
+        }
+        Ok(self.pipeline.take(fact)?)
+    }
+
     /// What has to be looked at even if nothing happens; whether there may be more in the ring.
     fn tick(&mut self) -> Result<bool> {
+        // Whoever is found is told once the ring is empty, in case that the namespace's end is in there.
+        self.residents.tick();
         let more = self.drain()?;
         if !more {
             self.pipeline.take(Fact { at: now(), what: What::Tick })?;
@@ -362,6 +397,15 @@ fn named_here(what: &What) -> impl Iterator<Item = &Netns> {
         _ => (None, None),
     };
     one.into_iter().chain(other)
+}
+
+/// The control group that a fact introduces.
+fn cgroup_here(what: &What) -> Option<&Text> {
+    match what {
+        What::Task(task) => task.cgroup.path.as_ref(),
+        What::Resident(resident) => resident.cgroup.path.as_ref(),
+        _ => None,
+    }
 }
 
 /// Starts the command, with our own three streams.

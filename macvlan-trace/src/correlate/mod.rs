@@ -8,6 +8,7 @@ mod incidents;
 mod links;
 mod netns;
 mod overdue;
+mod owners;
 mod parents;
 mod rivals;
 #[cfg(test)]
@@ -26,7 +27,7 @@ pub use rivals::Rivals;
 
 use macvlan_trace_common::IFF_UP;
 
-use crate::fact::{Fact, Ktime, Link, LinkChange, LinkFact, Netns, Task, What};
+use crate::fact::{Cgroup, Container, Fact, Ktime, Link, LinkChange, LinkFact, Netns, Task, What};
 
 /// What a run wants of correlation.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +68,12 @@ pub struct Case {
     pub rivals: Option<Rivals>,
     /// Who holds the address that a failed request needed.
     pub holder: Option<Holder>,
+    /// The container that lost the link: the last that owned a namespace in which it lived.
+    pub victim: Option<Container>,
+    /// The container that owns the namespace that the link moved to.
+    pub arrived_in: Option<Container>,
+    /// The container that the actor runs in.
+    pub actor_container: Option<Container>,
 }
 
 /// Who holds a hardware address that another link of the same parent wants.
@@ -85,6 +92,7 @@ pub struct Correlator {
     links: links::Links,
     parents: parents::Parents,
     netns: netns::Namespaces,
+    owners: owners::Owners,
     incidents: incidents::Incidents,
     overdue: overdue::Overdue,
 }
@@ -99,6 +107,7 @@ impl Correlator {
             links: links::Links::default(),
             parents: parents::Parents::default(),
             netns: netns::Namespaces::default(),
+            owners: owners::Owners::default(),
             incidents: incidents::Incidents::default(),
             overdue: overdue::Overdue::new(settings.missed_after_ns),
         }
@@ -113,11 +122,14 @@ impl Correlator {
             What::Parent(parent) => return self.parent(at, &parent),
             What::Exit(exit) => {
                 let task = self.tasks.whole(&exit.task);
-                self.netns.exit(at, &exit, task);
+                self.netns.exit(at, &exit, Rc::clone(&task));
+                self.seen_in(&exit.netns, &task, true);
             }
             What::Signal(signal) => {
                 let sender = signal.sender.as_ref().map(|sender| self.tasks.whole(sender));
                 self.netns.signal(at, &signal, sender);
+                let target = self.tasks.whole(&signal.target);
+                self.seen_in(&signal.netns, &target, false);
             }
             What::Oom(oom) => self.netns.out_of_memory(at, oom),
             What::NetnsMove(change) => self.netns.entered(at, &change),
@@ -130,7 +142,13 @@ impl Correlator {
             What::Hooks(hooks) => self.overdue.hooks(&hooks),
             What::Stock(stock) => self.links.stock(&stock),
             What::NetnsName { netns, name } => self.netns.name(&netns, name),
-            What::Lost { .. } | What::Resident(_) | What::Container(_) | What::Tick => {}
+            What::Container(container) => self.owners.learn(container),
+            What::Resident(resident) => {
+                if let Some(generation) = self.netns.generation(&resident.netns, false) {
+                    self.owners.lives(generation, &resident);
+                }
+            }
+            What::Lost { .. } | What::Tick => {}
         }
         Vec::new()
     }
@@ -144,6 +162,12 @@ impl Correlator {
     #[must_use]
     pub fn netns_name(&self, netns: &Netns) -> Option<&crate::text::Text> {
         self.netns.name_of(netns)
+    }
+
+    /// The container of a control group.
+    #[must_use]
+    pub fn container(&self, cgroup: &Cgroup) -> Option<Container> {
+        self.owners.of_cgroup(cgroup)
     }
 
     /// Links in namespaces that have ended, or whose main process has: the kernel has still to delete them.
@@ -259,6 +283,8 @@ impl Correlator {
             Cause::Request(_) if fact.change == LinkChange::Down => life.history.rivals(),
             _ => None,
         };
+        let (victim, arrived_in) = self.owners_of(&fact, &life);
+        let actor_container = self.container(&actor.cgroup);
         Case {
             at,
             fact,
@@ -269,6 +295,37 @@ impl Correlator {
             siblings: incident.siblings,
             rivals,
             holder: None,
+            victim,
+            arrived_in,
+            actor_container,
+        }
+    }
+
+    /// The container that a link belonged to before a change, and the one that it has moved to.
+    fn owners_of(&mut self, fact: &LinkFact, life: &Life) -> (Option<Container>, Option<Container>) {
+        let before = fact.from.map(|(netns, _)| netns).or(fact.link.netns);
+        if let Some(home) = before.and_then(|netns| self.netns.generation(&netns, fact.task.kthread)) {
+            self.owners.link_in(life.id, home);
+        }
+        let victim = self.owners.of_link(life.id);
+        let after = fact.from.and(fact.link.netns);
+        let arrived = after.and_then(|netns| self.netns.generation(&netns, fact.task.kthread));
+        if let Some(home) = arrived {
+            self.owners.link_in(life.id, home);
+        }
+        if matches!(fact.change, LinkChange::Deleted | LinkChange::UnseenDeleted) {
+            self.owners.link_gone(life.id);
+        }
+        (victim, arrived.and_then(|home| self.owners.of_namespace(home)))
+    }
+
+    /// A process that lives in a namespace ends or is signalled there.
+    fn seen_in(&mut self, netns: &Netns, task: &Task, ended: bool) {
+        if self.netns.is_visitor(netns, task) {
+            return;
+        }
+        if let Some(generation) = self.netns.generation(netns, false) {
+            self.owners.acts(generation, task, ended);
         }
     }
 

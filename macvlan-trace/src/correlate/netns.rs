@@ -160,6 +160,20 @@ impl Namespaces {
             .is_some_and(|known| known.is(netns) && (known.end.is_some() || known.main_end().is_some()))
     }
 
+    /// Tells namespaces apart that had the same address one after the other. One that has ended has a number for the
+    /// kernel's worker alone, which tears it down: for everybody else it is another one's address by now.
+    pub fn generation(&mut self, netns: &Netns, by_worker: bool) -> Option<u64> {
+        match self.by_ptr.get(&netns.ptr).filter(|known| known.is(netns)) {
+            Some(known) => (known.end.is_none() || by_worker).then_some(known.generation),
+            None => Some(self.living(netns).generation),
+        }
+    }
+
+    /// Whether a process came in from another namespace, or was started by one that had.
+    pub fn is_visitor(&self, netns: &Netns, task: &Task) -> bool {
+        self.by_ptr.get(&netns.ptr).is_some_and(|known| known.is(netns) && known.is_visited_by(task))
+    }
+
     /// A name that people know a namespace by. It says nothing about whether the namespace lives.
     pub fn name(&mut self, netns: &Netns, name: Text) {
         let known = self.by_ptr.get(&netns.ptr).is_some_and(|known| known.is(netns));
@@ -318,14 +332,18 @@ impl Namespace {
         self.exits.iter().rev().find(|ended| !self.visits(ended)).cloned()
     }
 
+    fn visits(&self, ended: &Ended) -> bool {
+        self.is_visited_by(&ended.task)
+    }
+
     /// Whether a process came in from another namespace, or was started by one that had. A daemon that starts a
     /// container and enters it later makes it no visitor.
-    fn visits(&self, ended: &Ended) -> bool {
-        let process = ended.task.task.process;
+    fn is_visited_by(&self, task: &Task) -> bool {
+        let process = task.task.process;
         self.visitors.iter().any(|(visitor, entered)| {
             *visitor == process
                 || (*entered <= process.start
-                    && ended.task.ancestors.iter().any(|ancestor| ancestor.process == *visitor))
+                    && task.ancestors.iter().any(|ancestor| ancestor.process == *visitor))
         })
     }
 

@@ -17,7 +17,7 @@ use super::{Own, Settings};
 use crate::{
     fact::{
         Ancestor, Cgroup, Exit, ExitStatus, Fact, Ktime, Link, LinkChange, LinkFact, Netns, NetnsEnd,
-        NetnsMove, NsInode, ProcessId, Signal, Stock, Task, TaskRef, What,
+        NetnsMove, NsInode, ProcessId, Resident, Signal, Stock, Task, TaskRef, What,
     },
     filter::Filter,
     pipeline::Pipeline,
@@ -134,6 +134,12 @@ pub fn child_of(mut task: Task, parent: &Task) -> Task {
 /// Started at that time; the processes of a story are older than it unless told otherwise.
 pub fn started(mut task: Task, at_ns: u64) -> Task {
     task.task.process.start = Ktime(at_ns);
+    task
+}
+
+/// In that control group.
+pub fn in_cgroup(mut task: Task, path: &str) -> Task {
+    task.cgroup.path = Some(Text::from(path));
     task
 }
 
@@ -418,6 +424,16 @@ impl Story {
     /// A link was there before the tracer.
     pub fn stock(&mut self, link: &Macvlan) -> &mut Self {
         self.fact(What::Stock(Box::new(link.dumped())))
+    }
+
+    /// A look at /proc finds a process living in a namespace.
+    pub fn found_in(&mut self, netns: Netns, task: &Task) -> &mut Self {
+        self.fact(What::Resident(Resident {
+            netns,
+            process: task.task.process,
+            comm: task.task.comm.clone(),
+            cgroup: task.cgroup.clone(),
+        }))
     }
 
     /// A namespace has a name.

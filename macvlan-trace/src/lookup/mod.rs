@@ -2,8 +2,10 @@
 //!
 //! This is the only stage that asks. What it learns enters the stream as facts, beside those of the kernel.
 
+pub mod containers;
 pub mod inventory;
 pub mod netns_name;
+pub mod residents;
 pub mod symbols;
 
 mod mountinfo;

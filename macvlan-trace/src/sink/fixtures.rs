@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::event::{
     Ancestor, Body, Cgroup, Confidence, Container, CulpritCount, Destination, Event, EventKind, Exit, Flags,
-    Kernel, Link, Lost, Netns, Notice, Parent, ProbeState, Record, Run, SCHEMA_VERSION, Step, StepTask,
+    Kernel, Link, Lost, Netns, Notice, Parent, Pod, ProbeState, Record, Run, SCHEMA_VERSION, Step, StepTask,
     Stock, StockLink, Summary, Task, Verdict, Victim, When,
 };
 use crate::text::Text;
@@ -90,6 +90,8 @@ pub(crate) fn task(pid: u32, comm: &str) -> Task {
         ancestors: vec![Ancestor { pid: 1, comm: "systemd".into() }],
         cgroup: Cgroup { id: Some("1234".into()), path: Some("/system.slice/docker.service".into()) },
         unit: Some("docker.service".into()),
+        slice: Some("system.slice".into()),
+        session: None,
         container: None,
         netns: Some(4_026_531_840),
         exit: None,
@@ -99,10 +101,22 @@ pub(crate) fn task(pid: u32, comm: &str) -> Task {
 /// A container.
 pub(crate) fn container(name: Option<&str>) -> Container {
     Container {
-        runtime: "docker".into(),
+        runtime: Some("docker".into()),
         id: "9f3c1a2b4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8".into(),
         name: name.map(Into::into),
+        pod: None,
     }
+}
+
+/// A container of a pod.
+fn container_of_pod() -> Container {
+    let pod = Pod {
+        namespace: Some("default".into()),
+        name: Some("shop-7d9f".into()),
+        uid: Some("7d1c2b3a-4e5f-6071-8293-a4b5c6d7e8f9".into()),
+        qos: Some("burstable".into()),
+    };
+    Container { pod: Some(pod), ..container(Some("web")) }
 }
 
 /// What happened to `macvlan0@eth0` in netns `web`; `ip`, process 812, asked for it.
@@ -250,16 +264,17 @@ pub(crate) fn summary() -> Summary {
 pub(crate) fn records() -> Vec<Record> {
     let sender = task(700, "dockerd");
     let init = Task {
-        container: Some(container(Some("web"))),
+        container: Some(container_of_pod()),
+        session: Some("3".into()),
         exit: Some(Exit { code: Some(0), signal: Some(15), sender: Some(Box::new(sender)) }),
         ..task(600, "sh")
     };
     let mut moved = event(EventKind::Moved);
     moved.link.former_names = vec!["eth1".into()];
-    moved.to = Some(destination());
+    moved.to = Some(Destination { container: Some(container_of_pod()), ..destination() });
     moved.actor = Some(init.clone());
     moved.culprit = Some(init.clone());
-    moved.victim = Victim { container: Some(container(Some("web"))), init: Some(init) };
+    moved.victim = Victim { container: Some(container_of_pod()), init: Some(init) };
     moved.verdict.remedy = Some("Move it back.".into());
     moved.verdict.evidence = vec![Step {
         when: when(0),

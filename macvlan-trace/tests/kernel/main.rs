@@ -11,6 +11,7 @@ mod command;
 mod harness;
 mod helpers;
 mod lifecycle;
+mod names;
 mod namespaces;
 mod offsets;
 mod parents;

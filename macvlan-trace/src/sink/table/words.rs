@@ -51,7 +51,8 @@ pub(super) fn place(task: &Task) -> String {
 fn container_name(container: &Container) -> String {
     let short = || container.id.chars().take(SHORT_ID).collect();
     let name = container.name.clone().unwrap_or_else(short);
-    safe(&format!("{}:{name}", container.runtime))
+    let runtime = container.runtime.as_deref().unwrap_or("container");
+    safe(&format!("{runtime}:{name}"))
 }
 
 /// `container-killed, likely: kill (PID 900), ssh.service`: the rule, who is responsible, and how sure that is.

@@ -1,0 +1,326 @@
+//! Whose a link is, told in stories.
+
+use serde_json::{Value, json};
+
+use super::{MAX_CONTAINERS, MAX_HOMES, MAX_LINKS, MAX_OWNERS, Owners};
+use crate::{
+    correlate::story::{
+        Macvlan, Story, child_of, in_cgroup, init, inside, macvlan, netns, next_at, path, process, started,
+        thread, without_cookie, worker,
+    },
+    fact::{Cgroup, Container, Pod, Task, What},
+    text::Text,
+};
+
+const WEB: &str = "9f3c1a2b4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8";
+const DB: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+const POD: &str = "7d1c2b3a-4e5f-6071-8293-a4b5c6d7e8f9";
+
+fn docker(id: &str) -> String {
+    format!("/system.slice/docker-{id}.scope")
+}
+
+/// The main process of a Docker container.
+fn main_of(id: &str, pid: u32) -> Task {
+    in_cgroup(init("sh", pid), &docker(id))
+}
+
+fn dockerd() -> Task {
+    in_cgroup(process("dockerd", 400), "/system.slice/docker.service")
+}
+
+fn ip() -> Task {
+    process("ip", 901)
+}
+
+/// Docker's files give the container a name.
+fn is_called(story: &mut Story, id: &str, name: &str) {
+    story.fact(What::Container(Container {
+        id: id.to_owned(),
+        user: None,
+        runtime: Some("docker".to_owned()),
+        name: Some(name.to_owned()),
+        pod: None,
+    }));
+}
+
+/// A link that Docker has made and moved into a namespace, where it is called eth0.
+fn given(story: &mut Story, number: u32) -> Macvlan {
+    let outside = macvlan("veth1a2b3c", netns(0), 10 + number);
+    let link = outside.clone().moved_to(netns(number), 2).called("eth0");
+    story.creates(&dockerd(), &outside).moves(&dockerd(), (netns(0), 10 + number), &link);
+    link
+}
+
+#[test]
+fn each_link_belongs_to_the_container_whose_main_process_lives_with_it() {
+    let mut story = Story::new();
+    is_called(&mut story, WEB, "web");
+    let (web, db) = (given(&mut story, 1), given(&mut story, 2));
+    story.found_in(netns(1), &main_of(WEB, 812)).found_in(netns(2), &main_of(DB, 813));
+    story.sets_down(&dockerd(), &web).sets_down(&dockerd(), &db);
+    let told = story.tell();
+    let events = told.events();
+    let web = json!({"runtime": "docker", "id": WEB, "name": "web", "pod": null});
+    events[4].is("/victim/container", web).is("/actor/container", Value::Null);
+    events[5].is("/victim/container/id", DB).is("/victim/container/name", Value::Null);
+    // Before, nobody was known to live there.
+    events[1].is("/victim/container", Value::Null).is("/to/container", Value::Null);
+}
+
+#[test]
+fn the_container_of_a_task_is_that_of_its_cgroup() {
+    let mut story = Story::new();
+    is_called(&mut story, WEB, "web");
+    let link = given(&mut story, 1);
+    let shell = in_cgroup(process("busybox", 900), &docker(WEB));
+    story.sets_down(&shell, &link);
+    let told = story.tell();
+    told.last().is("/actor/container/name", "web").is("/culprit/container/name", "web");
+    told.last().is("/actor/unit", format!("docker-{WEB}.scope")).is("/actor/slice", "system.slice");
+    told.last().is("/victim/container", Value::Null);
+    let session = "/user.slice/user-1000.slice/session-3.scope";
+    let mut story = Story::new();
+    story.sets_down(&in_cgroup(ip(), session), &macvlan("macvlan0", netns(0), 7));
+    story.tell().last().is("/actor/session", "3").is("/actor/slice", "user-1000.slice");
+}
+
+#[test]
+fn a_link_that_docker_takes_back_before_it_deletes_it_is_still_the_containers() {
+    // Nobody was found in the namespace: only the end of the main process tells.
+    let mut story = Story::new();
+    let (link, init) = (given(&mut story, 1), main_of(WEB, 812));
+    let runc = process("runc", 700);
+    story.sends(&runc, 9, &init, netns(1)).dies(&init, netns(1), 9);
+    let back = link.clone().moved_to(netns(0), 14).called("veth1a2b3c");
+    story.sets_down(&dockerd(), &link).moves(&dockerd(), (netns(1), 2), &back).deletes(&dockerd(), &back);
+    is_called(&mut story, WEB, "too-late");
+    story.deletes(&dockerd(), &macvlan("other", netns(0), 15));
+    let told = story.tell();
+    let events = told.events();
+    for event in &events[2..5] {
+        event.is("/victim/container/id", WEB).is("/victim/container/runtime", "docker");
+    }
+    events[3].is("/event", "moved").is("/to/container", Value::Null);
+    events[5].is("/victim/container", Value::Null);
+}
+
+#[test]
+fn a_container_that_is_gone_has_its_name_still() {
+    let mut story = Story::new();
+    let (link, init) = (given(&mut story, 1), main_of(WEB, 812));
+    is_called(&mut story, WEB, "web");
+    story.found_in(netns(1), &init).exits(&init, netns(1), 0).drops(&init, netns(1), path::EXIT);
+    story.wait_ms(60_000).is_torn_down(&link);
+    let told = story.tell();
+    told.last().is("/victim/container/name", "web").is("/victim/init/container/name", "web");
+    told.last().is("/culprit/container/id", WEB).verdict("container-exited", "certain");
+}
+
+#[test]
+fn the_next_container_at_the_same_address_takes_nothing_over() {
+    let first = |story: &mut Story, netns| {
+        let link = macvlan("macvlan0", netns, 7);
+        let init = main_of(WEB, 812);
+        story
+            .creates(&ip(), &link)
+            .exits(&init, netns, 0)
+            .drops(&init, netns, path::EXIT)
+            .is_torn_down(&link);
+    };
+    for (one, next) in [(netns(1), next_at(netns(1))), (without_cookie(netns(1)), without_cookie(netns(1)))] {
+        let link = macvlan("macvlan0", next, 8);
+        let mut story = Story::new();
+        first(&mut story, one);
+        story.creates(&ip(), &link).sets_down(&ip(), &link);
+        let told = story.tell();
+        told.events()[1].is("/victim/container/id", WEB);
+        told.last().is("/event", "down").is("/victim/container", Value::Null);
+
+        let mut story = Story::new();
+        first(&mut story, one);
+        story.creates(&ip(), &link).exits(&main_of(DB, 813), next, 0).is_torn_down(&link);
+        story.tell().last().is("/victim/container/id", DB);
+    }
+}
+
+#[test]
+fn whoever_is_found_after_a_namespaces_end_lives_in_another_one() {
+    let (link, netns) = (macvlan("macvlan0", netns(1), 7), netns(1));
+    let shell = process("sh", 500);
+    let mut story = Story::new();
+    story.creates(&ip(), &link).exits(&shell, netns, 0).drops(&shell, netns, path::EXIT);
+    story.found_in(netns, &main_of(WEB, 812)).is_torn_down(&link);
+    story.tell().last().is("/victim/container", Value::Null);
+}
+
+#[test]
+fn a_visitor_from_a_container_owns_nothing() {
+    // The main process of a container runs `ip netns exec blue sh`, by itself or in a child with a pid namespace of its
+    // own, and ends there.
+    let (blue, link) = (netns(1), macvlan("macvlan0", netns(1), 7));
+    let visitor = main_of(WEB, 812);
+    let child = child_of(inside(in_cgroup(process("sh", 950), &docker(WEB)), 950, 2, 1), &visitor);
+    for ends in [&visitor, &started(child, 91_000_000_000)] {
+        let mut story = Story::new();
+        story.creates(&ip(), &link).goes(&visitor, netns(5), blue).wait_ms(2000);
+        story.sends(&ip(), 15, ends, blue).exits(ends, blue, 0).sets_down(&ip(), &link);
+        story.tell().last().is("/event", "down").is("/victim/container", Value::Null);
+    }
+    // A process that is no main process owns nothing either.
+    let mut story = Story::new();
+    let exec = in_cgroup(inside(process("sh", 960), 812, 1, 17), &docker(WEB));
+    story.creates(&ip(), &link).exits(&exec, blue, 0).sets_down(&ip(), &link);
+    story.tell().last().is("/victim/container", Value::Null);
+}
+
+#[test]
+fn a_process_of_the_host_owns_nothing() {
+    let link = macvlan("macvlan0", netns(1), 7);
+    let shell = in_cgroup(init("sh", 812), "/user.slice/user-1000.slice/session-3.scope");
+    let mut story = Story::new();
+    story.creates(&ip(), &link).found_in(netns(1), &shell).exits(&shell, netns(1), 0).is_torn_down(&link);
+    story.tell().last().is("/victim/container", Value::Null);
+    let nowhere = Task { cgroup: Cgroup::default(), ..init("sh", 812) };
+    let mut story = Story::new();
+    story.creates(&ip(), &link).exits(&nowhere, netns(1), 0).is_torn_down(&link);
+    story.tell().last().is("/victim/container", Value::Null);
+}
+
+#[test]
+fn a_signal_tells_who_lives_there_as_well() {
+    let mut story = Story::new();
+    let (link, init) = (given(&mut story, 1), main_of(WEB, 812));
+    // The signalled process has to have been seen.
+    story
+        .fact(What::Task(Box::new(init.clone())))
+        .sends(&ip(), 1, &init, netns(1))
+        .sets_down(&dockerd(), &link);
+    story.tell().last().is("/victim/container/id", WEB);
+}
+
+#[test]
+fn a_pod_belongs_to_the_container_that_holds_it_while_that_lives() {
+    let slice = format!(
+        "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{}.slice",
+        POD.replace('-', "_")
+    );
+    let container =
+        |name: &str, pid, id: &str| in_cgroup(init(name, pid), &format!("{slice}/cri-containerd-{id}.scope"));
+    let (pause, app) = (container("pause", 800, DB), container("app", 812, WEB));
+    let link = macvlan("eth0", netns(1), 2);
+    let pod = Pod {
+        uid: Some(POD.into()),
+        qos: None,
+        namespace: Some("default".into()),
+        name: Some("shop".into()),
+    };
+    let sandbox = Container {
+        id: DB.into(),
+        user: None,
+        runtime: Some("containerd".into()),
+        name: None,
+        pod: Some(pod),
+    };
+    let mut story = Story::new();
+    story.creates(&ip(), &link).found_in(netns(1), &pause).fact(What::Container(sandbox));
+    // The application crashes, and with the pod's end goes before what holds it.
+    story.exits(&app, netns(1), 1).sets_down(&ip(), &link);
+    story.exits(&container("app", 813, WEB), netns(1), 0).exits(&pause, netns(1), 0);
+    story.drops(&pause, netns(1), path::EXIT).is_torn_down(&link);
+    let told = story.tell();
+    let holder = json!({"runtime": "containerd", "id": DB, "name": null,
+        "pod": {"namespace": "default", "name": "shop", "uid": POD, "qos": "burstable"}});
+    told.events()[1].is("/victim/container", holder.clone());
+    told.last().is("/victim/container", holder);
+    told.last().is("/victim/init/container/pod/uid", POD);
+
+    // The same where nobody looked: the holder ends last, and the application had ended before.
+    let mut story = Story::new();
+    story.creates(&ip(), &link).exits(&app, netns(1), 0).exits(&pause, netns(1), 0).sets_down(&ip(), &link);
+    story.tell().last().is("/victim/container/id", DB);
+
+    // A container that outlives the one whose namespace it shares has it then.
+    let mut story = Story::new();
+    story.creates(&ip(), &link).found_in(netns(1), &pause).exits(&pause, netns(1), 0);
+    story.sets_down(&ip(), &link).exits(&app, netns(1), 0).is_torn_down(&link);
+    let told = story.tell();
+    told.events()[1].is("/victim/container/id", DB);
+    told.last().is("/victim/container/id", WEB);
+}
+
+#[test]
+fn a_pid_namespace_inside_a_container_does_not_end_it() {
+    let (link, main) = (macvlan("eth0", netns(1), 2), main_of(WEB, 812));
+    let sandbox = inside(in_cgroup(process("sandbox", 850), &docker(WEB)), 850, 2, 1);
+    let mut story = Story::new();
+    story.creates(&ip(), &link).found_in(netns(1), &main).exits(&sandbox, netns(1), 0);
+    story.exits(&main_of(DB, 860), netns(1), 0).sets_down(&ip(), &link);
+    story.tell().last().is("/victim/container/id", WEB);
+}
+
+#[test]
+fn a_link_that_moves_between_containers_belongs_to_the_one_it_was_in_last() {
+    let (web, db) = (main_of(WEB, 812), main_of(DB, 813));
+    let link = macvlan("macvlan0", netns(1), 7);
+    let there = link.clone().moved_to(netns(2), 3);
+    let mut story = Story::new();
+    story.creates(&ip(), &link).found_in(netns(1), &web).found_in(netns(2), &db);
+    story.moves(&ip(), (netns(1), 7), &there).sets_down(&thread(ip(), 902), &there);
+    let told = story.tell();
+    told.events()[1].is("/victim/container/id", WEB).is("/to/container/id", DB);
+    told.last().is("/victim/container/id", DB);
+}
+
+#[test]
+fn a_link_of_the_stock_has_its_container() {
+    let link = macvlan("macvlan0", netns(1), 7);
+    let mut story = Story::new();
+    story.stock(&link).found_in(netns(1), &main_of(WEB, 812));
+    let back = link.clone().moved_to(netns(0), 9);
+    story.moves(&dockerd(), (netns(1), 7), &back).deletes(&dockerd(), &back);
+    story.tell().events().iter().for_each(|event| {
+        event.is("/victim/container/id", WEB);
+    });
+}
+
+#[test]
+fn whoever_picks_another_containers_id_does_not_get_its_name() {
+    let name = |path: &str| {
+        let mut story = Story::new();
+        is_called(&mut story, WEB, "web");
+        story.sets_down(&in_cgroup(ip(), path), &macvlan("macvlan0", netns(0), 7));
+        story.tell().last().record["actor"]["container"]["name"].clone()
+    };
+    assert_eq!(name(&docker(WEB)), "web");
+    assert_eq!(name(&format!("/docker/{DB}/docker/{WEB}")), Value::Null, "inside another container");
+    let user = format!("/user.slice/user-1000.slice/user@1000.service/user.slice/docker-{WEB}.scope");
+    assert_eq!(name(&user), Value::Null, "of a user");
+}
+
+#[test]
+fn what_is_remembered_is_bounded() {
+    let mut owners = Owners::default();
+    let container =
+        |n: usize| Container { id: format!("{n:064x}"), user: None, runtime: None, name: None, pod: None };
+    for n in 0..MAX_CONTAINERS + 10 {
+        owners.learn(container(n));
+        owners.learn(container(n));
+    }
+    assert_eq!((owners.told.len(), owners.order.len()), (MAX_CONTAINERS, MAX_CONTAINERS));
+    let main = main_of(WEB, 812);
+    for generation in 0..MAX_OWNERS as u64 + 10 {
+        owners.acts(generation, &main, false);
+    }
+    assert_eq!(owners.by_namespace.len(), MAX_OWNERS);
+    for link in 0..MAX_LINKS as u64 + 10 {
+        owners.link_in(link, 1);
+    }
+    assert_eq!(owners.homes.len(), MAX_LINKS);
+    (0..100).for_each(|generation| owners.link_in(5, generation));
+    assert_eq!(owners.homes[&5].len(), MAX_HOMES);
+    owners.link_gone(5);
+    assert!(!owners.homes.contains_key(&5));
+    assert_eq!(owners.of_cgroup(&Cgroup { id: None, path: Some(Text::from("/")) }), None);
+    assert_eq!(owners.of_cgroup(&worker().cgroup), None);
+}

@@ -1,0 +1,397 @@
+//! Who lives in a network namespace: the main process of the container that it belongs to, found in /proc.
+//!
+//! A container that neither ends nor is signalled leaves no other trace of whose namespace it is. A namespace is looked
+//! for at the next tick after its first sight and now and then for half a minute, since a runtime often makes the links
+//! first and the process after. One pass over /proc serves all namespaces that are due. Nothing is opened in a
+//! namespace, so none is held.
+
+use std::{
+    collections::HashMap,
+    fs,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
+
+use super::namespaces::read_link;
+use crate::{
+    enrich::{ContainerId, place_of},
+    fact::{Cgroup, Ktime, Netns, NsInode, ProcessId, Resident},
+    text::Text,
+};
+
+/// How often a namespace is looked for; the pauses between double each time.
+const MAX_LOOKS: u32 = 7;
+/// How many namespaces are remembered.
+const MAX_REMEMBERED: usize = 16_384;
+
+/// The namespaces whose residents are looked for.
+#[derive(Debug)]
+pub struct Residents {
+    /// The machine's own, which belongs to no container.
+    host: Option<NsInode>,
+    proc: PathBuf,
+    /// By the address of the namespace.
+    searches: HashMap<u64, Search>,
+    /// Found, and not told yet.
+    found: Vec<Resident>,
+}
+
+/// How far a namespace was looked for.
+#[derive(Debug)]
+struct Search {
+    netns: Netns,
+    looks: u32,
+    /// Ticks until the next look.
+    pause: u32,
+}
+
+impl Residents {
+    /// Looks for nobody yet; `host` is the machine's own namespace.
+    #[must_use]
+    pub fn new(host: Option<NsInode>) -> Self {
+        Self::of_proc(host, Path::new("/proc"))
+    }
+
+    fn of_proc(host: Option<NsInode>, proc: &Path) -> Self {
+        Self { host, proc: proc.to_owned(), searches: HashMap::new(), found: Vec::new() }
+    }
+
+    /// A namespace that holds a watched link. Asking again and again is cheap.
+    pub fn expect_in(&mut self, netns: &Netns) {
+        // What happens in a namespace without a known address cannot be joined with it.
+        if netns.inode.is_none() || netns.inode == self.host || netns.ptr == 0 {
+            return;
+        }
+        if self.searches.get(&netns.ptr).is_some_and(|search| search.netns.inode == netns.inode) {
+            return;
+        }
+        if self.searches.len() >= MAX_REMEMBERED {
+            self.searches.clear();
+        }
+        self.searches.insert(netns.ptr, Search { netns: *netns, looks: 0, pause: 0 });
+    }
+
+    /// A namespace that has ended: its inode number is another's from now on.
+    pub fn ended(&mut self, netns: &Netns) {
+        self.searches.remove(&netns.ptr);
+        self.found.retain(|resident| resident.netns.ptr != netns.ptr);
+    }
+
+    /// Looks for those that are due.
+    pub fn tick(&mut self) {
+        let mut due = Vec::new();
+        for search in self.searches.values_mut() {
+            if search.looks >= MAX_LOOKS {
+                continue;
+            }
+            if search.pause > 0 {
+                search.pause -= 1;
+                continue;
+            }
+            search.pause = (1 << search.looks) - 1;
+            search.looks += 1;
+            due.push(search.netns);
+        }
+        if due.is_empty() {
+            return;
+        }
+        let mut processes = Processes::find(&self.proc);
+        for netns in due {
+            let resident = netns.inode.and_then(|inode| processes.main_of(inode));
+            if let (Some(resident), Some(search)) = (resident, self.searches.get_mut(&netns.ptr)) {
+                search.looks = MAX_LOOKS;
+                self.found.push(resident.into_fact(netns));
+            }
+        }
+    }
+
+    /// Those that were found. To be asked for once all is read that was reported before: a namespace whose end is among
+    /// that is out of the question, since its successor's resident may have been found in its place.
+    pub fn take_found(&mut self) -> Vec<Resident> {
+        std::mem::take(&mut self.found)
+    }
+}
+
+/// The processes of the machine.
+struct Processes {
+    proc: PathBuf,
+    /// Process id and network namespace.
+    all: Vec<(u32, NsInode)>,
+    /// Those that were looked at; `None` for one of no container.
+    read: HashMap<u32, Option<Process>>,
+}
+
+/// A process of a container.
+#[derive(Clone)]
+struct Process {
+    pid: u32,
+    comm: Text,
+    start: Ktime,
+    cgroup: Text,
+    container: ContainerId,
+    /// Whether it is the init of a pid namespace below the one that /proc shows.
+    is_init: bool,
+}
+
+impl Processes {
+    /// One link is read for each; those that end meanwhile are passed over.
+    fn find(proc: &Path) -> Self {
+        let entries = fs::read_dir(proc).into_iter().flatten().filter_map(Result::ok);
+        let all = entries.filter_map(|entry| {
+            let pid = str::from_utf8(entry.file_name().as_bytes()).ok()?.parse().ok()?;
+            Some((pid, read_link(&entry.path().join("ns/net"), b"net")?))
+        });
+        Self { proc: proc.to_owned(), all: all.collect(), read: HashMap::new() }
+    }
+
+    /// The process whose container a namespace belongs to: the oldest init of a pid namespace that lives in it. Without
+    /// one, the oldest process of a container, but only where its container has no older process elsewhere: `ip netns
+    /// exec` takes a process, and not its container, into a namespace.
+    fn main_of(&mut self, netns: NsInode) -> Option<Process> {
+        let inside = self.containers_processes(|lives_in| lives_in == netns);
+        let oldest =
+            inside.into_iter().min_by_key(|process| (!process.is_init, process.start, process.pid))?;
+        if oldest.is_init {
+            return Some(oldest);
+        }
+        let is_elder = |other: &Process| other.container == oldest.container && other.start < oldest.start;
+        let visits = self.containers_processes(|lives_in| lives_in != netns).iter().any(is_elder);
+        (!visits).then_some(oldest)
+    }
+
+    /// The processes of containers in some namespaces.
+    fn containers_processes(&mut self, in_one: impl Fn(NsInode) -> bool) -> Vec<Process> {
+        let Self { proc, all, read } = self;
+        all.iter()
+            .filter(|(_, lives_in)| in_one(*lives_in))
+            .filter_map(|&(pid, _)| read.entry(pid).or_insert_with(|| Process::read(proc, pid)).clone())
+            .collect()
+    }
+}
+
+impl Process {
+    /// A process, if it is one of a container.
+    fn read(proc: &Path, pid: u32) -> Option<Self> {
+        let folder = proc.join(pid.to_string());
+        let cgroup = cgroup_in(&fs::read(folder.join("cgroup")).ok()?)?;
+        let container = place_of(&cgroup).container?;
+        let (comm, start) = stat_in(&fs::read(folder.join("stat")).ok()?)?;
+        let is_init = is_init_in(&fs::read(folder.join("status")).ok()?);
+        Some(Self { pid, comm, start, cgroup, container, is_init })
+    }
+
+    fn into_fact(self, netns: Netns) -> Resident {
+        Resident {
+            netns,
+            process: ProcessId { tgid: self.pid, start: self.start },
+            comm: self.comm,
+            cgroup: Cgroup { id: None, path: Some(self.cgroup) },
+        }
+    }
+}
+
+/// The path in /proc/PID/cgroup: that of the unified hierarchy, or, where the process is at its root because
+/// controllers live in v1 hierarchies, that of one of those.
+fn cgroup_in(content: &[u8]) -> Option<Text> {
+    let paths = content.split(|&byte| byte == b'\n').filter_map(|line| {
+        let mut fields = line.splitn(3, |&byte| byte == b':');
+        let unified = fields.next()? == b"0";
+        Some((unified, fields.nth(1)?))
+    });
+    // The unified one stands last.
+    let (_, path) = paths.filter(|(_, path)| *path != b"/").max_by_key(|(unified, _)| *unified)?;
+    Some(Text::from(path.to_vec()))
+}
+
+/// Name and start in /proc/PID/stat. The name is in brackets and may hold any byte, brackets too.
+fn stat_in(content: &[u8]) -> Option<(Text, Ktime)> {
+    let open = content.iter().position(|&byte| byte == b'(')?;
+    let close = content.iter().rposition(|&byte| byte == b')')?;
+    let comm = Text::from(content.get(open + 1..close)?.to_vec());
+    // After the brackets come the fields from the third on; the start is the 22nd, in ticks since boot.
+    let ticks: u64 =
+        str::from_utf8(&content[close + 1..]).ok()?.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    let start =
+        u128::from(ticks) * 1_000_000_000 / u128::from(rustix::param::clock_ticks_per_second().max(1));
+    Some((comm, Ktime(u64::try_from(start).ok()?)))
+}
+
+/// Whether the last of the ids in /proc/PID/status, that in the innermost pid namespace, is 1, and not the only one.
+fn is_init_in(content: &[u8]) -> bool {
+    let line = content.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
+    let ids = line.and_then(|line| str::from_utf8(line).ok()).unwrap_or_default();
+    let ids: Vec<_> = ids.split_ascii_whitespace().collect();
+    ids.len() > 1 && ids.last() == Some(&"1")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    const WEB: &str = "9f3c1a2b4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8";
+    const DB: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    const HOST: NsInode = NsInode(1);
+    const BLUE: Netns = Netns { ptr: 7, cookie: Some(7), inode: Some(NsInode(7)) };
+
+    /// A machine's /proc.
+    struct Machine(tempfile::TempDir);
+
+    impl Machine {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        /// A process; it started as many ticks after boot as its id says.
+        fn has(&self, pid: u32, netns: u32, cgroup: &str, ids: &str) -> &Self {
+            let folder = self.0.path().join(pid.to_string());
+            fs::create_dir_all(folder.join("ns")).unwrap();
+            symlink(format!("net:[{netns}]"), folder.join("ns/net")).unwrap();
+            fs::write(folder.join("cgroup"), format!("0::{cgroup}\n")).unwrap();
+            fs::write(folder.join("stat"), format!("{pid} (a) b) S {}{pid} 0\n", "0 ".repeat(18))).unwrap();
+            fs::write(folder.join("status"), format!("Name:\ta\nNSpid:\t{ids}\nNSpgid:\t1\n")).unwrap();
+            self
+        }
+
+        fn residents(&self) -> Residents {
+            Residents::of_proc(Some(HOST), self.0.path())
+        }
+
+        /// Process ids of those found at the next tick.
+        fn found(&self) -> Vec<u32> {
+            let mut residents = self.residents();
+            residents.expect_in(&BLUE);
+            residents.tick();
+            residents.take_found().iter().map(|resident| resident.process.tgid).collect()
+        }
+    }
+
+    fn docker(id: &str) -> String {
+        format!("/system.slice/docker-{id}.scope")
+    }
+
+    #[test]
+    fn the_init_of_a_container_is_its_resident() {
+        let machine = Machine::new();
+        machine.has(50, 7, &docker(WEB), "50\t9").has(60, 7, &docker(WEB), "60\t1").has(
+            70,
+            7,
+            &docker(DB),
+            "70\t1",
+        );
+        machine.has(10, 1, "/init.scope", "10").has(11, 7, "/system.slice/docker.service", "11");
+        machine.has(80, 8, &docker(DB), "80\t1");
+        let mut residents = machine.residents();
+        residents.expect_in(&BLUE);
+        residents.tick();
+        let found = residents.take_found();
+        assert_eq!(found.len(), 1);
+        let start = Ktime(60 * 1_000_000_000 / rustix::param::clock_ticks_per_second());
+        assert_eq!(found[0].process, ProcessId { tgid: 60, start });
+        assert_eq!((found[0].netns, &found[0].comm), (BLUE, &Text::from("a) b")));
+        assert_eq!(found[0].cgroup.path, Some(Text::from(docker(WEB).as_str())));
+        assert!(residents.take_found().is_empty(), "it is told once");
+    }
+
+    #[test]
+    fn a_container_without_a_pid_namespace_is_told_by_its_oldest_process() {
+        let machine = Machine::new();
+        machine.has(50, 7, &docker(WEB), "50").has(40, 7, &docker(WEB), "40").has(30, 8, &docker(DB), "30");
+        assert_eq!(machine.found(), [40]);
+    }
+
+    #[test]
+    fn a_visitor_from_a_container_is_no_resident() {
+        let machine = Machine::new();
+        machine.has(40, 8, &docker(WEB), "40\t1").has(50, 7, &docker(WEB), "50\t12");
+        assert_eq!(machine.found(), [0; 0]);
+        // A process of the host is none either.
+        machine.has(20, 7, "/user.slice/user-0.slice/session-1.scope", "20").has(21, 7, "/", "21");
+        assert_eq!(machine.found(), [0; 0]);
+    }
+
+    #[test]
+    fn the_machines_own_namespace_has_no_resident() {
+        let machine = Machine::new();
+        machine.has(40, 1, &docker(WEB), "40\t1");
+        let mut residents = machine.residents();
+        residents.expect_in(&Netns { inode: Some(HOST), ..BLUE });
+        residents.expect_in(&Netns { inode: None, ..BLUE });
+        residents.tick();
+        assert!(residents.searches.is_empty() && residents.take_found().is_empty());
+    }
+
+    #[test]
+    fn a_process_that_comes_after_its_link_is_found_later_and_nobody_is_looked_for_for_ever() {
+        let machine = Machine::new();
+        let mut residents = machine.residents();
+        residents.expect_in(&BLUE);
+        let mut looks = Vec::new();
+        for tick in 0..200 {
+            let before = residents.searches[&BLUE.ptr].looks;
+            residents.tick();
+            residents.expect_in(&BLUE);
+            if residents.searches[&BLUE.ptr].looks > before {
+                looks.push(tick);
+            }
+        }
+        assert_eq!(looks, [0, 1, 3, 7, 15, 31, 63]);
+
+        let mut residents = machine.residents();
+        residents.expect_in(&BLUE);
+        residents.tick();
+        machine.has(40, 7, &docker(WEB), "40\t1");
+        residents.tick();
+        assert_eq!(residents.take_found().len(), 1);
+        residents.tick();
+        assert!(residents.take_found().is_empty());
+    }
+
+    #[test]
+    fn whoever_was_found_in_a_namespace_that_had_ended_is_not_told() {
+        let machine = Machine::new();
+        machine.has(40, 7, &docker(WEB), "40\t1");
+        let mut residents = machine.residents();
+        let next = Netns { ptr: 8, ..BLUE };
+        residents.expect_in(&BLUE);
+        residents.expect_in(&next);
+        residents.tick();
+        residents.ended(&BLUE);
+        let told: Vec<_> = residents.take_found().into_iter().map(|resident| resident.netns).collect();
+        assert_eq!(told, [next]);
+    }
+
+    #[test]
+    fn half_a_process_is_passed_over() {
+        let machine = Machine::new();
+        machine.has(40, 7, &docker(WEB), "40\t1");
+        let folder = machine.0.path().join("40");
+        for (file, content) in
+            [("cgroup", &b""[..]), ("cgroup", b"0:"), ("stat", b"40 (a"), ("stat", b")("), ("stat", b"")]
+        {
+            let whole = fs::read(folder.join(file)).unwrap();
+            fs::write(folder.join(file), content).unwrap();
+            assert_eq!(machine.found(), [0; 0], "{file}");
+            fs::write(folder.join(file), whole).unwrap();
+        }
+        assert_eq!(machine.found(), [40]);
+        fs::remove_file(folder.join("status")).unwrap();
+        assert_eq!(machine.found(), [0; 0]);
+    }
+
+    #[test]
+    fn the_cgroup_is_that_of_the_hierarchy_that_is_used() {
+        let path = |content: &str| cgroup_in(content.as_bytes());
+        assert_eq!(path("0::/a\n"), Some(Text::from("/a")));
+        assert_eq!(path("9:name=systemd:/s\n8:pids:/docker/x\n0::/a:b\n"), Some(Text::from("/a:b")));
+        assert_eq!(path("9:name=systemd:/\n8:pids:/docker/x\n0::/\n"), Some(Text::from("/docker/x")));
+        assert_eq!(path("0::/\n"), None);
+    }
+
+    #[test]
+    fn the_tests_own_machine_can_be_looked_at() {
+        let found = Processes::find(Path::new("/proc"));
+        assert!(found.all.iter().any(|(pid, _)| *pid == std::process::id()));
+    }
+}

@@ -1,0 +1,111 @@
+//! Whose a link is: containers by their control groups, and their names by files below another root.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use serde_json::{Value, json};
+
+use crate::harness::{Container, Parent, Trace, ip_path, run};
+
+const ID: &str = "9f3c1a2b4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8";
+
+/// The folder of a control group as Docker makes them, which goes with the test.
+struct Group(PathBuf);
+
+impl Group {
+    fn docker(id: &str) -> Self {
+        // The unified hierarchy, or where there is none, that of the processes' numbers.
+        let unified = fs::metadata("/sys/fs/cgroup/cgroup.procs").is_ok();
+        let root = Path::new("/sys/fs/cgroup").join(if unified { "" } else { "pids" });
+        let path = root.join("docker").join(id);
+        fs::create_dir_all(&path).expect("a control group can be made");
+        Self(path)
+    }
+
+    fn add(&self, pid: u32) {
+        fs::write(self.0.join("cgroup.procs"), pid.to_string()).expect("the process can be moved");
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+        let _ = self.0.parent().map(fs::remove_dir);
+    }
+}
+
+/// A root with what Docker writes of a container.
+fn root_of_docker(id: &str, name: &str) -> tempfile::TempDir {
+    let root = tempfile::tempdir().expect("a folder can be made");
+    let folder = root.path().join("var/lib/docker/containers").join(id);
+    fs::create_dir_all(&folder).expect("a folder can be made");
+    fs::write(folder.join("config.v2.json"), json!({"Name": format!("/{name}")}).to_string())
+        .expect("a file can be made");
+    root
+}
+
+fn web() -> Value {
+    json!({"runtime": "docker", "id": ID, "name": "web", "pod": null})
+}
+
+#[test]
+fn a_container_that_ends_is_named() {
+    let parent = Parent::dummy("par0");
+    let group = Group::docker(ID);
+    let root = root_of_docker(ID, "web");
+    let mut trace = Trace::start(&["--state-root", &root.path().to_string_lossy(), "-C", "web"]);
+    let mut container = Container::with_link("macvlan0", &parent, "read line; exit 3");
+    let other = Container::with_link("macvlan1", &parent, "read line");
+    group.add(container.pid);
+    let init = container.pid;
+    container.go();
+    container.wait();
+    drop(other);
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .verdict("container-exited", "certain")
+        .is("/culprit/pid", init)
+        .is("/culprit/container", web())
+        .is("/victim/container", web())
+        .is("/actor/container", Value::Null);
+}
+
+#[test]
+fn a_container_that_lives_is_found_and_named() {
+    let parent = Parent::dummy("par0");
+    let group = Group::docker(ID);
+    let root = root_of_docker(ID, "web");
+    let container = Container::with_link("macvlan0", &parent, "read line");
+    group.add(container.pid);
+    let mut trace = Trace::start(&["--state-root", &root.path().to_string_lossy(), "-C", "9f3c"]);
+    // Shown only once the tracer has found out whose the link is.
+    let net = format!("--net=/proc/{}/ns/net", container.pid);
+    let set = |state| run("nsenter", &[&net, &ip_path(), "link", "set", "macvlan0", state]);
+    let seen = AtomicBool::new(false);
+    let event = thread::scope(|scope| {
+        scope.spawn(|| {
+            // Not for ever, if it is never seen.
+            for _ in 0..2000 {
+                if seen.load(Ordering::Relaxed) {
+                    break;
+                }
+                set("down");
+                set("up");
+            }
+        });
+        let event = trace.wait_for_event("down", "macvlan0");
+        seen.store(true, Ordering::Relaxed);
+        event
+    });
+    assert_eq!(event["victim"]["container"], web(), "{event}");
+    // Whoever enters the namespace is not of the container.
+    assert_eq!(event["culprit"]["container"], Value::Null, "{event}");
+    assert_eq!(event["culprit"]["comm"], "ip", "{event}");
+    drop(trace.stop());
+}
