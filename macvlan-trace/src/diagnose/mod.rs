@@ -75,6 +75,7 @@ pub const RULES: &[Rule] = &[
     rules::network_manager::RULE,
     rules::dhcp_client::RULE,
     rules::ifupdown::RULE,
+    rules::wrong_target::RULE,
     rules::daemon_restarted::RULE,
     rules::runtime_teardown::RULE,
     rules::self_inflicted::RULE,

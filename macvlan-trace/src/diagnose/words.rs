@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     correlate::{Case, Cause, Ended, Kill, Remark},
-    fact::{ExitStatus, Ktime, Link, LinkChange, Task},
+    fact::{Container, ExitStatus, Ktime, Link, LinkChange, Task},
     text::Text,
 };
 
@@ -205,6 +205,14 @@ pub fn deed(case: &Case) -> String {
         },
         LinkChange::ParentDown => format!("set the parent of {link} down"),
         LinkChange::ParentUp => format!("set the parent of {link} up"),
+    }
+}
+
+/// "container web", or its id where it has no name.
+pub fn container(container: &Container) -> String {
+    match &container.name {
+        Some(name) => format!("container {name}"),
+        None => format!("container {}", container.id.chars().take(12).collect::<String>()),
     }
 }
 

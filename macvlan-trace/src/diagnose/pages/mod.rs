@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use super::pages;
 
 /// Rules that are described and not written yet.
-const PENDING: &[&str] = &["foreign-routes-flushed", "wrong-target"];
+const PENDING: &[&str] = &["foreign-routes-flushed"];
 
 const SECTIONS: [&str; 5] =
     ["## What it means", "## How it is recognised", "## What to do", "## What it is not", "## Links"];

@@ -33,3 +33,4 @@ pub mod shared_parent_deleted;
 pub mod two_managers;
 pub mod unattributed;
 pub mod unknown;
+pub mod wrong_target;

@@ -1,0 +1,40 @@
+//! Something in one container changed a link of another one.
+
+use crate::{
+    correlate::Cause,
+    diagnose::{Culprit, Rule, Verdict, words},
+    event::Confidence,
+    fact::LinkChange,
+};
+
+/// The rule.
+pub const RULE: Rule = Rule {
+    name: "wrong-target",
+    page: include_str!("../pages/wrong-target.md"),
+    judge: |case| {
+        let Cause::Request(task) = &case.cause else { return None };
+        let (own, victim) = (case.actor_container.as_ref()?, case.victim.as_ref()?);
+        let breaks = matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted);
+        // The containers of a pod share its links.
+        let same_pod =
+            own.pod.as_ref().zip(victim.pod.as_ref()).is_some_and(|(own, other)| own.uid == other.uid);
+        (breaks && own.id != victim.id && !same_pod).then(|| Verdict {
+            rule: RULE.name,
+            cause: format!(
+                "{} in {} {}, which belongs to {}",
+                words::process_with_command(task),
+                words::container(own),
+                words::deed(case),
+                words::container(victim),
+            ),
+            remedy: Some(
+                "Find out what the culprit's container was told to work on: a controller or network plugin that mixes \
+                 up names or indexes is the usual reason."
+                    .into(),
+            ),
+            // It may have meant it.
+            confidence: Confidence::Likely,
+            culprit: Some(Culprit::new(task)),
+        })
+    },
+};
