@@ -81,6 +81,8 @@ pub struct LinkState {
     pub name: [u8; 16],
     /// `rtnl_link_ops.kind`, padded with NUL; all NUL for a device without (a NIC).
     pub kind: [u8; 16],
+    /// Name of the driver of the hardware, padded with NUL; all NUL for a device that software made.
+    pub driver: [u8; 16],
     /// Hardware address; all zero if unknown.
     pub mac: [u8; 6],
     /// RFC 2863 state, `IF_OPER_*`.
@@ -131,4 +133,4 @@ impl LinkState {
     pub const UNREGISTERING: u8 = 2;
 }
 
-const _: () = assert!(size_of::<LinkState>() == 88 && size_of::<LinkRecord>() == 80 + 8 + 176 + 40);
+const _: () = assert!(size_of::<LinkState>() == 104 && size_of::<LinkRecord>() == 80 + 8 + 208 + 40);

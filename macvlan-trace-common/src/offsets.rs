@@ -44,6 +44,12 @@ offsets! {
     dev_link_ops,
     /// `net_device.nd_net.net`
     dev_net,
+    /// `net_device.dev.parent`
+    dev_parent,
+    /// `device.driver`
+    device_driver,
+    /// `device_driver.name`
+    driver_name,
     /// `net_device.adj_list.lower`
     dev_lower,
     /// `net_device.adj_list.upper`

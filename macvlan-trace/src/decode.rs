@@ -261,6 +261,7 @@ fn netns(netns: &wire::NetnsRef) -> Netns {
 
 fn link(link: &wire::LinkState) -> Link {
     let kind = Text::from_padded(&link.kind);
+    let driver = Text::from_padded(&link.driver);
     Link {
         dev: Some(link.dev),
         netns: (link.netns.ptr != 0).then(|| netns(&link.netns)),
@@ -272,7 +273,7 @@ fn link(link: &wire::LinkState) -> Link {
         registered: link.reg_state == wire::LinkState::REGISTERED,
         mac: (link.mac != [0; 6]).then_some(link.mac),
         mode: (link.mode != 0).then_some(link.mode),
-        driver: None,
+        driver: (!driver.is_empty()).then_some(driver),
     }
 }
 

@@ -60,6 +60,9 @@ fields! {
     optional dev_addr: Member("net_device", "dev_addr");
     required dev_link_ops: Member("net_device", "rtnl_link_ops");
     required dev_net: Member("net_device", "nd_net.net");
+    optional dev_parent: Member("net_device", "dev.parent");
+    optional device_driver: Member("device", "driver");
+    optional driver_name: Member("device_driver", "name");
     required dev_lower: Member("net_device", "adj_list.lower");
     required dev_upper: Member("net_device", "adj_list.upper");
     optional dev_close_list: Member("net_device", "close_list");

@@ -82,6 +82,7 @@ const MACVLAN0: LinkState = LinkState {
     flags: 0x1003,
     name: *b"macvlan0\0\0\0\0\0\0\0\0",
     kind: macvlan_trace_common::KIND_MACVLAN,
+    driver: [0; 16],
     mac: [2, 0, 0, 0, 0, 7],
     operstate: 6,
     reg_state: LinkState::REGISTERED,
@@ -96,6 +97,7 @@ const ETH0: LinkState = LinkState {
     flags: 0x1003,
     name: *b"eth0\0\0\0\0\0\0\0\0\0\0\0\0",
     kind: [0; 16],
+    driver: *b"virtio_net\0\0\0\0\0\0",
     mac: [0; 6],
     operstate: 6,
     reg_state: 2,
@@ -309,6 +311,7 @@ fn a_change_of_a_link_is_told_whole() {
     let parent = fact.parent.expect("there is a parent");
     assert_eq!(parent.name, Text::from("eth0"));
     assert_eq!((parent.kind, parent.mac, parent.mode), (None, None, None));
+    assert_eq!(parent.driver, Some(Text::from("virtio_net")));
     assert!(!parent.registered, "a parent in state 2 is unregistering");
     assert_eq!(fact.from, None);
     assert_eq!(fact.stack, [Some("f100".to_owned()), None, Some("f102".to_owned())]);
