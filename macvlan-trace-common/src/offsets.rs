@@ -110,6 +110,10 @@ offsets! {
     signal_live,
     /// `signal_struct.flags`
     signal_flags,
+    /// `signal_struct.tty`
+    signal_tty,
+    /// `tty_struct.name`
+    tty_name,
     /// `mm_struct.arg_start`
     mm_arg_start,
     /// `mm_struct.arg_end`

@@ -192,8 +192,20 @@ fn whole_task(bytes: &[u8], task: TaskRef) -> Result<Task> {
         cgroup,
         netns: (record.netns.ptr != 0).then(|| netns(&record.netns)),
         mntns: inode(record.mntns),
-        tty: None,
+        tty: tty(&record.tty),
     })
+}
+
+/// A terminal, as people name it: of the kernel's `pts0` they say `pts/0`, after its place below /dev.
+fn tty(name: &[u8]) -> Option<Text> {
+    let name = Text::from_padded(name);
+    if name.is_empty() {
+        return None;
+    }
+    match name.as_bytes().strip_prefix(b"pts") {
+        Some(number) if number.iter().all(u8::is_ascii_digit) => Some(Text::from([b"pts/", number].concat())),
+        _ => Some(name),
+    }
 }
 
 /// Arguments, each ended by a NUL; the last one may be cut.

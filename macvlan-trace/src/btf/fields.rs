@@ -93,6 +93,8 @@ fields! {
     optional task_cgroups: Member("task_struct", "cgroups");
     optional signal_live: Member("signal_struct", "live");
     optional signal_flags: Member("signal_struct", "flags");
+    optional signal_tty: Member("signal_struct", "tty");
+    optional tty_name: Member("tty_struct", "name");
     optional mm_arg_start: Member("mm_struct", "arg_start");
     optional mm_arg_end: Member("mm_struct", "arg_end");
     optional cred_uid: Member("cred", "uid");

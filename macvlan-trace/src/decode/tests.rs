@@ -284,6 +284,17 @@ fn what_the_kernel_could_not_read_about_a_task_is_unknown() {
 }
 
 #[test]
+fn a_terminal_has_the_name_that_people_know() {
+    let tty = |name: &[u8]| decode_task(&bytes(&TaskRecord { tty: padded(name), ..task_record() }, &[])).tty;
+    assert_eq!(tty(b""), None);
+    assert_eq!(tty(b"pts12"), Some(Text::from("pts/12")));
+    assert_eq!(tty(b"tty1"), Some(Text::from("tty1")));
+    assert_eq!(tty(b"ptsx"), Some(Text::from("ptsx")));
+    // Nothing ends a name that takes all the room.
+    assert_eq!(tty(b"abcdefghijklmnop"), Some(Text::from("abcdefghijklmnop")));
+}
+
+#[test]
 fn a_change_of_a_link_is_told_whole() {
     let What::Link(fact) = decode(&link(WireChange::Deleted as u16, &[100, 7, 102])) else {
         panic!("a link")
