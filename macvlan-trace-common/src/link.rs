@@ -41,6 +41,8 @@ pub enum LinkChange {
     CarrierBack = 10,
     /// It could not be set up.
     UpFailed = 11,
+    /// Its hardware address was set.
+    MacChanged = 12,
 }
 
 /// The hook that sent a record; user space knows which symbol it sits on.
@@ -110,7 +112,7 @@ pub struct LinkRecord {
     pub probe: u16,
     /// `IFF_*` once the call is done.
     pub flags_after: u32,
-    /// The link; before the change, except where it was created, renamed or moved.
+    /// The link; before the change, except where it was created, renamed, moved or given an address.
     pub link: LinkState,
     /// The link below it; of a veth that carries links, its other end.
     pub parent: LinkState,

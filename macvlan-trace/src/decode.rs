@@ -116,7 +116,7 @@ impl Decoder {
     }
 
     fn link(&self, bytes: &[u8], task: TaskRef, symbols: &mut dyn Symbols) -> Result<Option<LinkFact>> {
-        const CHANGES: [(wire::LinkChange, LinkChange); 11] = [
+        const CHANGES: [(wire::LinkChange, LinkChange); 12] = [
             (wire::LinkChange::Created, LinkChange::Created),
             (wire::LinkChange::Up, LinkChange::Up),
             (wire::LinkChange::Down, LinkChange::Down),
@@ -128,6 +128,7 @@ impl Decoder {
             (wire::LinkChange::CarrierLost, LinkChange::CarrierLost),
             (wire::LinkChange::CarrierBack, LinkChange::CarrierBack),
             (wire::LinkChange::UpFailed, LinkChange::UpFailed),
+            (wire::LinkChange::MacChanged, LinkChange::MacChanged),
         ];
         let record: wire::LinkRecord = fixed(bytes)?;
         let Some(&(_, change)) = CHANGES.iter().find(|(wire, _)| *wire as u16 == record.change) else {

@@ -342,6 +342,7 @@ fn every_change_of_a_link_has_its_word() {
         (WireChange::CarrierLost, LinkChange::CarrierLost),
         (WireChange::CarrierBack, LinkChange::CarrierBack),
         (WireChange::UpFailed, LinkChange::UpFailed),
+        (WireChange::MacChanged, LinkChange::MacChanged),
     ] {
         let What::Link(fact) = decode(&link(wire as u16, &[])) else { panic!("{wire:?}") };
         assert_eq!(fact.change, change, "{wire:?}");
