@@ -41,6 +41,8 @@ pub enum LinkChange {
     CarrierBack = 10,
     /// It could not be set up.
     UpFailed = 11,
+    /// Its hardware address was set.
+    MacChanged = 12,
 }
 
 /// The hook that sent a record; user space knows which symbol it sits on.
@@ -81,6 +83,8 @@ pub struct LinkState {
     pub name: [u8; 16],
     /// `rtnl_link_ops.kind`, padded with NUL; all NUL for a device without (a NIC).
     pub kind: [u8; 16],
+    /// Name of the driver of the hardware, padded with NUL; all NUL for a device that software made.
+    pub driver: [u8; 16],
     /// Hardware address; all zero if unknown.
     pub mac: [u8; 6],
     /// RFC 2863 state, `IF_OPER_*`.
@@ -108,7 +112,7 @@ pub struct LinkRecord {
     pub probe: u16,
     /// `IFF_*` once the call is done.
     pub flags_after: u32,
-    /// The link; before the change, except where it was created, renamed or moved.
+    /// The link; before the change, except where it was created, renamed, moved or given an address.
     pub link: LinkState,
     /// The link below it; of a veth that carries links, its other end.
     pub parent: LinkState,
@@ -131,4 +135,4 @@ impl LinkState {
     pub const UNREGISTERING: u8 = 2;
 }
 
-const _: () = assert!(size_of::<LinkState>() == 88 && size_of::<LinkRecord>() == 80 + 8 + 176 + 40);
+const _: () = assert!(size_of::<LinkState>() == 104 && size_of::<LinkRecord>() == 80 + 8 + 208 + 40);

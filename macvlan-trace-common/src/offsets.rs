@@ -44,6 +44,12 @@ offsets! {
     dev_link_ops,
     /// `net_device.nd_net.net`
     dev_net,
+    /// `net_device.dev.parent`
+    dev_parent,
+    /// `device.driver`
+    device_driver,
+    /// `device_driver.name`
+    driver_name,
     /// `net_device.adj_list.lower`
     dev_lower,
     /// `net_device.adj_list.upper`
@@ -104,6 +110,10 @@ offsets! {
     signal_live,
     /// `signal_struct.flags`
     signal_flags,
+    /// `signal_struct.tty`
+    signal_tty,
+    /// `tty_struct.name`
+    tty_name,
     /// `mm_struct.arg_start`
     mm_arg_start,
     /// `mm_struct.arg_end`

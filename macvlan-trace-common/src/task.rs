@@ -31,6 +31,8 @@ pub struct TaskRecord {
     pub login_uid: u32,
     /// Inode number of the mount namespace; 0 if unknown.
     pub mntns: u32,
+    /// Name of the controlling terminal, cut and padded with NUL; all NUL for a process without.
+    pub tty: [u8; 16],
     /// Number of ancestors in the tail.
     pub ancestors: u32,
     /// Bytes of arguments in the tail.
@@ -72,4 +74,4 @@ pub struct Ancestor {
     pub comm: [u8; 16],
 }
 
-const _: () = assert!(size_of::<Ancestor>() == 32 && size_of::<TaskRecord>() == 80 + 24 + 40);
+const _: () = assert!(size_of::<Ancestor>() == 32 && size_of::<TaskRecord>() == 80 + 24 + 56);

@@ -280,6 +280,11 @@ pub fn fill(dev: u64, out: &mut LinkState) {
     out.kind = [0; 16];
     // SAFETY: the field has 16 bytes.
     unsafe { crate::kread::string(read!(ops, link_ops_kind), out.kind.as_mut_ptr(), 16) };
+    let device: u64 = read!(dev, dev_parent);
+    let driver: u64 = read!(device, device_driver);
+    out.driver = [0; 16];
+    // SAFETY: as above.
+    unsafe { crate::kread::string(read!(driver, driver_name), out.driver.as_mut_ptr(), 16) };
     out.mac = field(read!(dev, dev_addr), 0);
     out.operstate = read!(dev, dev_operstate);
     out.reg_state = read!(dev, dev_reg_state);

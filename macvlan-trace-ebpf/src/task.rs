@@ -130,6 +130,8 @@ pub fn fill(lane: &mut Lane, task: u64) -> usize {
     record.uid = field_or(cred, offset!(cred_uid), u32::MAX);
     record.login_uid = field_or(task, offset!(task_loginuid), u32::MAX);
     record.mntns = netns::inode_of(mntns, offset!(mntns_ns));
+    let signal: u64 = read!(task, task_signal);
+    record.tty = read!(read!(signal, signal_tty), tty_name);
 
     fill_ancestors(lane, task);
     let ancestors = stored(&lane.record::<TaskRecord>().ancestors) & (2 * MAX_ANCESTORS - 1);

@@ -116,7 +116,7 @@ impl Decoder {
     }
 
     fn link(&self, bytes: &[u8], task: TaskRef, symbols: &mut dyn Symbols) -> Result<Option<LinkFact>> {
-        const CHANGES: [(wire::LinkChange, LinkChange); 11] = [
+        const CHANGES: [(wire::LinkChange, LinkChange); 12] = [
             (wire::LinkChange::Created, LinkChange::Created),
             (wire::LinkChange::Up, LinkChange::Up),
             (wire::LinkChange::Down, LinkChange::Down),
@@ -128,6 +128,7 @@ impl Decoder {
             (wire::LinkChange::CarrierLost, LinkChange::CarrierLost),
             (wire::LinkChange::CarrierBack, LinkChange::CarrierBack),
             (wire::LinkChange::UpFailed, LinkChange::UpFailed),
+            (wire::LinkChange::MacChanged, LinkChange::MacChanged),
         ];
         let record: wire::LinkRecord = fixed(bytes)?;
         let Some(&(_, change)) = CHANGES.iter().find(|(wire, _)| *wire as u16 == record.change) else {
@@ -192,8 +193,20 @@ fn whole_task(bytes: &[u8], task: TaskRef) -> Result<Task> {
         cgroup,
         netns: (record.netns.ptr != 0).then(|| netns(&record.netns)),
         mntns: inode(record.mntns),
-        tty: None,
+        tty: tty(&record.tty),
     })
+}
+
+/// A terminal, as people name it: of the kernel's `pts0` they say `pts/0`, after its place below /dev.
+fn tty(name: &[u8]) -> Option<Text> {
+    let name = Text::from_padded(name);
+    if name.is_empty() {
+        return None;
+    }
+    match name.as_bytes().strip_prefix(b"pts") {
+        Some(number) if number.iter().all(u8::is_ascii_digit) => Some(Text::from([b"pts/", number].concat())),
+        _ => Some(name),
+    }
 }
 
 /// Arguments, each ended by a NUL; the last one may be cut.
@@ -261,6 +274,7 @@ fn netns(netns: &wire::NetnsRef) -> Netns {
 
 fn link(link: &wire::LinkState) -> Link {
     let kind = Text::from_padded(&link.kind);
+    let driver = Text::from_padded(&link.driver);
     Link {
         dev: Some(link.dev),
         netns: (link.netns.ptr != 0).then(|| netns(&link.netns)),
@@ -272,7 +286,7 @@ fn link(link: &wire::LinkState) -> Link {
         registered: link.reg_state == wire::LinkState::REGISTERED,
         mac: (link.mac != [0; 6]).then_some(link.mac),
         mode: (link.mode != 0).then_some(link.mode),
-        driver: None,
+        driver: (!driver.is_empty()).then_some(driver),
     }
 }
 

@@ -15,10 +15,11 @@ use crate::{
 const NETDEV_UP: u64 = 1;
 const NETDEV_DOWN: u64 = 2;
 const NETDEV_UNREGISTER: u64 = 6;
+const NETDEV_CHANGEADDR: u64 = 8;
 const NETDEV_GOING_DOWN: u64 = 10;
 const NETDEV_CHANGENAME: u64 = 11;
 
-/// Reports links created, up and renamed, and the effects that nobody announced.
+/// Reports links created, up, renamed and with another hardware address, and the effects that nobody announced.
 #[kprobe]
 pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
     let (Some(event), Some(info)) = (ctx.arg::<u64>(1), ctx.arg::<u64>(2)) else { return 0 };
@@ -31,6 +32,7 @@ pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
     } else {
         let what = match event {
             NETDEV_UP => LinkChange::Up,
+            NETDEV_CHANGEADDR => LinkChange::MacChanged,
             NETDEV_GOING_DOWN => LinkChange::Down,
             NETDEV_CHANGENAME => LinkChange::Renamed,
             NETDEV_DOWN => LinkChange::UnseenDown,
@@ -59,7 +61,9 @@ pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
                 && !netdev::is_moving(dev)
                 && !netdev::settle(dev, pending::DOWN)
         }
-        LinkChange::UnseenDeleted | LinkChange::Renamed if of == Kind::Parent => false,
+        LinkChange::UnseenDeleted | LinkChange::Renamed | LinkChange::MacChanged if of == Kind::Parent => {
+            false
+        }
         LinkChange::UnseenDeleted => netdev::is_unregistering(dev) && !netdev::settle(dev, pending::DELETED),
         LinkChange::Created => {
             netdev::forget(dev, pending::DELETED);

@@ -60,6 +60,9 @@ fields! {
     optional dev_addr: Member("net_device", "dev_addr");
     required dev_link_ops: Member("net_device", "rtnl_link_ops");
     required dev_net: Member("net_device", "nd_net.net");
+    optional dev_parent: Member("net_device", "dev.parent");
+    optional device_driver: Member("device", "driver");
+    optional driver_name: Member("device_driver", "name");
     required dev_lower: Member("net_device", "adj_list.lower");
     required dev_upper: Member("net_device", "adj_list.upper");
     optional dev_close_list: Member("net_device", "close_list");
@@ -90,6 +93,8 @@ fields! {
     optional task_cgroups: Member("task_struct", "cgroups");
     optional signal_live: Member("signal_struct", "live");
     optional signal_flags: Member("signal_struct", "flags");
+    optional signal_tty: Member("signal_struct", "tty");
+    optional tty_name: Member("tty_struct", "name");
     optional mm_arg_start: Member("mm_struct", "arg_start");
     optional mm_arg_end: Member("mm_struct", "arg_end");
     optional cred_uid: Member("cred", "uid");

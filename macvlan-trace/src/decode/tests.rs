@@ -82,6 +82,7 @@ const MACVLAN0: LinkState = LinkState {
     flags: 0x1003,
     name: *b"macvlan0\0\0\0\0\0\0\0\0",
     kind: macvlan_trace_common::KIND_MACVLAN,
+    driver: [0; 16],
     mac: [2, 0, 0, 0, 0, 7],
     operstate: 6,
     reg_state: LinkState::REGISTERED,
@@ -96,6 +97,7 @@ const ETH0: LinkState = LinkState {
     flags: 0x1003,
     name: *b"eth0\0\0\0\0\0\0\0\0\0\0\0\0",
     kind: [0; 16],
+    driver: *b"virtio_net\0\0\0\0\0\0",
     mac: [0; 6],
     operstate: 6,
     reg_state: 2,
@@ -282,6 +284,17 @@ fn what_the_kernel_could_not_read_about_a_task_is_unknown() {
 }
 
 #[test]
+fn a_terminal_has_the_name_that_people_know() {
+    let tty = |name: &[u8]| decode_task(&bytes(&TaskRecord { tty: padded(name), ..task_record() }, &[])).tty;
+    assert_eq!(tty(b""), None);
+    assert_eq!(tty(b"pts12"), Some(Text::from("pts/12")));
+    assert_eq!(tty(b"tty1"), Some(Text::from("tty1")));
+    assert_eq!(tty(b"ptsx"), Some(Text::from("ptsx")));
+    // Nothing ends a name that takes all the room.
+    assert_eq!(tty(b"abcdefghijklmnop"), Some(Text::from("abcdefghijklmnop")));
+}
+
+#[test]
 fn a_change_of_a_link_is_told_whole() {
     let What::Link(fact) = decode(&link(WireChange::Deleted as u16, &[100, 7, 102])) else {
         panic!("a link")
@@ -309,6 +322,7 @@ fn a_change_of_a_link_is_told_whole() {
     let parent = fact.parent.expect("there is a parent");
     assert_eq!(parent.name, Text::from("eth0"));
     assert_eq!((parent.kind, parent.mac, parent.mode), (None, None, None));
+    assert_eq!(parent.driver, Some(Text::from("virtio_net")));
     assert!(!parent.registered, "a parent in state 2 is unregistering");
     assert_eq!(fact.from, None);
     assert_eq!(fact.stack, [Some("f100".to_owned()), None, Some("f102".to_owned())]);
@@ -328,6 +342,7 @@ fn every_change_of_a_link_has_its_word() {
         (WireChange::CarrierLost, LinkChange::CarrierLost),
         (WireChange::CarrierBack, LinkChange::CarrierBack),
         (WireChange::UpFailed, LinkChange::UpFailed),
+        (WireChange::MacChanged, LinkChange::MacChanged),
     ] {
         let What::Link(fact) = decode(&link(wire as u16, &[])) else { panic!("{wire:?}") };
         assert_eq!(fact.change, change, "{wire:?}");
