@@ -17,7 +17,7 @@ use super::{Own, Settings};
 use crate::{
     fact::{
         Ancestor, Cgroup, Exit, ExitStatus, Fact, Ktime, Link, LinkChange, LinkFact, Netns, NetnsEnd,
-        NetnsMove, NsInode, ProcessId, Resident, Signal, Stock, Task, TaskRef, What,
+        NetnsMove, NsInode, Oom, ProcessId, Resident, Signal, Stock, Task, TaskRef, What,
     },
     filter::Filter,
     pipeline::Pipeline,
@@ -337,6 +337,32 @@ impl Story {
         self.fact(What::Link(Box::new(fact)))
     }
 
+    /// A device that links stand on changes; `other` is the other end, where it is a veth.
+    pub fn parent(
+        &mut self,
+        by: &Task,
+        change: LinkChange,
+        parent: &Link,
+        other: Option<&Link>,
+        path: &[&str],
+    ) -> &mut Self {
+        self.introduce(by);
+        let device = Macvlan { link: parent.clone(), parent: other.cloned() };
+        self.fact(What::Parent(Box::new(device.fact(change, by, path))))
+    }
+
+    /// Memory runs out: in a control group, or on the machine.
+    pub fn runs_out_of_memory(&mut self, target: &Task, netns: Netns, limit: Option<&str>) -> &mut Self {
+        let limit = limit.map(|path| Cgroup { id: Some(4712), path: Some(Text::from(path)) });
+        self.introduce(target);
+        self.fact(What::Oom(Oom { task: target.task.clone(), target: target.task.clone(), netns, limit }))
+    }
+
+    /// Time passes, and the clock ticks.
+    pub fn ticks_after_ms(&mut self, ms: u64) -> &mut Self {
+        self.wait_ms(ms).fact(What::Tick)
+    }
+
     /// A process of a namespace exits with a code.
     pub fn exits(&mut self, task: &Task, netns: Netns, code: u8) -> &mut Self {
         self.ends_with(task, netns, ExitStatus::Code(code))
@@ -521,6 +547,11 @@ impl Told {
     /// The last change that was told.
     pub fn last(&self) -> Checked<'_> {
         *self.events().last().unwrap_or_else(|| panic!("no event was told:\n{self}"))
+    }
+
+    /// The remarks.
+    pub fn notices(&self) -> Vec<&Value> {
+        self.records.iter().filter(|record| record["type"] == "notice").collect()
     }
 
     /// The last record.

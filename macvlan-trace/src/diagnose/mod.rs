@@ -5,6 +5,8 @@
 mod pages;
 pub(crate) mod rules;
 #[cfg(test)]
+mod stories;
+#[cfg(test)]
 mod tests;
 mod words;
 

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use crate::harness::{Parent, Trace, ip, ip_path, own_netns, run, sh};
+use crate::harness::{Parent, Trace, cgroup_root, ip, ip_path, own_netns, run, sh};
 
 /// The inode number of the namespace that we are in, as JSON has it.
 fn here() -> u64 {
@@ -245,13 +245,4 @@ fn hostile_names_do_no_harm() {
 fn own_cgroup() -> String {
     let text = fs::read_to_string("/proc/self/cgroup").expect("cgroups are there");
     text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").to_owned()
-}
-
-/// Where cgroup v2 is mounted.
-fn cgroup_root() -> &'static str {
-    if fs::metadata("/sys/fs/cgroup/cgroup.procs").is_ok() {
-        "/sys/fs/cgroup"
-    } else {
-        "/sys/fs/cgroup/unified"
-    }
 }

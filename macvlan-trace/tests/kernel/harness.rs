@@ -4,7 +4,8 @@ use std::{
     fmt::Write as _,
     fs,
     io::{BufRead, BufReader, Write as _},
-    path::Path,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
@@ -230,6 +231,11 @@ impl Checked<'_> {
         self.is("/verdict/rule", rule).is("/verdict/confidence", confidence)
     }
 
+    /// The value at a path.
+    pub fn value(&self, path: &str) -> Value {
+        self.record.pointer(path).cloned().unwrap_or_default()
+    }
+
     /// A kernel worker executed it.
     pub fn by_worker(self) -> Self {
         self.holds("a kernel worker executed it", |record| {
@@ -431,4 +437,94 @@ impl Drop for Container {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Where cgroup v2 is mounted.
+pub fn cgroup_root() -> &'static str {
+    if fs::metadata("/sys/fs/cgroup/cgroup.procs").is_ok() {
+        "/sys/fs/cgroup"
+    } else {
+        "/sys/fs/cgroup/unified"
+    }
+}
+
+/// The control group of a unit, in a slice of the tests' own, which goes with the test.
+pub struct Unit {
+    folder: PathBuf,
+    made: Vec<PathBuf>,
+}
+
+impl Unit {
+    /// Makes the control group; a name with slashes makes one in another.
+    pub fn new(name: &str) -> Self {
+        let mut folder = Path::new(cgroup_root()).join("mt.slice");
+        let mut made = vec![folder.clone()];
+        for part in name.split('/') {
+            folder.push(part);
+            made.push(folder.clone());
+        }
+        fs::create_dir_all(&folder).expect("control groups can be made");
+        Self { folder, made }
+    }
+
+    /// Writes one of its files, for which its controller is turned on.
+    pub fn set(&self, file: &str, value: &str) {
+        let controller = file.split('.').next().unwrap_or_default();
+        let root = PathBuf::from(cgroup_root());
+        let above = self.made.iter().take(self.made.len() - 1);
+        for folder in std::iter::once(&root).chain(above) {
+            fs::write(folder.join("cgroup.subtree_control"), format!("+{controller}"))
+                .unwrap_or_else(|error| panic!("{controller} in {}: {error}", folder.display()));
+        }
+        fs::write(self.folder.join(file), value).unwrap_or_else(|error| panic!("{file}: {error}"));
+    }
+
+    /// Moves a process in.
+    pub fn take(&self, pid: u32) {
+        fs::write(self.folder.join("cgroup.procs"), pid.to_string()).expect("the process can be moved");
+    }
+
+    /// Runs a script in it.
+    pub fn sh(&self, script: &str) -> String {
+        sh(&format!("echo $$ > {}/cgroup.procs; {script}", self.folder.display()))
+    }
+}
+
+impl Drop for Unit {
+    fn drop(&mut self) {
+        for folder in self.made.iter().rev() {
+            // A container in it may still be on its way out; another unit may be in the slice.
+            for _ in 0..100 {
+                match fs::remove_dir(folder) {
+                    Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
+                        thread::sleep(Duration::from_millis(10));
+                    }
+                    _ => break,
+                }
+            }
+        }
+    }
+}
+
+/// A script that is called `name`, with iproute2's `ip` in `$IP`; its path.
+pub fn script(name: &str, body: &str) -> String {
+    let folder = std::env::temp_dir().join("mt-programs");
+    fs::create_dir_all(&folder).expect("a folder can be made");
+    let path = folder.join(name);
+    let text = format!("#!/bin/sh\nIP={}\n{body}\n", ip_path());
+    fs::write(&path, text).expect("a file can be made");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    path.to_string_lossy().into_owned()
+}
+
+/// iproute2's `ip` under another name, as a process shows it.
+pub fn as_another(name: &str, args: &str) {
+    let folder = std::env::temp_dir().join("mt-names");
+    fs::create_dir_all(&folder).expect("a folder can be made");
+    let path = folder.join(name);
+    let _ = fs::remove_file(&path);
+    std::os::unix::fs::symlink(ip_path(), &path).expect("a link can be made");
+    // `ip` takes the rest of its own name for a command.
+    let status = Command::new(path).arg0("ip").args(args.split(' ')).status().expect("it starts");
+    assert!(status.success(), "ip {args}: {status}");
 }

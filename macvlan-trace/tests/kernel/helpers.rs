@@ -32,3 +32,42 @@ fn ends_with_a_connection_open() {
     std::mem::forget((listener, client, server));
     std::process::exit(3);
 }
+
+/// A process that holds a tap device until [`Container::go`].
+pub fn owner_of_tap(name: &str) -> Container {
+    let own = std::env::current_exe().expect("this binary has a path").to_string_lossy().into_owned();
+    let script = format!("TAP={name} exec {own} --exact helpers::holds_a_tap --ignored --nocapture");
+    let mut owner = Container::spawn(&["sh", "-c"], &script);
+    while owner.line() != "ready" {}
+    owner
+}
+
+#[test]
+#[ignore = "is run as the owner of a tap"]
+fn holds_a_tap() {
+    let name = std::env::var("TAP").expect("the device has a name");
+    let tun =
+        std::fs::File::options().read(true).write(true).open("/dev/net/tun").expect("tun can be opened");
+    let request = tap_request(&name);
+    // SAFETY: TUNSETIFF reads an ifreq, of which name and flags are set, and which lives until the call is over.
+    let result =
+        unsafe { rustix::ioctl::ioctl(&tun, rustix::ioctl::Setter::<TUNSETIFF, [u8; 40]>::new(request)) };
+    result.expect("the tap can be made");
+    println!("\nready");
+    stdout().flush().expect("somebody reads");
+    stdin().read_line(&mut String::new()).expect("somebody writes");
+    drop(tun);
+}
+
+/// `_IOW('T', 202, int)`, include/uapi/linux/if_tun.h.
+const TUNSETIFF: rustix::ioctl::Opcode = 0x4004_54ca;
+
+/// A `struct ifreq` that asks for a tap device.
+fn tap_request(name: &str) -> [u8; 40] {
+    const IFF_TAP: u16 = 2;
+    const IFF_NO_PI: u16 = 0x1000;
+    let mut request = [0; 40];
+    request[..name.len()].copy_from_slice(name.as_bytes());
+    request[16..18].copy_from_slice(&(IFF_TAP | IFF_NO_PI).to_ne_bytes());
+    request
+}

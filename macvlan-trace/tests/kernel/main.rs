@@ -7,10 +7,13 @@ mod actors;
 #[path = "../btf/mod.rs"]
 mod btf;
 mod carrier_control;
+mod cascades;
 mod command;
+mod containers;
 mod harness;
 mod helpers;
 mod lifecycle;
+mod managers;
 mod names;
 mod namespaces;
 mod offsets;

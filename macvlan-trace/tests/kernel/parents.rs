@@ -44,10 +44,9 @@ fn a_parent_that_moves_away_deletes_nothing() {
     let _away = NamedNetns::add("mt-away");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
-    let trace = Trace::start(&[]);
+    let trace = Trace::start(&["-e", "deleted"]);
     ip("link set par0 netns mt-away");
-    let stream = trace.stop();
-    stream.nothing();
+    trace.stop().nothing();
     // Its child stays, and is deleted later by somebody else.
     let trace = Trace::start(&[]);
     ip("link del macvlan0");

@@ -1,0 +1,266 @@
+//! What a parent does to the links that stand on it, and who did it to the parent.
+
+use crate::{
+    carrier_control::{in_guest, set_carrier},
+    harness::{Container, NamedNetns, Parent, Trace, Unit, ip, run, script, sh},
+    helpers::owner_of_tap,
+};
+
+#[test]
+fn a_dummy_parent_that_goes_down_is_an_event_of_its_child() {
+    let parent = Parent::dummy("par0");
+    let container = Container::with_link("macvlan0", &parent, "read line");
+    let netns = container.netns();
+    let trace = Trace::start(&[]);
+    ip("link set par0 down");
+    trace
+        .stop()
+        .only("parent_down", "macvlan0")
+        .by("ip")
+        .verdict("parent-down", "certain")
+        .is("/link/netns/inode", netns)
+        .is("/link/parent/name", "par0")
+        .says("/verdict/cause", "set the parent par0 of macvlan0 down")
+        .says("/verdict/remedy", "ip link set par0 up");
+    drop(container);
+}
+
+#[test]
+fn a_parent_that_goes_down_under_three_links_is_one_incident() {
+    let _parent = Parent::dummy("par0");
+    for n in 0..3 {
+        ip(&format!("link add mv{n} link par0 type macvlan"));
+        ip(&format!("link set mv{n} up"));
+    }
+    let trace = Trace::start(&[]);
+    ip("link set par0 down");
+    let stream = trace.stop();
+    stream.complete();
+    let events = stream.events_of("parent_down");
+    assert_eq!((events.len(), stream.events().len()), (3, 3), "{stream}");
+    assert!(events.iter().all(|event| event["incident"] == events[0]["incident"]), "{stream}");
+    assert!(events.iter().all(|event| event["verdict"]["rule"] == "parent-down"), "{stream}");
+}
+
+#[test]
+fn a_veth_parent_that_goes_down_takes_the_carrier_along_in_one_event() {
+    ip("link add par0 type veth peer name peer0");
+    ip("link set par0 up");
+    ip("link set peer0 up");
+    let _parent = Parent("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let mut trace = Trace::start(&["-e", "all"]);
+    ip("link set par0 down");
+    ip("link set par0 up");
+    trace.wait_for_event("parent_up", "macvlan0");
+    let stream = trace.stop();
+    stream.one("parent_down", "macvlan0").by("ip").verdict("parent-down", "certain");
+    stream.one("parent_up", "macvlan0").by("ip").verdict("direct", "certain");
+    assert_eq!(stream.events().len(), 2, "{stream}");
+    stream.complete();
+}
+
+#[test]
+fn who_sets_the_other_end_of_a_veth_parent_down_is_the_culprit() {
+    ip("link add par0 type veth peer name peer0");
+    ip("link set par0 up");
+    ip("link set peer0 up");
+    let _parent = Parent("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let mut trace = Trace::start(&["-e", "all"]);
+    ip("link set peer0 down");
+    trace.wait_for_event("carrier_lost", "macvlan0");
+    ip("link set peer0 up");
+    trace.wait_for_event("carrier_back", "macvlan0");
+    let stream = trace.stop();
+    stream
+        .one("carrier_lost", "macvlan0")
+        .verdict("carrier-lost", "certain")
+        .is("/culprit/comm", "ip")
+        .is("/culprit/args/3", "peer0")
+        .says("/verdict/cause", "set peer0, the other end of par0, down");
+    stream.one("carrier_back", "macvlan0").verdict("carrier-back", "certain").is("/culprit/comm", "ip");
+    assert_eq!(stream.events().len(), 2, "{stream}");
+}
+
+#[test]
+fn a_cable_that_is_pulled_is_nobodys_doing() {
+    if !in_guest() {
+        return;
+    }
+    ip("link set eth0 up");
+    ip("link add macvlan0 link eth0 type macvlan");
+    ip("link set macvlan0 up");
+    let _link = Parent("macvlan0");
+    let mut trace = Trace::start(&["-e", "all"]);
+    set_carrier(false);
+    trace.wait_for_event("carrier_lost", "macvlan0");
+    set_carrier(true);
+    trace.wait_for_event("carrier_back", "macvlan0");
+    let stream = trace.stop();
+    stream
+        .one("carrier_lost", "macvlan0")
+        .verdict("carrier-lost", "certain")
+        .is("/culprit", serde_json::Value::Null)
+        .says("/verdict/cause", "reported by its driver virtio_net; no process did this");
+    stream.one("carrier_back", "macvlan0").verdict("carrier-back", "certain");
+    assert_eq!(stream.events().len(), 2, "{stream}");
+}
+
+#[test]
+fn a_manager_that_reacts_to_a_lost_carrier_is_part_of_that_incident() {
+    ip("link add par0 type veth peer name peer0");
+    ip("link set par0 up");
+    ip("link set peer0 up");
+    let _parent = Parent("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let manager = Unit::new("NetworkManager.service");
+    let mut trace = Trace::start(&[]);
+    ip("link set peer0 down");
+    let lost = trace.wait_for_event("carrier_lost", "macvlan0");
+    manager.sh("exec $IP link set macvlan0 down");
+    let stream = trace.stop();
+    stream
+        .one("down", "macvlan0")
+        .by("ip")
+        .verdict("network-manager", "certain")
+        .is("/incident", lost["incident"].clone())
+        .is("/verdict/evidence/0/what", "parent_carrier_lost")
+        .says("/verdict/cause", "after its parent par0 had lost its carrier");
+    assert_eq!(stream.events().len(), 2, "{stream}");
+}
+
+#[test]
+fn a_parent_that_moves_away_leaves_its_child_dead() {
+    let _parent = Parent::dummy("par0");
+    let away = NamedNetns::add("mt-away");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let trace = Trace::start(&[]);
+    ip("link set par0 netns mt-away");
+    trace
+        .stop()
+        .only("parent_down", "macvlan0")
+        .by("ip")
+        .verdict("parent-moved", "certain")
+        .is("/link/parent/netns", away.inode())
+        .is("/verdict/evidence/0/what", "parent_moved");
+    ip("link del macvlan0");
+    ip("-n mt-away link del par0");
+}
+
+#[test]
+fn a_parent_that_several_containers_share_is_told_as_such() {
+    let parent = Parent::dummy("par0");
+    let one = Container::with_link("macvlan0", &parent, "read line");
+    let other = Container::with_link("macvlan1", &parent, "read line");
+    let runtime = Unit::new("docker.service");
+    let trace = Trace::start(&[]);
+    runtime.sh("exec $IP link del par0");
+    let stream = trace.stop();
+    stream.complete();
+    let events = stream.events_of("deleted");
+    assert_eq!((events.len(), stream.events().len()), (2, 2), "{stream}");
+    for (link, netns) in [("macvlan0", one.netns()), ("macvlan1", other.netns())] {
+        stream
+            .one("deleted", link)
+            .by("ip")
+            .verdict("shared-parent-deleted", "certain")
+            .is("/culprit/unit", "docker.service")
+            .is("/link/netns/inode", netns)
+            .is("/incident", events[0]["incident"].clone())
+            .says("/verdict/cause", "the parent of 2 links in 2 network namespaces");
+    }
+}
+
+#[test]
+fn a_script_that_deletes_a_parent_is_among_the_ancestors() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let ifdown = script("ifdown", "$IP link del par0; true");
+    let trace = Trace::start(&[]);
+    run(&ifdown, &["par0"]);
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by("ip")
+        .verdict("parent-deleted", "certain")
+        .is("/actor/ancestors/0/comm", "ifdown")
+        .says("/verdict/cause", "called by ifdown");
+}
+
+#[test]
+fn a_tap_goes_with_whoever_holds_it() {
+    let mut owner = owner_of_tap("tap0");
+    ip("link set tap0 up");
+    ip("link add macvlan0 link tap0 type macvlan");
+    ip("link set macvlan0 up");
+    let mut trace = Trace::start(&[]);
+    let pid = owner.pid;
+    owner.go();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .verdict("parent-unplugged", "certain")
+        .is("/culprit/pid", pid)
+        .says("/verdict/cause", "closed tap0, the parent of macvlan0");
+    owner.wait();
+}
+
+#[test]
+fn a_driver_that_is_unloaded_takes_the_parent_along() {
+    if !in_guest() {
+        // Never unload a module of a machine that somebody uses.
+        return;
+    }
+    ip("link add par0 type ifb");
+    ip("link add macvlan0 link par0 type macvlan");
+    let trace = Trace::start(&[]);
+    sh("rmmod ifb");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .verdict("driver-reloaded", "certain")
+        .is("/culprit/comm", "rmmod")
+        .says("/verdict/cause", "took the driver of par0, the parent of macvlan0, away");
+}
+
+#[test]
+fn a_wifi_daemon_that_deletes_the_parent_makes_it_anew() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    let iwd = Unit::new("iwd.service");
+    let trace = Trace::start(&[]);
+    iwd.sh("exec $IP link del par0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by("ip")
+        .verdict("parent-recreated", "likely")
+        .is("/culprit/unit", "iwd.service");
+}
+
+#[test]
+fn who_takes_the_parent_down_is_not_who_deletes_another_child() {
+    let _parent = Parent::dummy("par0");
+    for n in 0..2 {
+        ip(&format!("link add mv{n} link par0 type macvlan"));
+        ip(&format!("link set mv{n} up"));
+    }
+    let trace = Trace::start(&[]);
+    run("busybox", &["ifconfig", "par0", "down"]);
+    ip("link del mv1");
+    let stream = trace.stop();
+    stream.complete();
+    stream.one("parent_down", "mv0").verdict("parent-down", "certain").is("/culprit/comm", "busybox");
+    stream.one("parent_down", "mv1").verdict("parent-down", "certain").is("/culprit/comm", "busybox");
+    stream.one("deleted", "mv1").by("ip").verdict("direct", "certain");
+    let incident = |event: &str, link: &str| stream.one(event, link).value("/incident");
+    assert_eq!(incident("parent_down", "mv0"), incident("parent_down", "mv1"), "{stream}");
+    assert_ne!(incident("parent_down", "mv1"), incident("deleted", "mv1"), "{stream}");
+}

@@ -1,0 +1,246 @@
+//! How containers end, and what their runtimes do afterwards.
+
+use crate::harness::{Container, Parent, Trace, Unit, ip, sh};
+
+#[test]
+fn memory_that_runs_out_in_a_control_group_is_told_with_its_limit() {
+    let parent = Parent::dummy("par0");
+    let limited = Unit::new("limited.scope");
+    limited.set("memory.max", "8M");
+    limited.set("memory.swap.max", "0");
+    let mut container = Container::with_link("macvlan0", &parent, "read line; exec tail -c 64M /dev/zero");
+    limited.take(container.pid);
+    let pid = container.pid;
+    let mut trace = Trace::start(&[]);
+    container.go();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .is("/verdict/rule", "out-of-memory")
+        .is("/verdict/confidence", "certain")
+        .is("/culprit/pid", pid)
+        .is("/culprit/exit/signal", 9)
+        .is("/victim/init/pid", pid)
+        .is("/verdict/evidence/0/what", "oom")
+        .says("/verdict/cause", "limited.scope, whose limit was reached");
+    container.wait();
+}
+
+#[test]
+fn a_runtime_that_clears_away_after_an_exit_is_not_the_culprit() {
+    let parent = Parent::dummy("par0");
+    let runtime = Unit::new("docker.service");
+    let mut container = Container::with_link("macvlan0", &parent, "read line; exit 3");
+    let (pid, netns) = (container.pid, container.netns());
+    let held = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
+    let own = std::process::id();
+    let door = format!("/proc/{own}/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held));
+    let mut trace = Trace::start(&["-e", "down,renamed,moved,deleted"]);
+    container.go();
+    container.wait();
+    // As Docker does: down inside, a passing name, back to the host, deleted there.
+    runtime.sh(&format!(
+        "nsenter --net={door} $IP link set macvlan0 down; nsenter --net={door} $IP link set macvlan0 name veth1234; \
+         nsenter --net={door} $IP link set veth1234 netns 1; $IP link del veth1234"
+    ));
+    trace.wait_for_event("deleted", "veth1234");
+    let stream = trace.stop();
+    stream.complete();
+    let down = stream.one("down", "macvlan0").value("/incident");
+    for (event, link) in
+        [("down", "macvlan0"), ("renamed", "veth1234"), ("moved", "veth1234"), ("deleted", "veth1234")]
+    {
+        stream
+            .one(event, link)
+            .verdict("container-exited", "likely")
+            .is("/actor/unit", "docker.service")
+            .is("/culprit/pid", pid)
+            .is("/culprit/exit/code", 3)
+            .is("/victim/init/pid", pid)
+            .is("/incident", down.clone());
+    }
+    stream.one("down", "macvlan0").is("/link/netns/inode", netns);
+    assert_eq!(stream.events().len(), 4, "{stream}");
+    drop(held);
+}
+
+#[test]
+fn a_runtime_that_clears_away_after_a_kill_leads_to_the_killer() {
+    let parent = Parent::dummy("par0");
+    let runtime = Unit::new("docker.service");
+    let container = Container::with_link("macvlan0", &parent, "read line");
+    let pid = container.pid;
+    let held = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
+    let door = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&held));
+    let trace = Trace::start(&[]);
+    sh(&format!("exec busybox kill -9 {pid}"));
+    container.wait();
+    runtime.sh(&format!("nsenter --net={door} $IP link del macvlan0"));
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .verdict("container-killed", "likely")
+        .is("/actor/unit", "docker.service")
+        .is("/culprit/comm", "busybox")
+        .is("/victim/init/pid", pid);
+    drop(held);
+}
+
+#[test]
+fn a_runtime_that_only_unmounts_after_an_exit_is_not_the_culprit() {
+    let parent = Parent::dummy("par0");
+    let runtime = Unit::new("docker.service");
+    let mut container = Container::with_link("macvlan0", &parent, "read line; exit 3");
+    let pid = container.pid;
+    sh(&format!(
+        "mkdir -p /run/netns; touch /run/netns/mt-pin; mount --bind /proc/{pid}/ns/net /run/netns/mt-pin"
+    ));
+    let mut trace = Trace::start(&[]);
+    container.go();
+    container.wait();
+    runtime.sh("exec umount /run/netns/mt-pin");
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .is("/verdict/rule", "container-exited")
+        .is("/culprit/pid", pid)
+        .is("/culprit/exit/code", 3);
+    sh("rm /run/netns/mt-pin");
+}
+
+#[test]
+fn a_person_who_deletes_a_dead_containers_link_did_it() {
+    let parent = Parent::dummy("par0");
+    let mut container = Container::with_link("macvlan0", &parent, "read line");
+    let held = std::fs::File::open(format!("/proc/{}/ns/net", container.pid)).expect("it can be opened");
+    let door = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&held));
+    let trace = Trace::start(&[]);
+    container.go();
+    container.wait();
+    sh(&format!("nsenter --net={door} $IP link del macvlan0"));
+    // Nobody who works for a runtime: what it did is what is known.
+    trace.stop().only("deleted", "macvlan0").by("ip").verdict("direct", "certain");
+    drop(held);
+}
+
+#[test]
+fn any_signal_can_be_the_one_that_stops() {
+    for (number, name) in [(28, "SIGWINCH"), (37, "SIGRTMIN+3")] {
+        let parent = Parent::dummy("par0");
+        let mut container = Container::with_link(
+            "macvlan0",
+            &parent,
+            &format!("trap 'exit 0' {number}; echo ready; while :; do sleep 0.1; done"),
+        );
+        assert_eq!(container.line(), "ready");
+        let pid = container.pid;
+        let mut trace = Trace::start(&[]);
+        sh(&format!("exec busybox kill -{number} {pid}"));
+        trace.wait_for_event("deleted", "macvlan0");
+        trace
+            .stop()
+            .only("deleted", "macvlan0")
+            .by_worker()
+            .verdict("container-stopped", "likely")
+            .is("/culprit/comm", "busybox")
+            .is("/victim/init/exit/code", 0)
+            .says("/verdict/cause", &format!("sent {name}"));
+        container.wait();
+    }
+}
+
+#[test]
+fn of_two_containers_only_the_one_that_ended_is_told() {
+    let parent = Parent::dummy("par0");
+    let innocent = Container::with_link("macvlan1", &parent, "read line");
+    let mut guilty = Container::with_link("macvlan0", &parent, "read line; exit 7");
+    let (pid, netns) = (guilty.pid, guilty.netns());
+    let mut trace = Trace::start(&[]);
+    guilty.go();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("container-exited", "certain")
+        .is("/culprit/pid", pid)
+        .is("/culprit/exit/code", 7)
+        .is("/link/netns/inode", netns);
+    guilty.wait();
+    drop(innocent);
+}
+
+#[test]
+fn a_process_id_that_is_used_again_before_the_deletion_blames_the_first() {
+    let parent = Parent::dummy("par0");
+    let mut container = Container::with_link("macvlan0", &parent, "read line; exit 5");
+    let pid = container.pid;
+    let held = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
+    let mut trace = Trace::start(&[]);
+    container.go();
+    container.wait();
+    // The next process gets the number of the dead one.
+    let again = sh(&format!("echo {} > /proc/sys/kernel/ns_last_pid; sh -c 'echo $$'", pid - 1));
+    assert_eq!(again, pid.to_string(), "the number was taken by somebody else");
+    drop(held);
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .is("/verdict/rule", "container-exited")
+        .is("/culprit/pid", pid)
+        .is("/culprit/comm", "sh")
+        .is("/culprit/exit/code", 5);
+}
+
+#[test]
+fn a_container_in_another_one_works_on_the_wrong_link() {
+    let parent = Parent::dummy("par0");
+    let id = |digit: &str| digit.repeat(64);
+    let controller = Unit::new(&format!("docker-{}.scope", id("a")));
+    let owner = Unit::new(&format!("docker-{}.scope", id("b")));
+    let container = Container::start("read line");
+    owner.take(container.pid);
+    let container = container.give("macvlan0", &parent);
+    let net = format!("--net=/proc/{}/ns/net", container.pid);
+    let mut trace = Trace::start(&[]);
+    // Before the tracer has found out whose the link is, it says no more than what was done.
+    let mut event = serde_json::Value::Null;
+    while event["victim"]["container"].is_null() {
+        controller
+            .sh(&format!("nsenter {net} $IP link set macvlan0 down; nsenter {net} $IP link set macvlan0 up"));
+        event = trace.wait_for_event("down", "macvlan0");
+    }
+    assert_eq!(event["verdict"]["rule"], "wrong-target", "{event}");
+    assert_eq!(event["verdict"]["confidence"], "likely", "{event}");
+    assert_eq!(
+        (&event["actor"]["container"]["id"], &event["victim"]["container"]["id"]),
+        (&id("a").into(), &id("b").into())
+    );
+    assert_eq!(event["culprit"]["pid"], event["actor"]["pid"], "{event}");
+    trace.stop().complete();
+    drop(container);
+}
+
+#[test]
+fn a_deleted_link_that_does_not_come_back_is_missed() {
+    let _parent = Parent::dummy("par0");
+    for link in ["mv0", "mv1"] {
+        ip(&format!("link add {link} link par0 type macvlan"));
+    }
+    let mut trace = Trace::start(&["--missed-after", "2s"]);
+    ip("link del mv0");
+    ip("link del mv1");
+    ip("link add mv1 link par0 type macvlan");
+    let notice = trace.wait_for("a notice", |record| record["type"] == "notice");
+    assert_eq!(notice["rule"], "not-recreated", "{notice}");
+    let message = notice["message"].as_str().unwrap_or_default();
+    assert!(message.starts_with("mv0 was deleted") && !message.contains("mv1"), "{notice}");
+    let stream = trace.stop();
+    assert_eq!(stream.records.iter().filter(|record| record["type"] == "notice").count(), 1, "{stream}");
+}

@@ -1,0 +1,341 @@
+//! Who manages links that are not its own, and who only looks like it.
+
+use std::process::Command;
+
+use crate::harness::{Container, NamedNetns, Parent, Trace, Unit, as_another, ip, run, script, sh};
+
+#[test]
+fn networkmanager_is_told_by_its_unit_with_the_lines_to_paste() {
+    let _parent = Parent::dummy("par0");
+    up("macvlan0");
+    let manager = Unit::new("NetworkManager.service");
+    let trace = Trace::start(&[]);
+    manager.sh("exec $IP link set macvlan0 down");
+    trace
+        .stop()
+        .only("down", "macvlan0")
+        .by("ip")
+        .verdict("network-manager", "certain")
+        .is("/culprit/unit", "NetworkManager.service")
+        .says("/verdict/remedy", "unmanaged-devices=interface-name:macvlan0");
+}
+
+#[test]
+fn networkd_that_deletes_a_runtimes_link_is_told_with_its_remedy() {
+    let _parent = Parent::dummy("par0");
+    let networkd = Unit::new("systemd-networkd.service");
+    let runtime = Unit::new("docker.service");
+    let trace = Trace::start(&[]);
+    runtime.sh("exec $IP link add macvlan0 link par0 type macvlan");
+    networkd.sh("exec $IP link del macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by("ip")
+        .verdict("network-manager", "certain")
+        .is("/culprit/unit", "systemd-networkd.service")
+        .says("/verdict/cause", "after it was created")
+        .says("/verdict/remedy", "Unmanaged=yes");
+}
+
+#[test]
+fn two_that_undo_each_other_are_told_as_such_from_the_second_round_on() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    let inside = Unit::new("docker-4711.scope");
+    let outside = Unit::new("watchdog.service");
+    let trace = Trace::start(&[]);
+    for _ in 0..3 {
+        inside.sh("exec $IP link set macvlan0 up");
+        outside.sh("exec $IP link set macvlan0 down");
+    }
+    let stream = trace.stop();
+    stream.complete();
+    let rules: Vec<_> =
+        stream.events_of("down").iter().map(|event| event["verdict"]["rule"].clone()).collect();
+    assert_eq!(rules, ["direct", "two-managers", "two-managers"], "{stream}");
+    let last = stream.events_of("down")[2];
+    assert_eq!(last["verdict"]["confidence"], "certain", "{stream}");
+    assert_eq!(last["culprit"]["unit"], "watchdog.service", "{stream}");
+    assert!(last["verdict"]["cause"].as_str().is_some_and(|cause| cause.contains("3 times")), "{stream}");
+}
+
+#[test]
+fn one_that_changes_its_mind_fights_nobody() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    let only = Unit::new("backup.service");
+    let trace = Trace::start(&[]);
+    for _ in 0..3 {
+        only.sh("$IP link set macvlan0 up; $IP link set macvlan0 down");
+    }
+    let stream = trace.stop();
+    let downs = stream.events_of("down");
+    assert_eq!(downs.len(), 3, "{stream}");
+    assert!(downs.iter().all(|event| event["verdict"]["rule"] == "direct"), "{stream}");
+}
+
+#[test]
+fn dhcpcd_that_removes_an_address_is_told() {
+    let _parent = Parent::dummy("par0");
+    up("macvlan0");
+    ip("addr add 192.0.2.7/24 dev macvlan0");
+    let dhcpcd = Unit::new("dhcpcd.service");
+    let trace = Trace::start(&["-e", "all"]);
+    dhcpcd.sh("exec $IP addr del 192.0.2.7/24 dev macvlan0");
+    trace
+        .stop()
+        .only("address_removed", "macvlan0")
+        .by("ip")
+        .verdict("dhcp-client", "certain")
+        .says("/verdict/cause", "removed the address 192.0.2.7/24")
+        .says("/verdict/remedy", "denyinterfaces macvlan0");
+}
+
+#[test]
+fn a_dhcp_clients_script_is_told_by_its_ancestry() {
+    let _parent = Parent::dummy("par0");
+    up("macvlan0");
+    let client = script("dhclient-script", "$IP link set macvlan0 down; true");
+    let trace = Trace::start(&[]);
+    run(&client, &[]);
+    trace.stop().only("down", "macvlan0").by("ip").verdict("dhcp-client", "likely");
+}
+
+#[test]
+fn the_dhcp_daemon_of_cni_ends_a_lease_inside_the_pod() {
+    let parent = Parent::dummy("par0");
+    let container = Container::with_link("macvlan0", &parent, "read line");
+    let netns = container.netns();
+    // It sets the link down itself, in the pod's namespace.
+    let daemon = script("dhcp", "mount -t sysfs none /sys && echo 0x1002 > /sys/class/net/macvlan0/flags");
+    let trace = Trace::start(&[]);
+    run("nsenter", &[&format!("--net=/proc/{}/ns/net", container.pid), "unshare", "-m", &daemon, "daemon"]);
+    trace
+        .stop()
+        .only("down", "macvlan0")
+        .verdict("dhcp-lease-ended", "likely")
+        .is("/culprit/comm", "dhcp")
+        .is("/link/netns/inode", netns);
+    drop(container);
+}
+
+#[test]
+fn ifreload_is_told_by_what_it_runs() {
+    let _parent = Parent::dummy("par0");
+    up("macvlan0");
+    let ifreload = script("ifreload", "$IP link set macvlan0 down; true");
+    let trace = Trace::start(&[]);
+    run(&ifreload, &["-a"]);
+    trace
+        .stop()
+        .only("down", "macvlan0")
+        .by("ip")
+        .verdict("ifupdown", "likely")
+        .says("/verdict/cause", "called by ifreload");
+}
+
+#[test]
+fn the_networking_service_is_told_by_its_unit() {
+    let _parent = Parent::dummy("par0");
+    up("macvlan0");
+    let networking = Unit::new("networking.service");
+    let trace = Trace::start(&[]);
+    networking.sh("exec $IP link set macvlan0 down");
+    trace.stop().only("down", "macvlan0").by("ip").verdict("ifupdown", "certain");
+}
+
+#[test]
+fn a_runtime_that_takes_a_link_away_from_a_living_container_is_told() {
+    let parent = Parent::dummy("par0");
+    let container = Container::with_link("macvlan0", &parent, "read line");
+    let (pid, netns) = (container.pid, container.netns());
+    let runtime = Unit::new("containerd.service");
+    let plugin = script("macvlan", &format!("nsenter --net=/proc/{pid}/ns/net $IP link del macvlan0; true"));
+    let trace = Trace::start(&[]);
+    runtime.sh(&format!("exec {plugin}"));
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by("ip")
+        .verdict("runtime-teardown", "certain")
+        .is("/culprit/unit", "containerd.service")
+        .is("/link/netns/inode", netns)
+        .says("/verdict/cause", "no end of a main process came first");
+    drop(container);
+}
+
+#[test]
+fn a_daemon_that_has_just_started_breaks_what_is_older() {
+    let _parent = Parent::dummy("par0");
+    up("macvlan0");
+    let runtime = Unit::new("docker.service");
+    let daemon = script("dockerd", "$IP link del macvlan0; true");
+    let trace = Trace::start(&[]);
+    runtime.sh(&format!("exec {daemon}"));
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by("ip")
+        .verdict("daemon-restarted", "likely")
+        .is("/culprit/unit", "docker.service");
+}
+
+#[test]
+fn a_service_that_deletes_what_it_made_hurt_itself() {
+    let _parent = Parent::dummy("par0");
+    let keepalived = Unit::new("keepalived.service");
+    let trace = Trace::start(&[]);
+    keepalived.sh("$IP link add vrrp.51 link par0 type macvlan; $IP link del vrrp.51");
+    trace
+        .stop()
+        .only("deleted", "vrrp.51")
+        .by("ip")
+        .verdict("self-inflicted", "certain")
+        .is("/culprit/unit", "keepalived.service");
+}
+
+#[test]
+fn a_person_at_a_terminal_is_told_by_the_terminal() {
+    let _parent = Parent::dummy("par0");
+    up("macvlan0");
+    let trace = Trace::start(&[]);
+    sh("script -q -c \"$IP link set macvlan0 down\" /dev/null");
+    trace
+        .stop()
+        .only("down", "macvlan0")
+        .by("ip")
+        .verdict("by-hand", "likely")
+        .says("/verdict/cause", "by hand")
+        .says("/verdict/remedy", "ip link set macvlan0 up");
+}
+
+#[test]
+fn an_address_that_another_link_has_is_told_with_its_holder() {
+    let _parent = Parent::dummy("par0");
+    for link in ["mv0", "mv1"] {
+        ip(&format!("link add {link} link par0 address 02:00:00:00:00:77 type macvlan"));
+    }
+    ip("link set mv0 up");
+    let trace = Trace::start(&["-e", "all"]);
+    fails("link set mv1 up");
+    trace
+        .stop()
+        .only("up_failed", "mv1")
+        .is("/actor/comm", "ip")
+        .is("/culprit", serde_json::Value::Null)
+        .verdict("address-in-use", "certain")
+        .says("/verdict/cause", "mv0 has its hardware address 02:00:00:00:00:77");
+}
+
+#[test]
+fn an_address_that_a_dying_container_has_is_told_as_a_leftover() {
+    let _parent = Parent::dummy("par0");
+    let mut container = Container::start("read line");
+    ip("link add mv0 link par0 address 02:00:00:00:00:77 type macvlan");
+    ip(&format!("link set mv0 netns {}", container.pid));
+    run("nsenter", &[&format!("--net=/proc/{}/ns/net", container.pid), "ip", "link", "set", "mv0", "up"]);
+    let held = std::fs::File::open(format!("/proc/{}/ns/net", container.pid)).expect("it can be opened");
+    ip("link add mv1 link par0 address 02:00:00:00:00:77 type macvlan");
+    let mut trace = Trace::start(&["-e", "all"]);
+    container.go();
+    container.wait();
+    fails("link set mv1 up");
+    trace.wait_for_event("up_failed", "mv1");
+    drop(held);
+    trace.wait_for_event("deleted", "mv0");
+    let stream = trace.stop();
+    stream
+        .one("up_failed", "mv1")
+        .verdict("address-in-use", "certain")
+        .says("/verdict/cause", "a leftover of a container that is still being torn down");
+    stream.one("deleted", "mv0").is("/verdict/rule", "container-exited");
+}
+
+#[test]
+fn a_hardware_address_that_changes_is_told_with_both() {
+    let _parent = Parent::dummy("par0");
+    let udev = Unit::new("systemd-udevd.service");
+    let trace = Trace::start(&["-e", "mac_changed"]);
+    ip("link add macvlan0 link par0 address 02:00:00:00:00:01 type macvlan");
+    udev.sh("exec $IP link set macvlan0 address 02:00:00:00:00:02");
+    trace
+        .stop()
+        .only("mac_changed", "macvlan0")
+        .by("ip")
+        .verdict("mac-changed", "certain")
+        .says("/verdict/cause", "from 02:00:00:00:00:01 to 02:00:00:00:00:02");
+}
+
+#[test]
+fn a_link_that_moved_is_not_gone() {
+    let _parent = Parent::dummy("par0");
+    let named = NamedNetns::add("mt-target");
+    up("macvlan0");
+    let trace = Trace::start(&["-e", "all"]);
+    ip("link set macvlan0 netns mt-target");
+    trace
+        .stop()
+        .only("moved", "macvlan0")
+        .by("ip")
+        .verdict("moved", "certain")
+        .is("/to/netns/inode", named.inode())
+        .is("/to/netns/name", "mt-target");
+}
+
+#[test]
+fn a_name_makes_no_runtime() {
+    let _parent = Parent::dummy("par0");
+    up("macvlan0");
+    let trace = Trace::start(&[]);
+    as_another("dockerd", "link del macvlan0");
+    trace.stop().only("deleted", "macvlan0").by("dockerd").verdict("direct", "certain");
+}
+
+#[test]
+fn a_name_makes_no_network_manager() {
+    let _parent = Parent::dummy("par0");
+    up("macvlan0");
+    let trace = Trace::start(&[]);
+    as_another("NetworkManager", "link set macvlan0 down");
+    trace.stop().only("down", "macvlan0").by("NetworkManager").verdict("direct", "certain");
+}
+
+#[test]
+fn a_unit_inside_a_container_is_the_containers_invention() {
+    let _parent = Parent::dummy("par0");
+    up("macvlan0");
+    let inside = Unit::new("docker-4711.scope/system.slice/NetworkManager.service");
+    let trace = Trace::start(&[]);
+    inside.sh("exec $IP link set macvlan0 down");
+    trace.stop().only("down", "macvlan0").by("ip").verdict("direct", "certain");
+}
+
+#[test]
+fn a_script_of_a_unit_is_told_by_its_unit() {
+    let _parent = Parent::dummy("par0");
+    up("macvlan0");
+    let backup = Unit::new("backup.service");
+    let nightly = script("nightly", "$IP link set macvlan0 down; true");
+    let trace = Trace::start(&[]);
+    backup.sh(&format!("{nightly}; true"));
+    trace
+        .stop()
+        .only("down", "macvlan0")
+        .by("ip")
+        .verdict("direct", "certain")
+        .is("/culprit/unit", "backup.service")
+        .is("/actor/ancestors/0/comm", "nightly");
+}
+
+/// A macvlan link on `par0` that is up.
+fn up(link: &str) {
+    ip(&format!("link add {link} link par0 type macvlan"));
+    ip(&format!("link set {link} up"));
+}
+
+/// A request of `ip` that has to fail.
+fn fails(args: &str) {
+    let output = Command::new(crate::harness::ip_path()).args(args.split(' ')).output().expect("ip runs");
+    assert!(!output.status.success(), "ip {args} succeeded");
+}
