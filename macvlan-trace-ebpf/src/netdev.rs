@@ -2,7 +2,8 @@
 
 use aya_ebpf::{EbpfContext, helpers::bpf_get_current_pid_tgid};
 use macvlan_trace_common::{
-    Counter, IFF_UP, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH, Kind, LinkChange, LinkState, NetnsRef, Probe,
+    Counter, IFF_UP, IpAddress, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH, Kind, LinkChange, LinkState, NetnsRef,
+    Probe,
 };
 
 use crate::{
@@ -247,12 +248,14 @@ pub struct Change {
     pub moved: Option<Move>,
     /// What a request failed with; 0 for none.
     pub error: u32,
+    /// The IP address that it is about.
+    pub address: IpAddress,
 }
 
 impl Change {
     /// A change that needs no more words.
     pub const fn new(of: Kind, what: LinkChange, probe: Probe) -> Self {
-        Self { of, what, probe, flags_after: None, moved: None, error: 0 }
+        Self { of, what, probe, flags_after: None, moved: None, error: 0, address: IpAddress::NONE }
     }
 
     /// It ends up without `IFF_UP`.

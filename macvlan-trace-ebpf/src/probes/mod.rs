@@ -1,5 +1,6 @@
 //! One file a hook.
 
+mod address;
 mod carrier;
 mod change_flags;
 mod change_netns;

@@ -1,9 +1,9 @@
 use std::collections::HashMap;
 
 use macvlan_trace_common::{
-    ABI, Ancestor as WireAncestor, CgroupRef, ExitRecord, Header, Kind, LinkChange as WireChange, LinkRecord,
-    LinkState, MAX_ANCESTORS, MAX_CGROUP_DEPTH, MAX_STACK, NetnsEndRecord, NetnsMoveRecord, NetnsRef,
-    OomRecord, Probe, SignalRecord, TaskRecord, TaskRef as WireTask,
+    ABI, Ancestor as WireAncestor, CgroupRef, ExitRecord, Header, IpAddress, Kind, LinkChange as WireChange,
+    LinkRecord, LinkState, MAX_ANCESTORS, MAX_CGROUP_DEPTH, MAX_STACK, NetnsEndRecord, NetnsMoveRecord,
+    NetnsRef, OomRecord, Probe, SignalRecord, TaskRecord, TaskRef as WireTask,
 };
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
@@ -343,6 +343,7 @@ fn every_change_of_a_link_has_its_word() {
         (WireChange::CarrierBack, LinkChange::CarrierBack),
         (WireChange::UpFailed, LinkChange::UpFailed),
         (WireChange::MacChanged, LinkChange::MacChanged),
+        (WireChange::AddressRemoved, LinkChange::AddressRemoved),
     ] {
         let What::Link(fact) = decode(&link(wire as u16, &[])) else { panic!("{wire:?}") };
         assert_eq!(fact.change, change, "{wire:?}");
@@ -365,6 +366,25 @@ fn a_failed_request_tells_what_it_failed_with() {
     assert_eq!((fact.change, fact.error), (LinkChange::UpFailed, Some(16)));
     let What::Link(fact) = decode(&link(WireChange::Up as u16, &[])) else { panic!("a link") };
     assert_eq!(fact.error, None);
+}
+
+#[test]
+fn an_address_is_told_with_its_prefix() {
+    let told = |ip: [u8; 16], len, prefix| {
+        let record = LinkRecord {
+            address: IpAddress { bytes: ip, len, prefix },
+            ..link_record(WireChange::AddressRemoved as u16)
+        };
+        let What::Link(fact) = decode(&bytes(&record, &[])) else { panic!("a link") };
+        fact.address.map(|address| format!("{}/{}", address.ip, address.prefix))
+    };
+    let v4 = [10, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let v6 = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+    assert_eq!(told(v4, 4, 24).as_deref(), Some("10.0.0.7/24"));
+    assert_eq!(told(v6, 16, 64).as_deref(), Some("fd00::7/64"));
+    assert_eq!(told([0; 16], 0, 0), None);
+    assert_eq!(told(v4, 5, 24), None, "no address has five bytes");
+    assert_eq!(told(v4, 4, 256), None, "no prefix is as long");
 }
 
 #[test]

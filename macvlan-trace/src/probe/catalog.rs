@@ -146,6 +146,22 @@ pub const HOOKS: &[Hook] = &[
         without: "links that could not be set up",
     },
     Hook {
+        program: "inet_address",
+        attach: Kprobe,
+        symbols: &["fib_inetaddr_event"],
+        probe: Some(Probe::Inet),
+        required: false,
+        without: "IPv4 addresses that a link loses while it stays up",
+    },
+    Hook {
+        program: "inet6_address",
+        attach: Kprobe,
+        symbols: &["inet6addr_notifier_call_chain"],
+        probe: Some(Probe::Inet6),
+        required: false,
+        without: "IPv6 addresses that a link loses while it stays up",
+    },
+    Hook {
         program: "carrier_off",
         attach: Kprobe,
         symbols: &["netif_carrier_off"],
