@@ -153,11 +153,23 @@ impl IpAddress {
     pub const NONE: Self = Self { bytes: [0; 16], len: 0, prefix: 0 };
 }
 
+/// [`Kind::Freed`](crate::Kind::Freed): nothing refers to a deleted link any more, and its memory is freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FreedRecord {
+    /// Names the task that frees it, which means nothing.
+    pub header: Header,
+    /// Address of the `struct net_device`.
+    pub dev: u64,
+}
+
 impl LinkState {
     /// `NETREG_REGISTERED`.
     pub const REGISTERED: u8 = 1;
     /// `NETREG_UNREGISTERING`.
     pub const UNREGISTERING: u8 = 2;
+    /// `NETREG_UNREGISTERED`.
+    pub const UNREGISTERED: u8 = 3;
 }
 
 const _: () = assert!(size_of::<LinkState>() == 104 && size_of::<LinkRecord>() == 80 + 8 + 208 + 64);

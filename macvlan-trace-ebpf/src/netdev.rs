@@ -121,6 +121,12 @@ pub fn is_unregistering(dev: u64) -> bool {
     read!(dev, dev_reg_state as u8) == LinkState::UNREGISTERING
 }
 
+/// Whether the device is unregistered: gone for everybody who does not still refer to it.
+#[inline(always)]
+pub fn is_unregistered(dev: u64) -> bool {
+    read!(dev, dev_reg_state as u8) == LinkState::UNREGISTERED
+}
+
 /// Whether `unregister_netdevice_many` has the device already: what it does to it is part of the deletion.
 #[inline(always)]
 pub fn is_dismantled(dev: u64) -> bool {

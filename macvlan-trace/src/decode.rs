@@ -92,6 +92,8 @@ impl Decoder {
                 netns: netns(&record.netns),
                 limit: (record.limited != 0).then_some(limit),
             })
+        } else if header.kind == wire::Kind::Freed as u16 {
+            What::Freed { dev: fixed::<wire::FreedRecord>(bytes)?.dev }
         } else if header.kind == wire::Kind::NetnsMove as u16 {
             let record: wire::NetnsMoveRecord = fixed(bytes)?;
             What::NetnsMove(NetnsMove {

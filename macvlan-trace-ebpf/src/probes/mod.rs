@@ -6,6 +6,7 @@ mod change_flags;
 mod change_netns;
 mod close_many;
 mod do_exit;
+mod free_netdev;
 mod netns_end;
 mod oom_kill;
 mod open;

@@ -178,6 +178,14 @@ pub const HOOKS: &[Hook] = &[
         without: "links that have their carrier back",
     },
     Hook {
+        program: "free_netdev",
+        attach: Kprobe,
+        symbols: &["free_netdev"],
+        probe: None,
+        required: false,
+        without: "deleted links that something still refers to",
+    },
+    Hook {
         program: "rtnetlink_event",
         attach: Kprobe,
         symbols: &["rtnetlink_event"],
