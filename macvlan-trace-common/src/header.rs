@@ -28,6 +28,8 @@ pub enum Kind {
     /// An [`OomRecord`](crate::OomRecord): the kernel chose a process of a watched network namespace to be killed, for
     /// want of memory.
     Oom = 8,
+    /// A [`FreedRecord`](crate::FreedRecord): nothing refers to a deleted link any more.
+    Freed = 9,
 }
 
 /// The head of every record: its shape, its place in the order, and the task that was current.

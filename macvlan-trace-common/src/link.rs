@@ -43,6 +43,8 @@ pub enum LinkChange {
     UpFailed = 11,
     /// Its hardware address was set.
     MacChanged = 12,
+    /// It lost an IP address while it stayed up.
+    AddressRemoved = 13,
 }
 
 /// The hook that sent a record; user space knows which symbol it sits on.
@@ -65,6 +67,10 @@ pub enum Probe {
     CarrierOn = 7,
     /// `__dev_open`.
     Open = 8,
+    /// `fib_inetaddr_event`.
+    Inet = 9,
+    /// `inet6addr_notifier_call_chain`.
+    Inet6 = 10,
 }
 
 /// A link at one instant.
@@ -122,10 +128,39 @@ pub struct LinkRecord {
     pub from_ifindex: u32,
     /// What a request failed with, `errno`; 0 for none.
     pub error: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// The address that was removed.
+    pub address: IpAddress,
     /// Return addresses in the tail, innermost first.
     pub stack: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// An IP address of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct IpAddress {
+    /// The address, in network byte order, padded with NUL.
+    pub bytes: [u8; 16],
+    /// How many of the bytes count: 4 or 16; 0 for no address.
+    pub len: u32,
+    /// Length of the prefix in bits.
+    pub prefix: u32,
+}
+
+impl IpAddress {
+    /// No address.
+    pub const NONE: Self = Self { bytes: [0; 16], len: 0, prefix: 0 };
+}
+
+/// [`Kind::Freed`](crate::Kind::Freed): nothing refers to a deleted link any more, and its memory is freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FreedRecord {
+    /// Names the task that frees it, which means nothing.
+    pub header: Header,
+    /// Address of the `struct net_device`.
+    pub dev: u64,
 }
 
 impl LinkState {
@@ -133,6 +168,8 @@ impl LinkState {
     pub const REGISTERED: u8 = 1;
     /// `NETREG_UNREGISTERING`.
     pub const UNREGISTERING: u8 = 2;
+    /// `NETREG_UNREGISTERED`.
+    pub const UNREGISTERED: u8 = 3;
 }
 
-const _: () = assert!(size_of::<LinkState>() == 104 && size_of::<LinkRecord>() == 80 + 8 + 208 + 40);
+const _: () = assert!(size_of::<LinkState>() == 104 && size_of::<LinkRecord>() == 80 + 8 + 208 + 64);

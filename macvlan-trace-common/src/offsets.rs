@@ -64,6 +64,22 @@ offsets! {
     adjacent_list,
     /// `rtnl_link_ops.kind`
     link_ops_kind,
+    /// `in_ifaddr.ifa_dev`
+    ifa_dev,
+    /// `in_ifaddr.ifa_local`
+    ifa_local,
+    /// `in_ifaddr.ifa_prefixlen`
+    ifa_prefixlen,
+    /// `in_device.dev`
+    in_device_dev,
+    /// `inet6_ifaddr.idev`
+    ifa6_dev,
+    /// `inet6_ifaddr.addr`
+    ifa6_addr,
+    /// `inet6_ifaddr.prefix_len`
+    ifa6_prefixlen,
+    /// `inet6_dev.dev`
+    inet6_dev_dev,
     /// `netdev_notifier_info.dev`
     notifier_dev,
     /// `netdev_notifier_changeupper_info.upper_dev`

@@ -2,7 +2,8 @@
 
 use aya_ebpf::{EbpfContext, helpers::bpf_get_current_pid_tgid};
 use macvlan_trace_common::{
-    Counter, IFF_UP, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH, Kind, LinkChange, LinkState, NetnsRef, Probe,
+    Counter, IFF_UP, IpAddress, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH, Kind, LinkChange, LinkState, NetnsRef,
+    Probe,
 };
 
 use crate::{
@@ -118,6 +119,12 @@ pub fn is_registered(dev: u64) -> bool {
 #[inline(always)]
 pub fn is_unregistering(dev: u64) -> bool {
     read!(dev, dev_reg_state as u8) == LinkState::UNREGISTERING
+}
+
+/// Whether the device is unregistered: gone for everybody who does not still refer to it.
+#[inline(always)]
+pub fn is_unregistered(dev: u64) -> bool {
+    read!(dev, dev_reg_state as u8) == LinkState::UNREGISTERED
 }
 
 /// Whether `unregister_netdevice_many` has the device already: what it does to it is part of the deletion.
@@ -247,12 +254,14 @@ pub struct Change {
     pub moved: Option<Move>,
     /// What a request failed with; 0 for none.
     pub error: u32,
+    /// The IP address that it is about.
+    pub address: IpAddress,
 }
 
 impl Change {
     /// A change that needs no more words.
     pub const fn new(of: Kind, what: LinkChange, probe: Probe) -> Self {
-        Self { of, what, probe, flags_after: None, moved: None, error: 0 }
+        Self { of, what, probe, flags_after: None, moved: None, error: 0, address: IpAddress::NONE }
     }
 
     /// It ends up without `IFF_UP`.

@@ -115,6 +115,7 @@ fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
     record.change = change.what as u16;
     record.probe = change.probe as u16;
     record.error = change.error;
+    record.address = change.address;
     record.reserved = 0;
     record.stack = stack;
     let lower = if traced { netdev::lower(dev) } else { netdev::beneath(dev) };

@@ -1,7 +1,7 @@
 //! Bytes from the ring → facts. Bounded, without unsafe; kinds that are not known are skipped, and a record that does
 //! not fit its own lengths is an error that names what was wrong.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
 use anyhow::{Result, bail};
 use bytes::Buf;
@@ -10,8 +10,8 @@ use zerocopy::FromBytes;
 
 use crate::{
     fact::{
-        Ancestor, Cgroup, Exit, ExitStatus, Fact, Ktime, Link, LinkChange, LinkFact, Netns, NetnsEnd,
-        NetnsMove, NsInode, Oom, ProcessId, Signal, Task, TaskRef, What,
+        Address, Ancestor, Cgroup, Exit, ExitStatus, Fact, Ktime, Link, LinkChange, LinkFact, Netns,
+        NetnsEnd, NetnsMove, NsInode, Oom, ProcessId, Signal, Task, TaskRef, What,
     },
     text::Text,
 };
@@ -92,6 +92,8 @@ impl Decoder {
                 netns: netns(&record.netns),
                 limit: (record.limited != 0).then_some(limit),
             })
+        } else if header.kind == wire::Kind::Freed as u16 {
+            What::Freed { dev: fixed::<wire::FreedRecord>(bytes)?.dev }
         } else if header.kind == wire::Kind::NetnsMove as u16 {
             let record: wire::NetnsMoveRecord = fixed(bytes)?;
             What::NetnsMove(NetnsMove {
@@ -116,7 +118,7 @@ impl Decoder {
     }
 
     fn link(&self, bytes: &[u8], task: TaskRef, symbols: &mut dyn Symbols) -> Result<Option<LinkFact>> {
-        const CHANGES: [(wire::LinkChange, LinkChange); 12] = [
+        const CHANGES: [(wire::LinkChange, LinkChange); 13] = [
             (wire::LinkChange::Created, LinkChange::Created),
             (wire::LinkChange::Up, LinkChange::Up),
             (wire::LinkChange::Down, LinkChange::Down),
@@ -129,6 +131,7 @@ impl Decoder {
             (wire::LinkChange::CarrierBack, LinkChange::CarrierBack),
             (wire::LinkChange::UpFailed, LinkChange::UpFailed),
             (wire::LinkChange::MacChanged, LinkChange::MacChanged),
+            (wire::LinkChange::AddressRemoved, LinkChange::AddressRemoved),
         ];
         let record: wire::LinkRecord = fixed(bytes)?;
         let Some(&(_, change)) = CHANGES.iter().find(|(wire, _)| *wire as u16 == record.change) else {
@@ -142,7 +145,7 @@ impl Decoder {
             flags_after: record.flags_after,
             parent: (record.parent.dev != 0).then(|| link(&record.parent)),
             error: (record.error != 0).then_some(record.error),
-            address: None,
+            address: address(&record.address),
             from: (record.from.ptr != 0).then(|| (netns(&record.from), record.from_ifindex)),
             stack: stack(bytes, size_of::<wire::LinkRecord>(), record.stack, symbols)?,
         }))
@@ -288,6 +291,15 @@ fn link(link: &wire::LinkState) -> Link {
         mode: (link.mode != 0).then_some(link.mode),
         driver: (!driver.is_empty()).then_some(driver),
     }
+}
+
+fn address(address: &wire::IpAddress) -> Option<Address> {
+    let ip = match address.len {
+        4 => <[u8; 4]>::read_from_prefix(&address.bytes).ok().map(|(bytes, _)| IpAddr::from(bytes))?,
+        16 => IpAddr::from(address.bytes),
+        _ => return None,
+    };
+    Some(Address { ip, prefix: u8::try_from(address.prefix).ok()? })
 }
 
 fn exit_status(code: u32) -> ExitStatus {

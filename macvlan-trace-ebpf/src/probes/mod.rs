@@ -1,10 +1,12 @@
 //! One file a hook.
 
+mod address;
 mod carrier;
 mod change_flags;
 mod change_netns;
 mod close_many;
 mod do_exit;
+mod free_netdev;
 mod netns_end;
 mod oom_kill;
 mod open;

@@ -70,6 +70,14 @@ fields! {
     required adjacent_dev: Member("netdev_adjacent", "dev");
     required adjacent_list: Member("netdev_adjacent", "list");
     required link_ops_kind: Member("rtnl_link_ops", "kind");
+    optional ifa_dev: Member("in_ifaddr", "ifa_dev");
+    optional ifa_local: Member("in_ifaddr", "ifa_local");
+    optional ifa_prefixlen: Member("in_ifaddr", "ifa_prefixlen");
+    optional in_device_dev: Member("in_device", "dev");
+    optional ifa6_dev: Member("inet6_ifaddr", "idev");
+    optional ifa6_addr: Member("inet6_ifaddr", "addr");
+    optional ifa6_prefixlen: Member("inet6_ifaddr", "prefix_len");
+    optional inet6_dev_dev: Member("inet6_dev", "dev");
     required notifier_dev: Member("netdev_notifier_info", "dev");
     required changeupper_upper: Member("netdev_notifier_changeupper_info", "upper_dev");
     required changeupper_linking: Member("netdev_notifier_changeupper_info", "linking");

@@ -1,9 +1,10 @@
 use std::collections::HashMap;
 
 use macvlan_trace_common::{
-    ABI, Ancestor as WireAncestor, CgroupRef, ExitRecord, Header, Kind, LinkChange as WireChange, LinkRecord,
-    LinkState, MAX_ANCESTORS, MAX_CGROUP_DEPTH, MAX_STACK, NetnsEndRecord, NetnsMoveRecord, NetnsRef,
-    OomRecord, Probe, SignalRecord, TaskRecord, TaskRef as WireTask,
+    ABI, Ancestor as WireAncestor, CgroupRef, ExitRecord, FreedRecord, Header, IpAddress, Kind,
+    LinkChange as WireChange, LinkRecord, LinkState, MAX_ANCESTORS, MAX_CGROUP_DEPTH, MAX_STACK,
+    NetnsEndRecord, NetnsMoveRecord, NetnsRef, OomRecord, Probe, SignalRecord, TaskRecord,
+    TaskRef as WireTask,
 };
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
@@ -198,6 +199,10 @@ fn oom(limit: Option<&[u8]>) -> Vec<u8> {
     bytes(&record, limit.unwrap_or_default())
 }
 
+fn freed(dev: u64) -> Vec<u8> {
+    bytes(&FreedRecord { dev, ..blank(Kind::Freed, WORKER) }, &[])
+}
+
 fn netns_move(threads: u32) -> Vec<u8> {
     let mut record: NetnsMoveRecord = blank(Kind::NetnsMove, SHELL);
     (record.from, record.to, record.threads) = (HOST, BLUE, threads);
@@ -228,6 +233,7 @@ fn every_kind() -> Vec<(&'static str, Vec<u8>)> {
         ("exit", exit(0x300)),
         ("signal", signal(9, 0)),
         ("shortage of memory", oom(Some(b"web\0docker\0"))),
+        ("freed", freed(MACVLAN0.dev)),
         ("netns move", netns_move(1)),
         ("netns end", netns_end(&[100, 7])),
     ]
@@ -343,6 +349,7 @@ fn every_change_of_a_link_has_its_word() {
         (WireChange::CarrierBack, LinkChange::CarrierBack),
         (WireChange::UpFailed, LinkChange::UpFailed),
         (WireChange::MacChanged, LinkChange::MacChanged),
+        (WireChange::AddressRemoved, LinkChange::AddressRemoved),
     ] {
         let What::Link(fact) = decode(&link(wire as u16, &[])) else { panic!("{wire:?}") };
         assert_eq!(fact.change, change, "{wire:?}");
@@ -365,6 +372,25 @@ fn a_failed_request_tells_what_it_failed_with() {
     assert_eq!((fact.change, fact.error), (LinkChange::UpFailed, Some(16)));
     let What::Link(fact) = decode(&link(WireChange::Up as u16, &[])) else { panic!("a link") };
     assert_eq!(fact.error, None);
+}
+
+#[test]
+fn an_address_is_told_with_its_prefix() {
+    let told = |ip: [u8; 16], len, prefix| {
+        let record = LinkRecord {
+            address: IpAddress { bytes: ip, len, prefix },
+            ..link_record(WireChange::AddressRemoved as u16)
+        };
+        let What::Link(fact) = decode(&bytes(&record, &[])) else { panic!("a link") };
+        fact.address.map(|address| format!("{}/{}", address.ip, address.prefix))
+    };
+    let v4 = [10, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let v6 = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+    assert_eq!(told(v4, 4, 24).as_deref(), Some("10.0.0.7/24"));
+    assert_eq!(told(v6, 16, 64).as_deref(), Some("fd00::7/64"));
+    assert_eq!(told([0; 16], 0, 0), None);
+    assert_eq!(told(v4, 5, 24), None, "no address has five bytes");
+    assert_eq!(told(v4, 4, 256), None, "no prefix is as long");
 }
 
 #[test]
@@ -451,6 +477,11 @@ fn a_shortage_of_memory_tells_whose_limit_was_reached() {
     assert_eq!(oom_of_group.limit, Some(Cgroup { id: Some(4711), path: Some(Text::from("/docker/web")) }));
     let What::Oom(oom_of_machine) = decode(&oom(None)) else { panic!("a shortage") };
     assert_eq!(oom_of_machine.limit, None);
+}
+
+#[test]
+fn a_link_that_is_freed_is_told_by_its_address() {
+    assert_eq!(decode(&freed(MACVLAN0.dev)), What::Freed { dev: MACVLAN0.dev });
 }
 
 #[test]

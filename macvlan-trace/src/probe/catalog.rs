@@ -146,6 +146,22 @@ pub const HOOKS: &[Hook] = &[
         without: "links that could not be set up",
     },
     Hook {
+        program: "inet_address",
+        attach: Kprobe,
+        symbols: &["fib_inetaddr_event"],
+        probe: Some(Probe::Inet),
+        required: false,
+        without: "IPv4 addresses that a link loses while it stays up",
+    },
+    Hook {
+        program: "inet6_address",
+        attach: Kprobe,
+        symbols: &["inet6addr_notifier_call_chain"],
+        probe: Some(Probe::Inet6),
+        required: false,
+        without: "IPv6 addresses that a link loses while it stays up",
+    },
+    Hook {
         program: "carrier_off",
         attach: Kprobe,
         symbols: &["netif_carrier_off"],
@@ -160,6 +176,14 @@ pub const HOOKS: &[Hook] = &[
         probe: Some(Probe::CarrierOn),
         required: false,
         without: "links that have their carrier back",
+    },
+    Hook {
+        program: "free_netdev",
+        attach: Kprobe,
+        symbols: &["free_netdev"],
+        probe: None,
+        required: false,
+        without: "deleted links that something still refers to",
     },
     Hook {
         program: "rtnetlink_event",

@@ -1,0 +1,23 @@
+//! `free_netdev(dev)`: the end of a device, which a reference that somebody forgot to drop puts off for ever.
+
+use aya_ebpf::{macros::kprobe, programs::ProbeContext};
+use macvlan_trace_common::{FreedRecord, Kind};
+
+use crate::{
+    emit::{KPROBE, occupy},
+    netdev, task,
+};
+
+/// Reports that a deleted link is freed. One that could not be made is freed too, and was none.
+#[kprobe]
+pub fn free_netdev(ctx: ProbeContext) -> u32 {
+    let Some(dev) = ctx.arg::<u64>(0) else { return 0 };
+    if !netdev::is_unregistered(dev) || !netdev::is_traced(dev) {
+        return 0;
+    }
+    let Some(lane) = occupy(KPROBE) else { return 0 };
+    lane.record::<FreedRecord>().dev = dev;
+    lane.send(Kind::Freed, KPROBE, task::current(), size_of::<FreedRecord>());
+    lane.release();
+    0
+}
