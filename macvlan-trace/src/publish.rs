@@ -292,7 +292,7 @@ fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
         exit_steps(ended, clock, &mut steps);
     }
     if let Some(end) = case.cause.namespace_end() {
-        steps.extend(end_step(end, clock));
+        end_steps(end, clock, &mut steps);
     }
     if let Some(rivals) = &case.rivals {
         for deed in &rivals.deeds {
@@ -347,10 +347,17 @@ fn exit_steps(ended: &Ended, clock: Clock, steps: &mut Vec<Step>) {
     steps.push(step(clock, ended.at, "exit", Some(&ended.task), how));
 }
 
-/// How the last reference to a namespace dropped; `None` if that was not seen.
-fn end_step(end: &NamespaceEnd, clock: Clock) -> Option<Step> {
+/// What gave a namespace up, and how its last reference dropped, where that was seen.
+fn end_steps(end: &NamespaceEnd, clock: Clock, steps: &mut Vec<Step>) {
+    const UNMOUNT: (&str, &str) = ("unmount", "the last mount of the network namespace went");
+    if let Trigger::Unmount(unmount) = &end.trigger {
+        if end.drop != Drop::Unmount {
+            let (what, detail) = UNMOUNT;
+            steps.push(step(clock, unmount.at, what, Some(&unmount.task), detail.to_owned()));
+        }
+    }
     let (what, detail) = match end.drop {
-        Drop::Unmount => ("unmount", "the last mount of the network namespace went"),
+        Drop::Unmount => UNMOUNT,
         Drop::Close => ("close", "the last descriptor of the network namespace was closed"),
         Drop::Exit => ("netns_end", "a task that ended held the network namespace last"),
         Drop::Switch => ("netns_end", "a task that went elsewhere held the network namespace last"),
@@ -358,10 +365,10 @@ fn end_step(end: &NamespaceEnd, clock: Clock) -> Option<Step> {
             "netns_end",
             "the last reference to the network namespace dropped later, outside any task's context",
         ),
-        Drop::Unseen => return None,
+        Drop::Unseen => return,
     };
     let dropper = (end.drop != Drop::Deferred).then_some(&*end.dropper);
-    Some(step(clock, end.at, what, dropper, detail.to_owned()))
+    steps.push(step(clock, end.at, what, dropper, detail.to_owned()));
 }
 
 /// A change of a parent.

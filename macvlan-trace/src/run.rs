@@ -127,6 +127,8 @@ pub async fn trace(options: Options, sink: Box<dyn Sink>) -> Result<Outcome> {
     tracer.begin(&surroundings, &probes, &resolved, inventory)?;
 
     let outcome = tracer.run(&options.command, options.timeout, stops).await?;
+    // What did not fit into the ring at the end leaves no gap in what follows: nothing does.
+    tracer.report_counted()?;
     // Detaching takes the kernel a second: nobody has to wait for it to read the summary.
     tracer.pipeline.finish(now())?;
     Ok(outcome)
@@ -351,6 +353,12 @@ impl Tracer {
         if !more {
             self.pipeline.take(Fact { at: now(), what: What::Tick })?;
         }
+        self.report_counted()?;
+        Ok(more)
+    }
+
+    /// Says what the kernel side could neither hand over nor remember.
+    fn report_counted(&mut self) -> Result<()> {
         report_lost(&mut self.pipeline, &mut self.reported_lost, self.counters.lost(), now())?;
         let unkept = self.counters.get(Counter::MapFull);
         if unkept > 0 && !self.reported_unkept {
@@ -362,7 +370,7 @@ impl Tracer {
                     .to_owned(),
             )?;
         }
-        Ok(more)
+        Ok(())
     }
 
     /// Waits until the namespaces of a command that has ended are gone too.

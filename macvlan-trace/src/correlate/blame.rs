@@ -86,13 +86,22 @@ pub enum Trigger {
     /// Its main process, or the last one, ended.
     Exit(Rc<Ended>),
     /// A process unmounted its last mount.
-    Unmount(Rc<Task>),
+    Unmount(Rc<Unmount>),
     /// A process closed its last descriptor.
     Close(Rc<Task>),
     /// The last process in it went to another one.
     Left(Rc<Task>),
     /// Nothing that was seen.
     Unknown,
+}
+
+/// The last mount of a network namespace went.
+#[derive(Clone, Debug)]
+pub struct Unmount {
+    /// When.
+    pub at: Ktime,
+    /// Who unmounted it.
+    pub task: Rc<Task>,
 }
 
 /// How the last reference to a namespace dropped.

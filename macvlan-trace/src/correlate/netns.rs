@@ -5,7 +5,7 @@ use std::{
     rc::Rc,
 };
 
-use super::blame::{self, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger};
+use super::blame::{self, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount};
 use crate::{
     enrich::runtime,
     fact::{Exit, ExitStatus, Ktime, Netns, NetnsEnd, NetnsMove, Oom, ProcessId, Signal, Task},
@@ -62,8 +62,8 @@ struct Namespace {
     visitors: VecDeque<(ProcessId, Ktime)>,
     /// When memory ran out, and who was chosen, oldest first.
     ooms: VecDeque<(ProcessId, OutOfMemory)>,
-    /// Who unmounted it while something else still held it.
-    unmounted: Option<Rc<Task>>,
+    /// Its last mount went while something else still held it.
+    unmounted: Option<Rc<Unmount>>,
     end: Option<Rc<NamespaceEnd>>,
 }
 
@@ -122,17 +122,21 @@ impl Namespaces {
         let namespace = self.living(&end.netns);
         let drop = if own { Drop::Deferred } else { blame::drop_path(&end.task, &end.stack) };
         if end.last {
-            let trigger = namespace.trigger(drop, &task, end.whole_process);
+            let trigger = namespace.trigger(at, drop, &task, end.whole_process);
             namespace.close(at, trigger, drop, task);
         } else if drop == Drop::Unmount {
-            namespace.unmounted = Some(task);
+            namespace.unmounted = Some(Rc::new(Unmount { at, task }));
         }
     }
 
     /// The end of a namespace that the kernel is tearing down, although the drop of its last reference was not seen.
+    ///
+    /// That needs no lost record: the probe on `netns_put` looks before the function drops its reference. If whatever
+    /// else holds the namespace lets go in between, the unmount was the last after all, and nobody says so, because
+    /// `netns_put` holds an inlined copy of `__put_net`.
     pub fn end_unseen(&mut self, at: Ktime, netns: &Netns, worker: &Rc<Task>) -> Rc<NamespaceEnd> {
         let namespace = self.living(netns);
-        let trigger = namespace.main_end().map_or(Trigger::Unknown, Trigger::Exit);
+        let trigger = namespace.trigger(at, Drop::Unseen, worker, false);
         namespace.close(at, trigger, Drop::Unseen, Rc::clone(worker))
     }
 
@@ -306,14 +310,14 @@ impl Namespace {
     }
 
     /// What started the end.
-    fn trigger(&self, drop: Drop, dropper: &Rc<Task>, whole_process: bool) -> Trigger {
+    fn trigger(&self, at: Ktime, drop: Drop, dropper: &Rc<Task>, whole_process: bool) -> Trigger {
         if let Some(ended) = self.main_end() {
             return Trigger::Exit(ended);
         }
         match (drop, &self.unmounted) {
-            (Drop::Unmount, _) => Trigger::Unmount(Rc::clone(dropper)),
+            (Drop::Unmount, _) => Trigger::Unmount(Rc::new(Unmount { at, task: Rc::clone(dropper) })),
             // What still held it when its last mount went was only a remainder.
-            (_, Some(task)) => Trigger::Unmount(Rc::clone(task)),
+            (_, Some(unmount)) => Trigger::Unmount(Rc::clone(unmount)),
             (Drop::Close, None) => Trigger::Close(Rc::clone(dropper)),
             (Drop::Switch, None) if whole_process => Trigger::Left(Rc::clone(dropper)),
             // A thread of a living process that was here is no reason.

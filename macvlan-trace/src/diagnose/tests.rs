@@ -560,7 +560,38 @@ fn what_holds_a_namespace_for_a_moment_after_its_unmount_is_no_culprit() {
     let del = running(process("ip", 930), "ip netns del blue");
     story.goes(&visitor, self::netns(0), netns).exits(&visitor, netns, 0).lets_go(&del, netns, path::UNMOUNT);
     story.wait_ms(60_000).drops(&swapper(), netns, path::SOFTIRQ).is_torn_down(&link);
-    story.tell().last().verdict("netns-deleted", "likely").culprit(&del);
+    let told = story.tell();
+    told.last().verdict("netns-deleted", "likely").culprit(&del).steps(&["unmount", "netns_end", "deleted"]);
+}
+
+#[test]
+fn an_unmount_that_turns_out_to_be_the_last_hold_after_all_is_the_reason() {
+    // What else held it let go between the probe's look at the count and the drop of the mount's own reference.
+    let Container { mut story, netns, link, .. } = named();
+    let del = running(process("ip", 930), "ip netns del blue");
+    story.lets_go(&del, netns, path::UNMOUNT).wait_ms(100).is_torn_down(&link);
+    story
+        .tell()
+        .last()
+        .verdict("netns-deleted", "likely")
+        .culprit(&del)
+        .steps(&["unmount", "deleted"])
+        .is("/verdict/evidence/0/task/pid", 930);
+}
+
+#[test]
+fn an_end_that_nobody_was_seen_to_bring_about_is_unknown() {
+    let Container { mut story, netns, link, .. } = named();
+    // A descriptor that is closed while the namespace lives says nothing.
+    story.lets_go(&process("lsns", 940), netns, path::CLOSE).wait_ms(100).is_torn_down(&link);
+    story.tell().last().verdict("unknown", "unknown").nobody().steps(&["deleted"]);
+}
+
+#[test]
+fn the_end_of_the_main_process_outranks_the_unmount_where_the_last_reference_was_not_seen() {
+    let Container { mut story, init, netns, link } = container();
+    story.exits(&init, netns, 3).lets_go(&process("dockerd", 940), netns, path::UNMOUNT).is_torn_down(&link);
+    story.tell().last().verdict("container-exited", "likely").culprit(&init).steps(&["exit", "deleted"]);
 }
 
 #[test]

@@ -42,16 +42,23 @@ fn two_thousand_deletions_by_group_are_all_told() {
 fn what_does_not_fit_into_the_ring_is_counted_and_said() {
     let _parent = Parent::dummy("par0");
     let mut trace = Trace::start(&[]);
-    // Nobody reads while the ring fills up.
+    let brief = Trace::start(&[]);
+    // Nobody reads while the rings fill up.
     signal(trace.pid(), Signal::STOP);
+    signal(brief.pid(), Signal::STOP);
     for _ in 0..3 {
         make("par0", 2000);
         ip("link del group 77");
     }
+    // One is told to stop at once: no record that follows shows it a gap.
+    signal(brief.pid(), Signal::INT);
+    signal(brief.pid(), Signal::CONT);
+    let summary = brief.stop().summary().clone();
+    assert!(summary["lost"].as_u64().is_some_and(|lost| lost > 0), "{summary}");
+    // The other one goes on.
     make("par0", 1);
     signal(trace.pid(), Signal::CONT);
     trace.wait_for("the loss", |record| record["type"] == "lost");
-    // And it goes on.
     ip("link del mv0");
     let stream = trace.stop();
     let told = stream.events().len() as u64;

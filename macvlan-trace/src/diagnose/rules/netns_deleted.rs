@@ -13,8 +13,8 @@ pub const RULE: Rule = Rule {
     judge: |case| {
         let end = end_behind(case)?;
         let (task, what, drop) = match &end.trigger {
-            Trigger::Unmount(task) => {
-                (task, "unmounted the network namespace, whose last hold that was", Drop::Unmount)
+            Trigger::Unmount(unmount) => {
+                (&unmount.task, "unmounted the network namespace, whose last hold that was", Drop::Unmount)
             }
             Trigger::Close(task) => {
                 (task, "closed the last descriptor of the network namespace", Drop::Close)
