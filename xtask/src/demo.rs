@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use guest_init::Request;
+use guest_init::System;
 
 use crate::cargo::GuestBuild;
 use crate::host;
@@ -50,12 +50,14 @@ pub fn main(options: Options, workspace: &Workspace) -> Result<u8> {
             }
         },
     };
-    let guest = Guests::new(workspace, options.mirror.url, &progress)?.get(&series)?;
+    let guest = Guests::new(workspace, options.mirror.url, &progress)?.get(&series, System::Small)?;
     progress.say(format_args!("in a virtual machine, on kernel {}", guest.release()));
     let programs = Programs { init: build.binary("guest-init")?, tracer };
     let command = command("macvlan-trace", "/usr/bin/ip").map(Into::into).to_vec();
     let job = Job {
-        request: Request { command, environment: Vec::new(), terminal: None },
+        command,
+        environment: Vec::new(),
+        terminal: None,
         copies: Vec::new(),
         cpus: 2,
         timeout: TIMEOUT,

@@ -56,7 +56,7 @@ fn install_command(packages: &[&str]) -> Vec<String> {
 }
 
 /// A command as root: itself when we are root, through sudo otherwise.
-fn as_root(words: &[String]) -> Command {
+pub fn as_root(words: &[String]) -> Command {
     let mut command = if is_root() { Command::new("env") } else { Command::new("sudo") };
     if is_root() {
         command.arg("DEBIAN_FRONTEND=noninteractive");

@@ -29,9 +29,22 @@ pub mod port {
     pub const CARRIER: &str = "carrier";
 }
 
+/// What surrounds the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum System {
+    /// The initramfs alone.
+    Small,
+    /// The disk, with guest-init as its first process.
+    Disk,
+    /// The disk, with its own systemd as its first process, of which guest-init is a service.
+    Systemd,
+}
+
 /// What the guest is to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
+    /// Where to run it.
+    pub system: System,
     /// The program, looked up on the guest's PATH, and its arguments.
     pub command: Vec<OsString>,
     /// Variables added to the command's environment.
@@ -82,6 +95,7 @@ mod tests {
     #[test]
     fn a_request_keeps_arguments_that_are_not_unicode() {
         let request = Request {
+            system: System::Small,
             command: vec!["echo".into(), OsString::from_vec(vec![b'a', 0xff, b'\n'])],
             environment: vec![("NAME".into(), "a value".into())],
             terminal: Some(Terminal { rows: 25, columns: 80, kind: "vt100".into() }),

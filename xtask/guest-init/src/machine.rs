@@ -5,8 +5,8 @@ use std::fs;
 use anyhow::{Context as _, Result};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change, mount_move};
-use rustix::process::{chdir, chroot, umask};
+use rustix::mount::{MountFlags, mount};
+use rustix::process::umask;
 use rustix::system::sethostname;
 
 /// The host name of every guest.
@@ -46,21 +46,6 @@ const MOUNTS: [Mount; 11] = [
     Mount::new("tmpfs", "/run", PRIVATE).with(c"mode=755"),
     Mount::new("tmpfs", "/tmp", PRIVATE).with(c"mode=1777"),
 ];
-
-/// Puts a mount on top of the initramfs and makes it the root, as `switch_root` does: `pivot_root` refuses to
-/// leave the kernel's very first root, and container runtimes pivot.
-pub fn leave_the_first_root() -> Result<()> {
-    let enter = || -> rustix::io::Result<()> {
-        mount_bind("/", "/mnt")?;
-        chdir("/mnt")?;
-        mount_move(".", "/")?;
-        chroot(".")?;
-        chdir("/")?;
-        // What systemd does on every machine that people use: mounts made in one namespace appear in the others.
-        mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)
-    };
-    enter().context("could not make the initramfs an ordinary root")
-}
 
 /// Mounts the file systems that an ordinary machine has.
 pub fn mount_everything() -> Result<()> {

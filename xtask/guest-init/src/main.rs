@@ -1,14 +1,19 @@
 //! The first process of a guest: it makes the surroundings that tests and people expect, runs one command, says
-//! how that ended, and turns the machine off.
+//! how that ended, and turns the machine off. Where systemd is to be the first process, this one makes way for it, and
+//! does the rest as a service.
 
 mod command;
+mod drivers;
 mod machine;
 mod ports;
+mod root;
 
+use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use guest_init::{REQUEST_PATH, Report, Request};
+use guest_init::{REQUEST_PATH, Report, Request, System};
+use rustix::process::getpid;
 use rustix::system::{RebootCommand, reboot};
 
 use crate::ports::Ports;
@@ -24,22 +29,41 @@ fn main() {
 }
 
 fn run() -> Result<()> {
-    machine::leave_the_first_root()?;
-    machine::mount_everything()?;
-    machine::name_the_guest()?;
-    Command::new("/bin/busybox").args(["ip", "link", "set", "lo", "up"]).status()?;
+    let request = read_request();
+    if getpid().is_init() {
+        boot(request.as_ref().map_or(System::Small, |request| request.system))?;
+    }
     let mut ports = Ports::open()?;
     // The network card: eth0, and down.
-    ports::load("virtio_net")?;
-    match run_request(&mut ports) {
+    drivers::load("virtio_net")?;
+    match request.and_then(|request| run_request(&request, &mut ports)) {
         Ok(report) => ports.report(&report),
         Err(error) => ports.report(&Report::Failed { why: format!("{error:#}") }),
     }
 }
 
-fn run_request(ports: &mut Ports) -> Result<Report> {
+fn read_request() -> Result<Request> {
     let request = std::fs::read(REQUEST_PATH).context("could not read the request")?;
-    let request: Request = serde_json::from_slice(&request).context("could not understand the request")?;
+    serde_json::from_slice(&request).context("could not understand the request")
+}
+
+/// Makes a machine of what the kernel has started; with systemd, only the process that systemd starts returns.
+fn boot(system: System) -> Result<()> {
+    match system {
+        System::Small => root::leave_the_first()?,
+        System::Disk => root::enter_the_disk()?,
+        System::Systemd => {
+            root::enter_the_disk()?;
+            return Err(Command::new("/sbin/init").exec()).context("could not start systemd");
+        }
+    }
+    machine::mount_everything()?;
+    machine::name_the_guest()?;
+    Command::new("/bin/busybox").args(["ip", "link", "set", "lo", "up"]).status()?;
+    Ok(())
+}
+
+fn run_request(request: &Request, ports: &mut Ports) -> Result<Report> {
     ports.report(&Report::Started)?;
-    command::run(&request, ports)
+    command::run(request, ports)
 }

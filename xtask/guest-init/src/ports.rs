@@ -4,12 +4,13 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use guest_init::{PORTS_DIR, Report, port};
+
+use crate::drivers;
 
 /// All of them; the one for the carrier is left to the command.
 const NAMES: [&str; 4] = [port::CONTROL, port::STDOUT, port::STDERR, port::CARRIER];
@@ -29,8 +30,8 @@ pub struct Ports {
 impl Ports {
     /// Loads the drivers, which are modules on most kernels, and opens the ports.
     pub fn open() -> Result<Self> {
-        load("virtio_pci")?;
-        load("virtio_console")?;
+        drivers::load("virtio_pci")?;
+        drivers::load("virtio_console")?;
         fs::create_dir_all(PORTS_DIR).with_context(|| format!("could not make {PORTS_DIR}"))?;
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -55,13 +56,6 @@ impl Ports {
         line.push(b'\n');
         self.control.write_all(&line).context("could not report to the host")
     }
-}
-
-/// Loads a driver. One that is built in makes modprobe fail: what counts is whether its device appears.
-pub fn load(driver: &str) -> Result<()> {
-    let modprobe = Command::new("/sbin/modprobe").arg(driver).stderr(Stdio::null()).status();
-    modprobe.context("could not run modprobe")?;
-    Ok(())
 }
 
 /// Links the device nodes, such as vport1p2, under the names that the host has given by now.

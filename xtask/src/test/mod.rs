@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use guest_init::{COPIES_DIR, Request};
+use guest_init::{COPIES_DIR, System};
 
 use self::transcript::{Counts, Transcript};
 use crate::cargo::{GuestBuild, cargo};
@@ -190,7 +190,7 @@ fn prepare(
     let mut ready = VecDeque::new();
     for series in series {
         progress.step(format_args!("kernel {series}"));
-        match guests.get(series) {
+        match guests.get(series, System::Small) {
             Ok(guest) => ready.push_back(Ready { series: series.to_string(), guest }),
             Err(error) if may_lack && error.is::<Missing>() => {
                 progress.say(format_args!("skipped: {error}"));
@@ -294,14 +294,12 @@ impl KernelTests {
         let command =
             std::iter::once(format!("{COPIES_DIR}/{name}").into()).chain(self.arguments().map(Into::into));
         Ok(Job {
-            request: Request {
-                command: command.collect(),
-                environment: vec![
-                    ("MACVLAN_TRACE_BIN".into(), "/usr/local/bin/macvlan-trace".into()),
-                    ("RUST_BACKTRACE".into(), "1".into()),
-                ],
-                terminal: None,
-            },
+            command: command.collect(),
+            environment: vec![
+                ("MACVLAN_TRACE_BIN".into(), "/usr/local/bin/macvlan-trace".into()),
+                ("RUST_BACKTRACE".into(), "1".into()),
+            ],
+            terminal: None,
             copies: vec![self.executable.clone()],
             cpus: GUEST_CPUS,
             timeout: GUEST_TIMEOUT,

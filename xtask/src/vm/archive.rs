@@ -84,15 +84,28 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
+    /// Where the packages of the guests' suite are, for another apt than this one: lines as in a sources.list.
+    pub fn userland_sources(&self) -> Result<Vec<String>> {
+        let mirror = self.mirror()?;
+        let line = |uri: &str, suite: &str| format!("deb [signed-by={KEYRING}] {uri} {suite} main");
+        let main = ["", "-updates"].map(|part| line(&mirror.main, &format!("{USERLAND_SUITE}{part}")));
+        let security = mirror.security.map(|uri| line(&uri, &format!("{USERLAND_SUITE}-security")));
+        Ok(main.into_iter().chain(security).collect())
+    }
+
+    fn mirror(&self) -> Result<Mirror> {
+        match &self.mirror {
+            Some(url) => Ok(Mirror::named(url)),
+            None => Mirror::of_this_machine(),
+        }
+    }
+
     /// Fetches the package lists.
     fn refresh(&self) -> Result<()> {
         if self.fresh.get().is_some() {
             return Ok(());
         }
-        let mirror = match &self.mirror {
-            Some(url) => Mirror::named(url),
-            None => Mirror::of_this_machine()?,
-        };
+        let mirror = self.mirror()?;
         self.configure(&mirror)?;
         self.progress.say("fetching the package lists of Debian's archive");
         // A suite that has left the mirror makes this fail, and the others are there all the same.

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::archive::Archive;
-use super::modules;
+use super::modules::{self, Choice};
 use crate::progress::Progress;
 
 /// The flavour whose kernels are small and boot fast.
@@ -53,7 +53,7 @@ pub struct Kernel {
     pub release: String,
     /// The bootable image.
     pub image: PathBuf,
-    /// The initramfs segment that holds its modules.
+    /// The initramfs segment that holds those of its modules that were chosen.
     pub modules: PathBuf,
 }
 
@@ -79,14 +79,20 @@ impl fmt::Display for Missing {
 impl std::error::Error for Missing {}
 
 /// Finds a kernel of the series in the cache, or fetches the newest one that the archive has whole.
-pub fn get(series: &Series, cache: &Path, archive: &Archive<'_>, progress: &Progress) -> Result<Kernel> {
+pub fn get(
+    series: &Series,
+    choice: &Choice,
+    cache: &Path,
+    archive: &Archive<'_>,
+    progress: &Progress,
+) -> Result<Kernel> {
     let directory = cache.join(series.to_string());
     if !directory.join("release").exists() {
         fetch(series, &directory, archive, progress)?;
     }
     let release = fs::read_to_string(directory.join("release"))
         .with_context(|| format!("the cached kernel in {} is damaged: delete it", directory.display()))?;
-    let modules = modules::pack(&directory, &release)?;
+    let modules = modules::pack(&directory, &release, choice)?;
     Ok(Kernel { release, image: directory.join("vmlinuz"), modules })
 }
 

@@ -13,6 +13,7 @@ mod kernel;
 mod modules;
 mod outcome;
 mod qemu;
+mod real;
 mod sources;
 mod userland;
 
@@ -23,8 +24,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use clap::Args;
-use guest_init::{COPIES_DIR, REQUEST_PATH, Request, Terminal};
+use clap::{Args, ValueEnum};
+use guest_init::{COPIES_DIR, REQUEST_PATH, Request, System, Terminal};
 use rustix::fs::{FlockOperation, MemfdFlags, flock, memfd_create};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
@@ -46,8 +47,11 @@ pub const DEFAULT_SERIES: &str = "6.12";
 
 const MEGABYTE: u64 = 1 << 20;
 
-/// Guest memory in megabytes, before what is copied into it.
-const MEMORY: u64 = 512;
+/// The small guest's memory in megabytes, before what is copied into it.
+const SMALL_MEMORY: u64 = 512;
+
+/// The real guest's, which Docker takes for granted.
+const REAL_MEMORY: u64 = 2048;
 
 /// Much more than copying a kernel's types out of a guest takes, even under emulation.
 const TYPES_TIMEOUT: Duration = Duration::from_secs(120);
@@ -59,12 +63,18 @@ const TOOLS: [Tool; 4] = [
     Tool { program: "dpkg-deb", package: "dpkg" },
 ];
 
-/// Run a command as root in a small virtual machine, on a kernel of Debian's archive
+/// Run a command as root in a virtual machine, on a kernel of Debian's archive
 ///
 /// The guest has busybox, iproute2's ip, macvlan-trace and the usual file systems. The command's output and exit
 /// status become this command's own; 124 stands for a command that ran out of time, 125 for a guest that failed.
 #[derive(Args)]
 pub struct Options {
+    /// Which user space: busybox alone, or Debian with Docker, Podman, NetworkManager and their like
+    #[arg(long, value_enum, default_value_t = Image::Small)]
+    image: Image,
+    /// The first process of the real image: a small one of our own, or systemd, which starts ten times slower
+    #[arg(long, value_enum, default_value_t = Init::Script)]
+    init: Init,
     /// The kernel series, such as 5.10; 7 means the newest 7.x
     #[arg(long, value_name = "SERIES", default_value = DEFAULT_SERIES)]
     kernel: Series,
@@ -81,6 +91,29 @@ pub struct Options {
     command: Vec<OsString>,
 }
 
+/// The user space of a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Image {
+    Small,
+    Real,
+}
+
+/// The first process of a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Init {
+    Script,
+    Systemd,
+}
+
+fn system(image: Image, init: Init) -> Result<System> {
+    match (image, init) {
+        (Image::Small, Init::Script) => Ok(System::Small),
+        (Image::Real, Init::Script) => Ok(System::Disk),
+        (Image::Real, Init::Systemd) => Ok(System::Systemd),
+        (Image::Small, Init::Systemd) => bail!("only the real image has systemd: add --image real"),
+    }
+}
+
 /// Where kernels come from.
 #[derive(Args, Clone)]
 pub struct MirrorOption {
@@ -91,21 +124,24 @@ pub struct MirrorOption {
 
 /// Runs `cargo xtask vm`; yields the exit status.
 pub fn main(options: Options, workspace: &Workspace) -> Result<u8> {
+    let system = system(options.image, options.init)?;
     let progress = Progress::new(0);
     let guests = Guests::new(workspace, options.mirror.url, &progress)?;
-    let guest = guests.get(&options.kernel)?;
+    let guest = guests.get(&options.kernel, system)?;
     let build = GuestBuild::new(workspace, None);
     let programs = Programs { init: build.binary("guest-init")?, tracer: build.binary("macvlan-trace")? };
     let mut job = Job {
-        request: Request { command: options.command, environment: Vec::new(), terminal: None },
+        command: options.command,
+        environment: Vec::new(),
+        terminal: None,
         copies: options.copy,
         cpus: 2,
         timeout: Duration::from_secs(options.timeout),
     };
-    let outcome = if job.request.command.is_empty() {
+    let outcome = if job.command.is_empty() {
         let seat = Seat::take()?;
-        job.request.command = vec!["sh".into(), "-l".into()];
-        job.request.terminal = Some(seat.terminal.clone());
+        job.command = vec!["sh".into(), "-l".into()];
+        job.terminal = Some(seat.terminal.clone());
         guest.run(&programs, &job, Sinks { stdin: Some(Box::new(io::stdin())), ..standard_streams() })
     } else {
         guest.run(&programs, &job, standard_streams())
@@ -128,8 +164,12 @@ pub struct Programs {
 
 /// One run of a guest.
 pub struct Job {
-    /// What to run.
-    pub request: Request,
+    /// The program, looked up on the guest's PATH, and its arguments.
+    pub command: Vec<OsString>,
+    /// Variables added to its environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The terminal in front of it.
+    pub terminal: Option<Terminal>,
     /// What to copy into the guest.
     pub copies: Vec<PathBuf>,
     /// Virtual CPUs.
@@ -140,8 +180,10 @@ pub struct Job {
 
 /// A guest, ready to boot as often as one likes.
 pub struct Guest {
+    system: System,
     kernel: Kernel,
     userland: PathBuf,
+    disk: Option<PathBuf>,
     emulator: Emulator,
     accelerator: Accelerator,
 }
@@ -154,12 +196,14 @@ impl Guest {
 
     /// Boots, runs the job and returns when it has ended.
     pub fn run(&self, programs: &Programs, job: &Job, sinks: Sinks) -> Result<Outcome> {
-        let initramfs = initramfs(&[&self.userland, &self.kernel.modules], programs, job)?;
+        let initramfs = self.initramfs(programs, job)?;
+        let memory = if self.disk.is_some() { REAL_MEMORY } else { SMALL_MEMORY };
         // The initramfs is there twice while the kernel unpacks it.
-        let memory = MEMORY + 2 * initramfs.metadata()?.len() / MEGABYTE;
+        let memory = memory + 2 * initramfs.metadata()?.len() / MEGABYTE;
         let machine = Machine {
             kernel: self.kernel.image.clone(),
             initramfs,
+            disk: self.disk.clone(),
             memory,
             cpus: job.cpus,
             emulator: self.emulator.clone(),
@@ -167,6 +211,43 @@ impl Guest {
             timeout: job.timeout,
         };
         qemu::run(&machine, sinks)
+    }
+
+    /// The cached segments, and one more with what belongs to this run; in memory, so that nothing is left behind.
+    fn initramfs(&self, programs: &Programs, job: &Job) -> Result<File> {
+        let memory = memfd_create("initramfs", MemfdFlags::CLOEXEC)
+            .context("could not make room for the initramfs")?;
+        let mut out = File::from(memory);
+        for segment in [&self.userland, &self.kernel.modules] {
+            let mut segment =
+                File::open(segment).with_context(|| format!("could not read {}", segment.display()))?;
+            io::copy(&mut segment, &mut out)?;
+        }
+        let mut segment = Segment::new(io::BufWriter::new(out));
+        segment.file("init", &programs.init)?;
+        segment.file("usr/local/bin/macvlan-trace", &programs.tracer)?;
+        let request = Request {
+            system: self.system,
+            command: job.command.clone(),
+            environment: job.environment.clone(),
+            terminal: job.terminal.clone(),
+        };
+        segment.bytes(REQUEST_PATH.trim_start_matches('/'), 0o600, &serde_json::to_vec(&request)?)?;
+        for (index, copy) in job.copies.iter().enumerate() {
+            let copy =
+                copy.canonicalize().with_context(|| format!("could not find {} to copy", copy.display()))?;
+            let name = copy.file_name().and_then(|name| name.to_str());
+            let name =
+                name.with_context(|| format!("{} has no name that the guest could use", copy.display()))?;
+            if job.copies[..index].iter().any(|other| other.file_name() == copy.file_name()) {
+                bail!(
+                    "two of the paths to copy are called {name}: the guest's {COPIES_DIR} holds one of each name"
+                );
+            }
+            segment.tree(&copy, &format!("{}/{name}", COPIES_DIR.trim_start_matches('/')))?;
+        }
+        let out = segment.finish()?;
+        out.into_inner().context("could not write the initramfs")
     }
 }
 
@@ -193,13 +274,20 @@ impl<'a> Guests<'a> {
     }
 
     /// A guest on the newest kernel of the series; whatever it lacks is fetched.
-    pub fn get(&self, series: &Series) -> Result<Guest> {
+    pub fn get(&self, series: &Series, system: System) -> Result<Guest> {
         let _lock = self.lock()?;
-        let kernel = kernel::get(series, &self.cache.join("kernels"), &self.archive, self.progress)?;
+        let (modules, disk) = match system {
+            System::Small => (modules::SMALL, None),
+            System::Disk | System::Systemd => {
+                (modules::REAL, Some(real::disk(&self.cache, &self.archive, self.progress)?))
+            }
+        };
+        let kernels = self.cache.join("kernels");
+        let kernel = kernel::get(series, &modules, &kernels, &self.archive, self.progress)?;
         let userland = userland::pack(&self.cache, &self.archive, self.progress)?;
         let emulator = Emulator::get(&self.cache, &self.archive, self.progress)?;
         let accelerator = Accelerator::find(&self.cache.join("accelerator"), &emulator, &kernel.image)?;
-        Ok(Guest { kernel, userland, emulator, accelerator })
+        Ok(Guest { system, kernel, userland, disk, emulator, accelerator })
     }
 
     /// Keeps the types of a guest's kernel, its BTF, in [`Guests::types`], unless they are there.
@@ -213,11 +301,9 @@ impl<'a> Guests<'a> {
         let draft =
             tempfile::NamedTempFile::new_in(&self.cache).context("could not make a temporary file")?;
         let job = Job {
-            request: Request {
-                command: ["cat", "/sys/kernel/btf/vmlinux"].map(Into::into).to_vec(),
-                environment: Vec::new(),
-                terminal: None,
-            },
+            command: ["cat", "/sys/kernel/btf/vmlinux"].map(Into::into).to_vec(),
+            environment: Vec::new(),
+            terminal: None,
             copies: Vec::new(),
             cpus: 1,
             timeout: TYPES_TIMEOUT,
@@ -256,37 +342,6 @@ fn install_what_is_missing(progress: &Progress) -> Result<()> {
     }
     // Said at once: the archive of another distribution has no Debian kernels.
     result.context("guests boot kernels of Debian's archive, a mirror of which --mirror URL has to name here")
-}
-
-/// The cached segments, and one more with what belongs to this run; in memory, so that nothing is left behind.
-fn initramfs(segments: &[&Path], programs: &Programs, job: &Job) -> Result<File> {
-    let memory =
-        memfd_create("initramfs", MemfdFlags::CLOEXEC).context("could not make room for the initramfs")?;
-    let mut out = File::from(memory);
-    for segment in segments {
-        let mut segment =
-            File::open(segment).with_context(|| format!("could not read {}", segment.display()))?;
-        io::copy(&mut segment, &mut out)?;
-    }
-    let mut segment = Segment::new(io::BufWriter::new(out));
-    segment.file("init", &programs.init)?;
-    segment.file("usr/local/bin/macvlan-trace", &programs.tracer)?;
-    segment.bytes(REQUEST_PATH.trim_start_matches('/'), 0o600, &serde_json::to_vec(&job.request)?)?;
-    for (index, copy) in job.copies.iter().enumerate() {
-        let copy =
-            copy.canonicalize().with_context(|| format!("could not find {} to copy", copy.display()))?;
-        let name = copy.file_name().and_then(|name| name.to_str());
-        let name =
-            name.with_context(|| format!("{} has no name that the guest could use", copy.display()))?;
-        if job.copies[..index].iter().any(|other| other.file_name() == copy.file_name()) {
-            bail!(
-                "two of the paths to copy are called {name}: the guest's {COPIES_DIR} holds one of each name"
-            );
-        }
-        segment.tree(&copy, &format!("{}/{name}", COPIES_DIR.trim_start_matches('/')))?;
-    }
-    let out = segment.finish()?;
-    out.into_inner().context("could not write the initramfs")
 }
 
 /// The terminal of the person who asked for a shell, given over to the guest: every key goes there.

@@ -1,6 +1,6 @@
 //! The kernel modules that the guests can load, packed for the initramfs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::BufWriter;
 use std::os::unix::fs::symlink;
@@ -14,8 +14,32 @@ use super::initramfs::Segment;
 use crate::host;
 use crate::process;
 
-/// Modules that tests and people ask for; what these need comes along. Those that a kernel has built in, or does
-/// not have, are passed over.
+/// Which of a kernel's modules a guest gets; what these need comes along. Those that a kernel has built in, or does not
+/// have, are passed over.
+pub struct Choice {
+    /// The file that they are packed into.
+    name: &'static str,
+    /// By name.
+    modules: &'static [&'static str],
+    /// And all in these directories.
+    directories: &'static [&'static str],
+}
+
+/// For the small guest: what tests and people ask for.
+pub const SMALL: Choice = Choice { name: "modules.cpio", modules: WANTED, directories: &[] };
+
+/// For the real guest: also what container runtimes filter and translate with.
+pub const REAL: Choice = Choice {
+    name: "modules-real.cpio",
+    modules: WANTED,
+    directories: &[
+        "kernel/net/bridge/netfilter/",
+        "kernel/net/ipv4/netfilter/",
+        "kernel/net/ipv6/netfilter/",
+        "kernel/net/netfilter/",
+    ],
+};
+
 const WANTED: &[&str] = &[
     // The link kinds that macvlan-trace is about, and those that it must leave alone.
     "macvlan",
@@ -70,15 +94,15 @@ pub fn index(root: &Path, release: &str) -> Result<()> {
     Ok(())
 }
 
-/// The initramfs segment with the wanted modules of the kernel in this directory. It is made only once.
-pub fn pack(directory: &Path, release: &str) -> Result<PathBuf> {
-    let segment = directory.join("modules.cpio");
+/// The initramfs segment with the chosen modules of the kernel in this directory. It is made only once.
+pub fn pack(directory: &Path, release: &str, choice: &Choice) -> Result<PathBuf> {
+    let segment = directory.join(choice.name);
     let recipe = Recipe::of(&[include_str!("modules.rs"), include_str!("initramfs.rs")]);
     cached::file(&segment, &recipe, |out| {
         let all = self::directory(&directory.join("modules"), release);
         let staging = tempfile::tempdir_in(directory).context("could not make a directory for modules")?;
         let few = self::directory(staging.path(), release);
-        for module in select(&fs::read_to_string(all.join("modules.dep"))?, WANTED) {
+        for module in select(&fs::read_to_string(all.join("modules.dep"))?, choice) {
             let from = all.join(&module);
             let to = few.join(&module);
             fs::create_dir_all(to.parent().context("a module lies in a directory")?)?;
@@ -102,16 +126,16 @@ pub fn pack(directory: &Path, release: &str) -> Result<PathBuf> {
 
 /// The files of the wanted modules and of all that they depend on, from modules.dep:
 /// `kernel/drivers/net/macvtap.ko: kernel/drivers/net/macvlan.ko kernel/drivers/net/tap.ko`, dependencies complete.
-fn select(modules_dep: &str, wanted: &[&str]) -> BTreeSet<String> {
-    let files: BTreeMap<&str, (&str, &str)> = modules_dep
+fn select(modules_dep: &str, choice: &Choice) -> BTreeSet<String> {
+    let chosen = |file: &str| {
+        choice.modules.contains(&name(file))
+            || choice.directories.iter().any(|directory| file.starts_with(directory))
+    };
+    modules_dep
         .lines()
         .filter_map(|line| line.split_once(':'))
-        .map(|(file, needs)| (name(file), (file, needs)))
-        .collect();
-    wanted
-        .iter()
-        .filter_map(|module| files.get(module))
-        .flat_map(|(file, needs)| std::iter::once(*file).chain(needs.split_whitespace()))
+        .filter(|(file, _)| chosen(file))
+        .flat_map(|(file, needs)| std::iter::once(file).chain(needs.split_whitespace()))
         .map(str::to_owned)
         .collect()
 }
@@ -130,14 +154,21 @@ mod tests {
         let modules_dep = "kernel/drivers/net/macvtap.ko.xz: kernel/drivers/net/macvlan.ko.xz kernel/drivers/net/tap.ko.xz\n\
                            kernel/drivers/net/macvlan.ko.xz:\n\
                            kernel/drivers/net/tap.ko.xz:\n\
+                           kernel/net/netfilter/x_tables.ko.xz:\n\
                            kernel/fs/xfs/xfs.ko.xz: kernel/lib/libcrc32c.ko.xz\n";
-        let selected = select(modules_dep, &["macvtap", "not_in_this_kernel"]);
+        let choice = Choice {
+            name: "some",
+            modules: &["macvtap", "not_in_this_kernel"],
+            directories: &["kernel/net/netfilter/"],
+        };
+        let selected = select(modules_dep, &choice);
         assert_eq!(
             selected.into_iter().collect::<Vec<_>>(),
             [
                 "kernel/drivers/net/macvlan.ko.xz",
                 "kernel/drivers/net/macvtap.ko.xz",
                 "kernel/drivers/net/tap.ko.xz",
+                "kernel/net/netfilter/x_tables.ko.xz",
             ]
         );
     }

@@ -22,9 +22,9 @@ use super::outcome::{Broken, Failure, Outcome, of_report, of_silence, tail};
 
 /// Quiet on the console, so that what is there means something; an oops is a panic, and a panic ends QEMU instead of
 /// hanging it. The rest makes emulation cheaper: no work against attackers that a guest does not have, and no doubt
-/// about its timer, which a busy host may make look broken.
+/// about its timer, which a busy host may make look broken. The network card is eth0 even where there is udev.
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet loglevel=4 oops=panic panic=-1 mitigations=off \
-                                init_on_alloc=0 no_timer_check random.trust_cpu=on";
+                                init_on_alloc=0 no_timer_check random.trust_cpu=on net.ifnames=0";
 
 /// How many lines of the console accompany a failure.
 const CONSOLE_LINES: usize = 30;
@@ -38,6 +38,8 @@ pub struct Machine {
     pub kernel: PathBuf,
     /// The whole initramfs, in memory.
     pub initramfs: File,
+    /// A disk; what the guest writes to it is gone with the guest.
+    pub disk: Option<PathBuf>,
     /// Guest memory in megabytes.
     pub memory: u64,
     /// Virtual CPUs.
@@ -239,6 +241,15 @@ fn spawn(machine: &Machine, ports: &[(&str, OwnedFd)], monitor: &OwnedFd) -> Res
         // Its cable leads nowhere; what it sends is gone.
         .args(["-device", &format!("virtio-net-pci,id={NIC},romfile=")])
         .args(["-device", "virtio-serial-pci"]);
+    if let Some(disk) = &machine.disk {
+        command
+            .arg("-drive")
+            .arg(format!(
+                "file={},format=raw,if=none,id=disk,snapshot=on,cache=unsafe",
+                disk.display().to_string().replace(',', ",,")
+            ))
+            .args(["-device", "virtio-blk-pci,drive=disk"]);
+    }
     for (name, fd) in ports {
         command
             .arg("-chardev")
