@@ -131,6 +131,12 @@ pub struct Event {
     /// Where a moved link went.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<Destination>,
+    /// What a failed request failed with, such as `EADDRINUSE`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The IP address that was removed, with the length of its prefix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// The task that executed the kernel function.
     pub actor: Option<Task>,
     /// The process that is responsible; `None` where no process did it, or where that is not known.
@@ -294,6 +300,8 @@ pub struct Task {
     pub uid: Option<u32>,
     /// Login user id.
     pub login_uid: Option<u32>,
+    /// Its controlling terminal.
+    pub tty: Option<Text>,
     /// When the process started, in nanoseconds since boot.
     pub start_boot_ns: u64,
     /// Parents, nearest first.

@@ -68,6 +68,8 @@ pub fn event(case: &Case, verdict: &Verdict, seq: u64, clock: Clock, known: &Cor
             name: case.fact.link.name.clone(),
             ifindex: case.fact.link.ifindex,
         }),
+        error: case.fact.error.map(diagnose::errno),
+        address: case.fact.address.map(|address| format!("{}/{}", address.ip, address.prefix)),
         actor: Some(task(&case.actor, None, known)),
         culprit: verdict.culprit.as_ref().map(|culprit| task(&culprit.task, culprit.ended.as_deref(), known)),
         victim: Victim { container: case.victim.as_ref().map(container), init: init(case, known) },
@@ -241,6 +243,7 @@ fn task(task: &Task, ended: Option<&Ended>, known: &Correlator) -> event::Task {
         args: task.args.clone(),
         uid: task.uid,
         login_uid: task.login_uid,
+        tty: task.tty.clone(),
         start_boot_ns: process.start.0,
         ancestors: task
             .ancestors

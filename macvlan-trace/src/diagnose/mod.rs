@@ -10,6 +10,8 @@ mod stories;
 mod tests;
 mod words;
 
+pub use words::errno;
+
 use std::{borrow::Cow, iter, rc::Rc};
 
 use crate::{

@@ -138,6 +138,7 @@ pub fn mac(mac: [u8; 6]) -> String {
 }
 
 /// "EBUSY", or the number of an error without a name here.
+#[must_use]
 pub fn errno(error: u32) -> String {
     // include/uapi/asm-generic/errno.h: what setting a link up fails with.
     let name = match error {

@@ -86,6 +86,7 @@ pub(crate) fn task(pid: u32, comm: &str) -> Task {
         args: Some(vec![comm.into(), "link".into()]),
         uid: Some(0),
         login_uid: Some(1000),
+        tty: Some("pts/0".into()),
         start_boot_ns: 90_000_000_000,
         ancestors: vec![Ancestor { pid: 1, comm: "systemd".into() }],
         cgroup: Cgroup { id: Some("1234".into()), path: Some("/system.slice/docker.service".into()) },
@@ -147,6 +148,8 @@ pub(crate) fn event(kind: EventKind) -> Event {
             }),
         },
         to: None,
+        error: None,
+        address: None,
         actor: Some(task(812, "ip")),
         culprit: Some(task(812, "ip")),
         victim: Victim { container: None, init: None },
@@ -272,6 +275,8 @@ pub(crate) fn records() -> Vec<Record> {
     let mut moved = event(EventKind::Moved);
     moved.link.former_names = vec!["eth1".into()];
     moved.to = Some(Destination { container: Some(container_of_pod()), ..destination() });
+    moved.error = Some("EADDRINUSE".into());
+    moved.address = Some("192.0.2.7/24".into());
     moved.actor = Some(init.clone());
     moved.culprit = Some(init.clone());
     moved.victim = Victim { container: Some(container_of_pod()), init: Some(init) };
