@@ -89,12 +89,14 @@ pub const RULES: &[Rule] = &[
     rules::direct::RULE,
 ];
 
-/// The name and the page of every rule, of the verdict that no rule gives, and of what is only remarked.
+/// The name and the page of every rule, of the verdict that no rule gives, and of what is only remarked or
+/// hinted at.
 pub fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
     let rules = RULES.iter().map(|rule| (rule.name, rule.page));
     rules.chain(iter::once((rules::unknown::NAME, rules::unknown::PAGE))).chain([
         (rules::not_recreated::NAME, rules::not_recreated::PAGE),
         (rules::reference_leak::NAME, rules::reference_leak::PAGE),
+        (rules::carrier_lost::HINT, rules::carrier_lost::HINT_PAGE),
     ])
 }
 

@@ -7,6 +7,12 @@ use crate::{
     fact::LinkChange,
 };
 
+/// What a flap may set off, and nobody watches.
+pub const HINT: &str = "foreign-routes-flushed";
+
+/// Its page.
+pub const HINT_PAGE: &str = include_str!("../pages/foreign-routes-flushed.md");
+
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "carrier-lost",
@@ -25,7 +31,8 @@ pub const RULE: Rule = Rule {
                     words::driver(&change.parent),
                 ),
                 remedy: Some(
-                    "Look at the cable, the switch port, the bond or the hypervisor behind the parent."
+                    "Look at the cable, the switch port, the bond or the hypervisor behind the parent; where traffic \
+                     stays dead once it is back, see `macvlan-trace explain foreign-routes-flushed`."
                         .into(),
                 ),
                 confidence: Confidence::Certain,
