@@ -34,6 +34,8 @@ const SUPERVISOR_NS: u64 = 3_000_000_000;
 const OOM_NS: u64 = 10_000_000_000;
 /// How long after the end of a main process its runtime may still be busy clearing away.
 const CLEANUP_NS: u64 = 120_000_000_000;
+/// How long a container's main process takes to join the namespaces that were made for it.
+const STARTING_NS: u64 = 10_000_000_000;
 /// How many parent-death signals in a row are followed to whoever ended the first parent.
 const MAX_CHAIN: usize = 4;
 
@@ -114,6 +116,11 @@ impl Namespaces {
 
     /// A task comes in from another namespace.
     pub fn entered(&mut self, at: Ktime, change: &NetnsMove) {
+        // A runtime that was given a namespace (Podman, CNI) has the container's main process join it as it starts.
+        let starts = at.0.saturating_sub(change.task.process.start.0) <= STARTING_NS;
+        if change.task.is_pidns_init() && starts {
+            return;
+        }
         push(&mut self.living(&change.to).visitors, (change.task.process, at), MAX_VISITORS);
     }
 

@@ -250,6 +250,28 @@ fn what_a_runtime_clears_away_after_an_exit_is_the_exits() {
 }
 
 #[test]
+fn a_main_process_that_joins_the_namespace_made_for_it_lives_there() {
+    // As crun does: its first process enters what Podman or a network plugin has prepared, and becomes the container.
+    for (age_ns, rule) in [(50_000_000, "container-exited"), (3_600_000_000_000, "netns-deleted")] {
+        let inside = netns(1);
+        let link = macvlan("eth0", inside, 2);
+        let runtime = of_unit("podman.service", 700);
+        // A story begins 90 s after boot.
+        let start = 4_090_000_000_000;
+        let main = started(init("sh", 812), start);
+        let mut story = Story::new();
+        story.wait_ms(4_000_000).creates(&runtime, &link).wait_ms(age_ns / 1_000_000);
+        story.goes(&main, netns(0), inside).wait_ms(3_000).exits(&main, inside, 3).wait_ms(40);
+        story
+            .drops(&runtime, inside, &["netns_put", "cleanup_mnt", "task_work_run"])
+            .is_torn_down(&link)
+            .tell()
+            .last()
+            .is("/verdict/rule", rule);
+    }
+}
+
+#[test]
 fn a_deletion_by_a_stranger_after_an_exit_is_the_strangers() {
     let (init, inside) = (init("sh", 812), netns(1));
     let link = macvlan("eth0", inside, 2);
