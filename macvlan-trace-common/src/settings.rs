@@ -10,7 +10,7 @@ pub struct Settings {
     pub own_tgid: u32,
     /// Inode number of the tracer's own pid namespace.
     pub own_pidns: u32,
-    /// This kernel's value of `NETDEV_CHANGEUPPER`: 21 up to 5.18, 22 since `NETDEV_PRE_UNINIT` came.
+    /// This kernel's value of `NETDEV_CHANGEUPPER`: 21 up to 6.1, 22 on 6.12 and later.
     pub changeupper: u32,
     /// Inode number of the machine's own network namespace, which never ends and is never watched.
     pub host_netns: u32,

@@ -212,16 +212,17 @@ pub fn is_moving(dev: u64) -> bool {
 #[inline(always)]
 pub fn open_begins(dev: u64) {
     let task = bpf_get_current_pid_tgid();
-    let traced = is_traced(dev);
-    match OPENS.get_ptr_mut(task) {
-        // SAFETY: the value is this task's own. A device is not set up twice at once: then the first return was missed.
-        Some(open) if unsafe { (*open).dev != dev } => unsafe { (*open).inner += 1 },
-        _ if traced => {
-            if OPENS.insert(task, Open { dev, inner: 0 }, 0).is_err() {
-                count(Counter::MapFull);
-            }
+    if let Some(open) = OPENS.get_ptr_mut(task) {
+        // SAFETY: the value is this task's own.
+        let open = unsafe { &mut *open };
+        // A device is not set up within its own setting up: then the first return was missed.
+        if open.dev != dev {
+            open.inner += 1;
+            return;
         }
-        _ => {}
+    }
+    if is_traced(dev) && OPENS.insert(task, Open { dev, inner: 0 }, 0).is_err() {
+        count(Counter::MapFull);
     }
 }
 

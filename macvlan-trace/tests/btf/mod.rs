@@ -107,6 +107,17 @@ impl Independent {
     }
 }
 
+/// Numbers that the programs take for granted, with the enums that they are in.
+const TAKEN_FOR_GRANTED: [(&str, &str, u32); 7] = [
+    ("netdev_cmd", "NETDEV_UP", 1),
+    ("netdev_cmd", "NETDEV_DOWN", 2),
+    ("netdev_cmd", "NETDEV_UNREGISTER", 6),
+    ("netdev_cmd", "NETDEV_CHANGEADDR", 8),
+    ("netdev_cmd", "NETDEV_GOING_DOWN", 10),
+    ("netdev_cmd", "NETDEV_CHANGENAME", 11),
+    ("netdev_state_t", "__LINK_STATE_NOCARRIER", 2),
+];
+
 /// Everything in which the program and btf-rs differ about a kernel, and everything that is required and missing.
 pub fn differences(resolved: &Resolved, independent: &Independent) -> String {
     let mut found = String::new();
@@ -134,6 +145,12 @@ pub fn differences(resolved: &Resolved, independent: &Independent) -> String {
     if resolved.changeupper.as_slice() != theirs {
         let _ =
             writeln!(found, "NETDEV_CHANGEUPPER: we say {:?}, btf-rs says {theirs:?}", resolved.changeupper);
+    }
+    for (list, constant, ours) in TAKEN_FOR_GRANTED {
+        let theirs = independent.constants(list, constant);
+        if theirs != [ours] {
+            let _ = writeln!(found, "{constant}: we take it for {ours}, btf-rs says {theirs:?}");
+        }
     }
     if !resolved.missing.is_empty() {
         let _ = writeln!(found, "required and missing: {}", resolved.missing.join(", "));
