@@ -36,10 +36,11 @@ fn run() -> Result<()> {
     let mut ports = Ports::open()?;
     // The network card: eth0, and down.
     drivers::load("virtio_net")?;
-    match request.and_then(|request| run_request(&request, &mut ports)) {
-        Ok(report) => ports.report(&report),
-        Err(error) => ports.report(&Report::Failed { why: format!("{error:#}") }),
-    }
+    let report = request.and_then(|request| {
+        ports.report(&Report::Started)?;
+        command::run(&request, &mut ports)
+    });
+    ports.report(&report.unwrap_or_else(|error| Report::Failed { why: format!("{error:#}") }))
 }
 
 fn read_request() -> Result<Request> {
@@ -47,7 +48,7 @@ fn read_request() -> Result<Request> {
     serde_json::from_slice(&request).context("could not understand the request")
 }
 
-/// Makes a machine of what the kernel has started; with systemd, only the process that systemd starts returns.
+/// Makes a machine of what the kernel has started. Where that is systemd's work, this becomes systemd.
 fn boot(system: System) -> Result<()> {
     match system {
         System::Small => root::leave_the_first()?,
@@ -61,9 +62,4 @@ fn boot(system: System) -> Result<()> {
     machine::name_the_guest()?;
     Command::new("/bin/busybox").args(["ip", "link", "set", "lo", "up"]).status()?;
     Ok(())
-}
-
-fn run_request(request: &Request, ports: &mut Ports) -> Result<Report> {
-    ports.report(&Report::Started)?;
-    command::run(request, ports)
 }

@@ -182,6 +182,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn another_apt_is_told_of_the_mirror_that_the_user_named() -> Result<()> {
+        let progress = Progress::new(0);
+        let archive = Archive::new(PathBuf::new(), Some("http://a.example/debian/".into()), &progress);
+        let start = format!("deb [signed-by={KEYRING}] http://a.example/debian");
+        assert_eq!(
+            archive.userland_sources()?,
+            [
+                format!("{start} trixie main"),
+                format!("{start} trixie-updates main"),
+                format!("{start}-security trixie-security main"),
+            ]
+        );
+        Ok(())
+    }
+
+    #[test]
     fn each_archive_gets_its_suites() {
         let mirror = Mirror { main: "http://a.example".into(), security: Some("http://b.example".into()) };
         let text = sources(&mirror);

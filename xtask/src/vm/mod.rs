@@ -373,3 +373,16 @@ impl Drop for Seat {
         io::stdout().flush().ok();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_real_image_has_systemd() {
+        assert_eq!(system(Image::Small, Init::Script).ok(), Some(System::Small));
+        assert_eq!(system(Image::Real, Init::Script).ok(), Some(System::Disk));
+        assert_eq!(system(Image::Real, Init::Systemd).ok(), Some(System::Systemd));
+        assert!(system(Image::Small, Init::Systemd).is_err());
+    }
+}

@@ -51,30 +51,37 @@ TTYPath=/dev/console
 END
 ln -s ../guest.service etc/systemd/system/multi-user.target.wants/guest.service
 
-# A container image, since nothing can be pulled: `docker import /usr/share/guest/alpine.tar alpine:latest`. It has
-# busybox, ip, python3, and an apk that finds everything installed.
-alpine=usr/share/guest/alpine
-mkdir -p "$alpine/bin" "$alpine/etc" "$alpine/proc" "$alpine/root" "$alpine/sbin" "$alpine/sys" "$alpine/tmp" \
-    "$alpine/usr/bin" "$alpine/usr/sbin"
-cp usr/bin/busybox "$alpine/bin/"
+# Copies programs into a root of their own, with their libraries.
+copy_programs() {
+    into=$1
+    shift
+    for file in "$@" $(chroot . ldd "$@" | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*/\1/p' | sort -u); do
+        mkdir -p "$into${file%/*}"
+        cp -L ".$file" "$into$file"
+    done
+}
+
+# Container images, since nothing can be pulled: `docker import /usr/share/guest/alpine.tar alpine:latest`. It has
+# busybox, ip, and an apk that finds everything installed; python.tar has python3 besides.
+images=usr/share/guest tree=usr/share/guest/tree
+mkdir -p "$tree/bin" "$tree/etc" "$tree/proc" "$tree/root" "$tree/sbin" "$tree/sys" "$tree/tmp"
+cp usr/bin/busybox "$tree/bin/"
 for applet in $(chroot . busybox --list); do
-    [ "$applet" = busybox ] || [ "$applet" = ip ] || ln -s busybox "$alpine/bin/$applet"
+    [ "$applet" = busybox ] || [ "$applet" = ip ] || ln -s busybox "$tree/bin/$applet"
 done
-cp usr/bin/ip "$alpine/sbin/"
+copy_programs "$tree" /sbin/ip
+printf '#!/bin/sh\n' >"$tree/sbin/apk"
+chmod +x "$tree/sbin/apk"
+printf 'root:x:0:0:root:/root:/bin/sh\n' >"$tree/etc/passwd"
+printf 'root:x:0:\n' >"$tree/etc/group"
+tar -C "$tree" -cf "$images/alpine.tar" .
 python=$(readlink usr/bin/python3)
-cp "usr/bin/$python" "$alpine/usr/bin/python3"
-mkdir -p "$alpine/usr/lib"
-cp -r "usr/lib/$python" "$alpine/usr/lib/"
-for library in $(chroot . ldd /usr/bin/ip "/usr/bin/$python" | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*/\1/p' | sort -u); do
-    mkdir -p "$alpine${library%/*}"
-    cp -L ".$library" "$alpine$library"
-done
-printf '#!/bin/sh\n' >"$alpine/sbin/apk"
-chmod +x "$alpine/sbin/apk"
-printf 'root:x:0:0:root:/root:/bin/sh\n' >"$alpine/etc/passwd"
-printf 'root:x:0:\n' >"$alpine/etc/group"
-tar -C "$alpine" -cf "$alpine.tar" .
-rm -rf "$alpine"
+copy_programs "$tree" "/usr/bin/$python"
+ln -s "$python" "$tree/usr/bin/python3"
+mkdir -p "$tree/usr/lib"
+cp -r "usr/lib/$python" "$tree/usr/lib/"
+tar -C "$tree" -cf "$images/python.tar" .
+rm -rf "$tree"
 
 # Nothing is left for systemd to bring up to date.
 touch etc/.updated var/.updated
