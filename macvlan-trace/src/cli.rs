@@ -41,7 +41,7 @@ Examples:
 Values of one filter are alternatives; different filters must all match.
 Exit status: 0 fine, 1 failed, 2 usage; with `-- CMD`, the status of CMD.";
 
-/// Names the process that took a macvlan link down or deleted it, and says why.
+/// Names the process that broke a macvlan link, and says why.
 ///
 /// Watches all network namespaces of the machine at once and prints a row for each macvlan or macvtap link that goes
 /// down or is deleted. Needs root.
@@ -157,7 +157,8 @@ pub struct FilterArgs {
     #[arg(short, long = "kind", value_name = "KIND", value_parser = kind)]
     pub kinds: Vec<Kind>,
 
-    /// What happened: created, up, down, renamed, moved, deleted, or all; separated by commas.
+    /// What happened: created, up, up_failed, down, parent_down, parent_up, carrier_lost, carrier_back, renamed, moved,
+    /// mac_changed, address_removed, deleted, or all; separated by commas.
     #[arg(short, long = "event", value_name = "EVENT", value_delimiter = ',', value_parser = event)]
     #[arg(default_value = "down,parent_down,carrier_lost,deleted")]
     pub events: Vec<EventChoice>,

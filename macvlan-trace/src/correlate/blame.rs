@@ -185,7 +185,20 @@ pub fn is_innocent(task: &TaskRef, stack: &[Option<String>]) -> bool {
         || task.process.tgid == 0
         || has_any(
             stack,
-            &["__do_softirq", "handle_softirqs", "do_softirq", "rcu_core", "rcu_do_batch", "irq_exit_rcu"],
+            &[
+                "__do_softirq",
+                "handle_softirqs",
+                "do_softirq",
+                "rcu_core",
+                "rcu_do_batch",
+                "irq_exit_rcu",
+                // A device's interrupt.
+                "__handle_irq_event_percpu",
+                "handle_irq_event_percpu",
+                "handle_irq_event",
+                "common_interrupt",
+                "__common_interrupt",
+            ],
         )
 }
 

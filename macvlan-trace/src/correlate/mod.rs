@@ -408,8 +408,8 @@ impl Correlator {
             return None;
         }
         let (ended, generation) = match &life.orphaned {
-            Some(known) => known.clone(),
-            None => self.netns.orphaned(at, home?, by)?,
+            Some(known) if netns::clears_away(at, &known.0, by) => known.clone(),
+            _ => self.netns.orphaned(at, home?, by)?,
         };
         Some(Cause::Cleanup { ended, generation, by: Rc::clone(by) })
     }

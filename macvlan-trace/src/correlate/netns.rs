@@ -156,11 +156,7 @@ impl Namespaces {
     /// clearing away after it, is what acts on the namespace's links now: and the namespace's generation.
     pub fn orphaned(&self, at: Ktime, netns: &Netns, actor: &Task) -> Option<(Rc<Ended>, u64)> {
         let namespace = self.by_ptr.get(&netns.ptr).filter(|known| known.is(netns))?;
-        let ended = namespace.main_end().filter(|ended| {
-            ended.is_init
-                && at.0.saturating_sub(ended.at.0) <= CLEANUP_NS
-                && (runtime::works_for_one(actor) || runtime::supervises(actor, &ended.task))
-        })?;
+        let ended = namespace.main_end().filter(|ended| ended.is_init && clears_away(at, ended, actor))?;
         Some((ended, namespace.generation))
     }
 
@@ -375,6 +371,12 @@ impl Namespace {
             supervises || lived_under_it
         })
     }
+}
+
+/// Whether a task that acts on a link now does so for the runtime of a main process that has ended.
+pub fn clears_away(at: Ktime, ended: &Ended, actor: &Task) -> bool {
+    at.0.saturating_sub(ended.at.0) <= CLEANUP_NS
+        && (runtime::works_for_one(actor) || runtime::supervises(actor, &ended.task))
 }
 
 /// Appends, and drops the oldest beyond `max`.

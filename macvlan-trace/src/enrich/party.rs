@@ -15,6 +15,12 @@ pub fn unit(task: &Task) -> Option<String> {
     is_unit.then(|| Text::from(name.to_vec()).to_string())
 }
 
+/// The service of the machine's own systemd that a task belongs to. That of a user's manager holds whatever the user
+/// does, and is none.
+pub fn service(task: &Task) -> Option<String> {
+    unit(task).filter(|unit| unit.ends_with(".service") && !unit.starts_with("user@"))
+}
+
 /// Whether the task belongs to a unit whose name begins like this.
 pub fn is_of_unit(task: &Task, beginnings: &[&str]) -> bool {
     unit(task).is_some_and(|unit| beginnings.iter().any(|beginning| unit.starts_with(beginning)))

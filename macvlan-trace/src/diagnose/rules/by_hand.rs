@@ -21,8 +21,7 @@ pub const RULE: Rule = Rule {
         let Cause::Request(task) = &case.cause else { return None };
         let breaks =
             matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted | LinkChange::AddressRemoved);
-        let is_service =
-            party::unit(task).is_some_and(|unit| unit.ends_with(".service") && !unit.starts_with("user@"));
+        let is_service = party::service(task).is_some();
         let elevated = party::called_by(task, &ELEVATION);
         // A terminal, or a login that became root on the way: a daemon has neither.
         let by_hand = task.tty.is_some() || (task.login_uid.is_some() && elevated.is_some());
@@ -42,10 +41,10 @@ pub const RULE: Rule = Rule {
         Some(Verdict {
             rule: RULE.name,
             cause: format!("{} {}, by hand{person}", words::process_with_command(task), words::deed(case)),
-            remedy: Some(
+            remedy: (case.fact.change == LinkChange::Down).then(|| {
                 format!("If it was a mistake: `ip link set {} up`.", words::plain(&case.fact.link.name))
-                    .into(),
-            ),
+                    .into()
+            }),
             // A script in a terminal looks the same.
             confidence: Confidence::Likely,
             culprit: Some(Culprit::new(task)),

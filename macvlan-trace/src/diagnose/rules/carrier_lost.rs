@@ -39,14 +39,15 @@ pub const RULE: Rule = Rule {
                 culprit: None,
             });
         };
-        let how = match &change.below {
-            Some(other) if has_any(&change.stack, &["veth_close"]) => {
+        let (how, remedy) = match &change.below {
+            Some(other) if has_any(&change.stack, &["veth_close"]) => (
                 format!(
                     "set {}, the other end of {parent}, down, and with that {parent}, the parent of {link},",
                     other.name
-                )
-            }
-            _ => format!("acted on {parent}, the parent of {link}, which then"),
+                ),
+                Some("Set the other end up again.".into()),
+            ),
+            _ => (format!("acted on {parent}, the parent of {link}, which then"), None),
         };
         Some(Verdict {
             rule: RULE.name,
@@ -55,7 +56,7 @@ pub const RULE: Rule = Rule {
                 words::process_with_command(task),
                 words::called_by(task)
             ),
-            remedy: Some("Set the other end up again.".into()),
+            remedy,
             confidence: Confidence::Certain,
             culprit: Some(Culprit::new(task)),
         })

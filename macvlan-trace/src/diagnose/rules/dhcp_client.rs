@@ -17,7 +17,10 @@ pub const RULE: Rule = Rule {
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
         let of_unit = party::is_of_unit(task, &["dhcpcd.service", "dhcpcd@", "dhclient@"]);
-        if case.fact.change == LinkChange::Created || !(of_unit || party::runs(task, &PROGRAMS)) {
+        // A container's own client is the container's business.
+        let of_host = task.task.pidns_level == 0 && case.actor_container.is_none();
+        let is_client = of_unit || (of_host && party::runs(task, &PROGRAMS));
+        if case.fact.change == LinkChange::Created || !is_client {
             return None;
         }
         let link = words::plain(&case.fact.link.name);

@@ -16,8 +16,8 @@ pub const RULE: Rule = Rule {
         let Cause::Request(task) = &case.cause else { return None };
         let creator = case.life.creator.as_ref().filter(|_| case.fact.change == LinkChange::Deleted)?;
         let same_process = creator.task.process == task.task.process;
-        let same_service = party::unit(task)
-            .is_some_and(|unit| unit.ends_with(".service") && party::unit(creator) == Some(unit));
+        let same_service =
+            party::service(task).is_some_and(|service| party::service(creator) == Some(service));
         if !(same_process || same_service) {
             return None;
         }

@@ -3,6 +3,7 @@
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
+    enrich::runtime,
     event::Confidence,
     fact::LinkChange,
 };
@@ -15,6 +16,10 @@ pub const RULE: Rule = Rule {
         let Cause::Request(task) = &case.cause else { return None };
         let (own, victim) = (case.actor_container.as_ref()?, case.victim.as_ref()?);
         let breaks = matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted);
+        // A runtime or network plugin that runs in a container itself works on others' links by trade.
+        if runtime::works_for_one(task) {
+            return None;
+        }
         // The containers of a pod share its links.
         let same_pod =
             own.pod.as_ref().zip(victim.pod.as_ref()).is_some_and(|(own, other)| own.uid == other.uid);
