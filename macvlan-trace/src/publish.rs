@@ -309,11 +309,7 @@ fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
             steps.push(step(clock, case.at, "parent_deleted", Some(&case.actor), detail));
         }
         Cause::ParentChanged(change) => steps.push(parent_step(change, clock)),
-        // What a manager of the network may have reacted to.
-        Cause::Request(_) if case.fact.change == LinkChange::Down => {
-            steps.extend(case.life.carrier_lost.as_ref().map(|lost| parent_step(lost, clock)));
-        }
-        _ => {}
+        _ => steps.extend(case.reaction.as_ref().map(|lost| parent_step(lost, clock))),
     }
     if let Some(holder) = &case.holder {
         let detail = format!("{} has the hardware address", holder.link.name);

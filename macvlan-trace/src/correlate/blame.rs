@@ -172,34 +172,39 @@ pub struct Kill {
     pub fatal: bool,
 }
 
-/// Whether one of these functions is on the path.
+/// What runs on top of whatever task is current: softirqs (`__do_softirq` became `handle_softirqs` in 6.10, and is
+/// `__softirqentry_text_start` by its section's name), and a device's interrupt.
+const INTERRUPTS: &[&str] = &[
+    "__do_softirq",
+    "__softirqentry_text_start",
+    "handle_softirqs",
+    "do_softirq",
+    "do_softirq_own_stack",
+    "irq_exit_rcu",
+    "__irq_exit_rcu",
+    "net_rx_action",
+    "rcu_core",
+    "rcu_do_batch",
+    "handle_irq_event",
+    "handle_irq_event_percpu",
+    "__handle_irq_event_percpu",
+    "common_interrupt",
+    "__common_interrupt",
+    "asm_common_interrupt",
+    "el1_interrupt",
+    "el1_irq",
+];
+
+/// Whether one of these functions is on the path, or a part of one that the compiler has split off (`do_softirq.part.0`).
 #[must_use]
 pub fn has_any(stack: &[Option<String>], names: &[&str]) -> bool {
-    stack.iter().flatten().any(|frame| names.contains(&frame.as_str()))
+    let whole = |frame: &String| frame.split('.').next().is_some_and(|name| names.contains(&name));
+    stack.iter().flatten().any(whole)
 }
 
 /// Whether the current task has nothing to do with the path: it is a kernel thread, or was interrupted.
 pub fn is_innocent(task: &TaskRef, stack: &[Option<String>]) -> bool {
-    // `__do_softirq` became `handle_softirqs` in 6.10; a softirq runs on top of any task, and in ksoftirqd.
-    task.kthread
-        || task.process.tgid == 0
-        || has_any(
-            stack,
-            &[
-                "__do_softirq",
-                "handle_softirqs",
-                "do_softirq",
-                "rcu_core",
-                "rcu_do_batch",
-                "irq_exit_rcu",
-                // A device's interrupt.
-                "__handle_irq_event_percpu",
-                "handle_irq_event_percpu",
-                "handle_irq_event",
-                "common_interrupt",
-                "__common_interrupt",
-            ],
-        )
+    task.kthread || task.process.tgid == 0 || has_any(stack, INTERRUPTS)
 }
 
 /// Tells from the path how a reference dropped.

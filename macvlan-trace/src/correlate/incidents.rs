@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::{Cause, Life, links::Siblings};
-use crate::fact::{LinkChange, ProcessId, Task};
+use super::{Cause, Life, ParentChange, links::Siblings};
+use crate::fact::{Ktime, ProcessId, Task};
 
 /// Incidents that may still grow; the oldest is forgotten first.
 const MAX_OPEN: usize = 4096;
+
+/// After so long a pause the same process's work on a link is another incident.
+const PAUSE_NS: u64 = 120_000_000_000;
 
 /// What makes two cases one incident.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,7 +28,7 @@ pub enum Key {
 
 impl Key {
     /// The key of a case.
-    pub fn of(actor: &Task, life: &Life, cause: &Cause, change: LinkChange) -> Self {
+    pub fn of(actor: &Task, life: &Life, cause: &Cause, reaction: Option<&ParentChange>) -> Self {
         let process = actor.task.process;
         if let Some(end) = cause.namespace_end() {
             return Self::Namespace(end.generation);
@@ -35,8 +38,7 @@ impl Key {
             Cause::ParentDeleted { parent, .. } => Self::Parent(parent.dev, parent.ifindex, process),
             Cause::ParentChanged(change) => Self::ParentChange(change.id),
             Cause::ModuleUnloaded(_) => Self::Module(process),
-            // A manager that sets a link down because its carrier went: one story.
-            _ => match life.carrier_lost.as_ref().filter(|_| change == LinkChange::Down) {
+            _ => match reaction {
                 Some(lost) => Self::ParentChange(lost.id),
                 None => Self::Link(life.id, life.ups, process),
             },
@@ -51,6 +53,8 @@ pub struct Incident {
     pub number: u64,
     /// The links that it is about, where a parent went: counted when the first of them did.
     pub siblings: Siblings,
+    /// When it was added to last.
+    last_at: Ktime,
 }
 
 /// The incidents so far.
@@ -62,16 +66,22 @@ pub struct Incidents {
 
 impl Incidents {
     /// The incident of a key; where it is new, `siblings` counts whom it is about.
-    pub fn of(&mut self, key: Key, siblings: impl FnOnce() -> Siblings) -> Incident {
-        if let Some(&incident) = self.open.get(&key) {
-            return incident;
+    pub fn of(&mut self, key: Key, at: Ktime, siblings: impl FnOnce() -> Siblings) -> Incident {
+        if let Some(incident) = self.open.get_mut(&key) {
+            // What a daemon does to a link today is another story than what it did yesterday.
+            let goes_on =
+                !matches!(key, Key::Link(..)) || at.0.saturating_sub(incident.last_at.0) <= PAUSE_NS;
+            if goes_on {
+                incident.last_at = at;
+                return *incident;
+            }
         }
         if self.open.len() >= MAX_OPEN {
             let oldest = self.last.saturating_sub(MAX_OPEN as u64 / 2);
             self.open.retain(|_, incident| incident.number > oldest);
         }
         self.last += 1;
-        let incident = Incident { number: self.last, siblings: siblings() };
+        let incident = Incident { number: self.last, siblings: siblings(), last_at: at };
         self.open.insert(key, incident);
         incident
     }

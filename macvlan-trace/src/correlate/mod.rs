@@ -27,6 +27,7 @@ pub use rivals::Rivals;
 
 use macvlan_trace_common::IFF_UP;
 
+use crate::enrich::party;
 use crate::fact::{Cgroup, Container, Fact, Ktime, Link, LinkChange, LinkFact, Netns, Task, What};
 
 /// What a run wants of correlation.
@@ -47,6 +48,9 @@ pub struct Own {
     pub pidns: Option<crate::fact::NsInode>,
 }
 
+/// How long after a parent has lost its carrier a manager of the network still reacts to that.
+const REACTION_NS: u64 = 60_000_000_000;
+
 /// One change of a link, with everything that explains it.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -66,10 +70,14 @@ pub struct Case {
     pub siblings: Siblings,
     /// The fight that the change is a round of.
     pub rivals: Option<Rivals>,
+    /// The loss of its parent's carrier that a service of the machine may have reacted to.
+    pub reaction: Option<Rc<ParentChange>>,
     /// Who holds the address that a failed request needed.
     pub holder: Option<Holder>,
     /// The container that lost the link: the last that owned a namespace in which it lived.
     pub victim: Option<Container>,
+    /// The container that owns the namespace in which the link is, and lives in it.
+    pub owner: Option<Container>,
     /// The container that owns the namespace that the link moved to.
     pub arrived_in: Option<Container>,
     /// The container that the actor runs in.
@@ -148,7 +156,8 @@ impl Correlator {
                     self.owners.lives(generation, &resident);
                 }
             }
-            What::Lost { .. } | What::Tick => {}
+            What::Lost { .. } => self.overdue.lost(),
+            What::Tick => {}
         }
         Vec::new()
     }
@@ -179,8 +188,14 @@ impl Correlator {
     /// A change of a link; none where it is a part of a change that has its cases already.
     fn link(&mut self, at: Ktime, fact: LinkFact) -> Option<Case> {
         let actor = self.tasks.whole(&fact.task);
+        let arrives = matches!(fact.change, LinkChange::Created | LinkChange::Up | LinkChange::Moved);
+        if let Some(netns) = fact.link.netns.as_ref().filter(|_| arrives && !fact.task.kthread) {
+            self.netns.lives(netns);
+        }
         let mut life = self.links.change(at, &fact, &actor);
-        if fact.change == LinkChange::CarrierBack && self.came_with_its_parent(&fact) {
+        let same_mac = fact.change == LinkChange::MacChanged && life.former_mac == fact.link.mac;
+        let told_already = fact.change == LinkChange::CarrierBack && self.came_with_its_parent(&fact);
+        if same_mac || told_already {
             return None;
         }
         let cause = self.cause(at, &fact, &actor, &life);
@@ -269,13 +284,19 @@ impl Correlator {
     }
 
     fn case(&mut self, at: Ktime, fact: LinkFact, actor: Rc<Task>, life: Life, cause: Cause) -> Case {
-        let key = incidents::Key::of(&actor, &life, &cause, fact.change);
+        let reaction = match &cause {
+            Cause::Request(task) if fact.change == LinkChange::Down && party::service(task).is_some() => {
+                life.carrier_lost.clone().filter(|lost| at.0.saturating_sub(lost.at.0) <= REACTION_NS)
+            }
+            _ => None,
+        };
+        let key = incidents::Key::of(&actor, &life, &cause, reaction.as_deref());
         let parent = fact
             .parent
             .as_ref()
             .filter(|_| matches!(cause, Cause::ParentDeleted { .. } | Cause::ParentChanged(_)));
         let links = &self.links;
-        let incident = self.incidents.of(key, || match parent {
+        let incident = self.incidents.of(key, at, || match parent {
             Some(parent) => links.siblings(parent, &life),
             None => Siblings::default(),
         });
@@ -283,6 +304,7 @@ impl Correlator {
             Cause::Request(_) if fact.change == LinkChange::Down => life.history.rivals(),
             _ => None,
         };
+        let owner = self.owner_of(&fact);
         let (victim, arrived_in) = self.owners_of(&fact, &life);
         let actor_container = self.container(&actor.cgroup);
         Case {
@@ -294,11 +316,20 @@ impl Correlator {
             incident: incident.number,
             siblings: incident.siblings,
             rivals,
+            reaction,
             holder: None,
             victim,
+            owner,
             arrived_in,
             actor_container,
         }
+    }
+
+    /// The container that lives in the namespace in which a link was before a change.
+    fn owner_of(&mut self, fact: &LinkFact) -> Option<Container> {
+        let home = fact.from.map(|(netns, _)| netns).or(fact.link.netns)?;
+        let generation = self.netns.generation(&home, fact.task.kthread)?;
+        self.owners.living_in(generation)
     }
 
     /// The container that a link belonged to before a change, and the one that it has moved to.
@@ -411,6 +442,10 @@ impl Correlator {
             Some(known) if netns::clears_away(at, &known.0, by) => known.clone(),
             _ => self.netns.orphaned(at, home?, by)?,
         };
+        // The end of a sidecar, or of a pid namespace inside, is not that of the container that owns the namespace.
+        if self.owners.main_process(generation).is_some_and(|process| process != ended.task.task.process) {
+            return None;
+        }
         Some(Cause::Cleanup { ended, generation, by: Rc::clone(by) })
     }
 
@@ -425,7 +460,7 @@ impl Correlator {
             .on(parent)
             .into_iter()
             .find(|other| other.id != life.id && other.last.mac == Some(mac) && other.last.is_up())?;
-        let ending = sibling.netns.as_ref().is_some_and(|netns| self.netns.is_ending(netns));
+        let ending = sibling.netns.as_ref().is_some_and(|netns| self.netns.is_orphaned(netns));
         Some(Holder { link: sibling.last.clone(), ending })
     }
 }

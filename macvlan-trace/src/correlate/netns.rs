@@ -167,6 +167,15 @@ impl Namespaces {
             .is_some_and(|known| known.is(netns) && (known.end.is_some() || known.main_end().is_some()))
     }
 
+    /// Whether the namespace has ended, or the init of a pid namespace that lived in it has: what is left in it is a
+    /// remainder.
+    pub fn is_orphaned(&self, netns: &Netns) -> bool {
+        self.by_ptr
+            .get(&netns.ptr)
+            .filter(|known| known.is(netns))
+            .is_some_and(|known| known.end.is_some() || known.main_end().is_some_and(|ended| ended.is_init))
+    }
+
     /// Tells namespaces apart that had the same address one after the other. One that has ended has a number for the
     /// kernel's worker alone, which tears it down: for everybody else it is another one's address by now.
     pub fn generation(&mut self, netns: &Netns, by_worker: bool) -> Option<u64> {
@@ -174,6 +183,11 @@ impl Namespaces {
             Some(known) => (known.end.is_none() || by_worker).then_some(known.generation),
             None => Some(self.living(netns).generation),
         }
+    }
+
+    /// A process works in a namespace: it lives, and one that ended at the same address is another one.
+    pub fn lives(&mut self, netns: &Netns) {
+        self.living(netns);
     }
 
     /// Whether a process came in from another namespace, or was started by one that had.
@@ -314,7 +328,14 @@ impl Namespace {
 
     /// What started the end.
     fn trigger(&self, at: Ktime, drop: Drop, dropper: &Rc<Task>, whole_process: bool) -> Trigger {
-        if let Some(ended) = self.main_end() {
+        // A process that came and went does not explain why somebody takes the name off, unless it was the container's
+        // main process, or a runtime is what clears away.
+        let by_hand = |task: &Task| !runtime::works_for_one(task);
+        let unmounted = match &self.unmounted {
+            Some(unmount) => by_hand(&unmount.task),
+            None => drop == Drop::Unmount && by_hand(dropper),
+        };
+        if let Some(ended) = self.main_end().filter(|ended| ended.is_init || !unmounted) {
             return Trigger::Exit(ended);
         }
         match (drop, &self.unmounted) {

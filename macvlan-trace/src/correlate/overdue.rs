@@ -107,6 +107,12 @@ impl Overdue {
         self.unfreed.remove(&dev);
     }
 
+    /// Records were lost, and with them perhaps what is waited for.
+    pub fn lost(&mut self) {
+        self.deleted.clear();
+        self.unfreed.clear();
+    }
+
     /// What is overdue; each link is remarked once.
     pub fn remarks(&mut self, at: Ktime) -> Vec<Remark> {
         let mut missed = Vec::new();

@@ -26,7 +26,7 @@ const MAX_CONTAINERS: usize = 16_384;
 pub struct Owners {
     by_namespace: BTreeMap<u64, Owner>,
     /// The namespaces that each link lived in, latest last.
-    homes: HashMap<u64, Vec<u64>>,
+    homes: BTreeMap<u64, Vec<u64>>,
     /// What files said, by user and id.
     told: HashMap<(Option<u32>, String), Container>,
     order: VecDeque<(Option<u32>, String)>,
@@ -92,7 +92,8 @@ impl Owners {
     /// A link was seen in a namespace.
     pub fn link_in(&mut self, link: u64, generation: u64) {
         if self.homes.len() >= MAX_LINKS && !self.homes.contains_key(&link) {
-            return;
+            // Links have numbers in the order in which they came.
+            self.homes.pop_first();
         }
         let homes = self.homes.entry(link).or_default();
         if homes.last() == Some(&generation) {
@@ -120,6 +121,21 @@ impl Owners {
     #[must_use]
     pub fn of_namespace(&self, generation: u64) -> Option<Container> {
         let owner = self.by_namespace.get(&generation)?;
+        Some(self.whole(&owner.container, owner.pod.as_ref()))
+    }
+
+    /// The main process of the container that owns a namespace.
+    #[must_use]
+    pub fn main_process(&self, generation: u64) -> Option<ProcessId> {
+        self.by_namespace.get(&generation).map(|owner| owner.process)
+    }
+
+    /// The container that owns a namespace and lives in it; `None` for one inside another container, on which that may
+    /// work by right.
+    #[must_use]
+    pub fn living_in(&self, generation: u64) -> Option<Container> {
+        let owner =
+            self.by_namespace.get(&generation).filter(|owner| !owner.ended && !owner.container.nested)?;
         Some(self.whole(&owner.container, owner.pod.as_ref()))
     }
 

@@ -55,8 +55,12 @@ impl Parents {
             let known = self.by_dev.entry(dev).or_default();
             match change.change {
                 LinkChange::CarrierLost | LinkChange::CarrierBack => known.carrier = Some(Rc::clone(&change)),
-                LinkChange::Up => known.up = Some(Rc::clone(&change)),
-                _ => {}
+                LinkChange::Up => {
+                    known.up = Some(Rc::clone(&change));
+                    known.carrier = None;
+                }
+                // What comes after has another reason.
+                _ => known.carrier = None,
             }
         }
         change
@@ -64,7 +68,10 @@ impl Parents {
 
     /// The change of a parent's carrier behind the same change of a link's.
     pub fn carrier(&self, parent: &Link, change: LinkChange) -> Option<Rc<ParentChange>> {
-        self.by_dev.get(&parent.dev?)?.carrier.clone().filter(|known| known.change == change)
+        let known = self.by_dev.get(&parent.dev?)?.carrier.clone()?;
+        // The address may be another device's by now.
+        let same = known.parent.ifindex == parent.ifindex && known.parent.netns == parent.netns;
+        (same && known.change == change).then_some(known)
     }
 
     /// The last time that a parent came up.

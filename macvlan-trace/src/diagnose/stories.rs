@@ -381,7 +381,7 @@ fn a_service_that_deletes_what_it_made_did_it_to_itself() {
         .deletes(&of_unit("keepalived.service", 950), &link)
         .tell()
         .last()
-        .verdict("self-inflicted", "certain")
+        .verdict("self-inflicted", "likely")
         .says("/verdict/cause", "3.0 s after it was created");
 }
 

@@ -110,11 +110,13 @@ fn containers_of(parts: &[&[u8]]) -> (Option<ContainerId>, Option<PodId>) {
     let mut user = None;
     let mut innermost: Option<ContainerId> = None;
     let mut pod = None;
+    let is_cut = parts.first().is_some_and(|first| *first == "…".as_bytes());
     for at in 0..parts.len() {
         user = user_of(parts[at]).or(user);
         pod = pod_at(parts, at).or(pod);
         if let Some((runtime, id)) = container_at(parts, at) {
-            let nested = innermost.is_some();
+            // Above a path that was cut there may be another one.
+            let nested = innermost.is_some() || is_cut;
             innermost = Some(ContainerId { runtime, id, user: user.filter(|_| !nested), nested });
         }
     }

@@ -47,6 +47,9 @@ const PROGRAMS: [&str; 14] = [
     "incusd",
 ];
 
+/// Of these the daemons, which live on; the others start and end with a container or a request.
+const DAEMONS: [&str; 8] = ["dockerd", "containerd", "crio", "kubelet", "k3s", "nomad", "lxd", "incusd"];
+
 /// The unit of a runtime that a task belongs to. A unit is made by systemd: no process can take its name.
 pub fn unit(task: &Task) -> Option<String> {
     let unit = party::unit(task)?;
@@ -64,10 +67,10 @@ pub fn works_for_one(task: &Task) -> bool {
 
 /// When the daemon started that a task is, or that called it.
 pub fn daemon_start(task: &Task) -> Option<Ktime> {
-    if task.args.as_ref().is_some_and(|args| args.first().is_some_and(is_program)) {
+    if DAEMONS.contains(&party::program(task)?.as_str()) {
         return Some(task.task.process.start);
     }
-    task.ancestors.iter().find(|ancestor| is_comm(&ancestor.comm)).map(|ancestor| ancestor.process.start)
+    party::called_by(task, &DAEMONS).map(|daemon| daemon.process.start)
 }
 
 /// Whether a task started the process, or one of its ancestors did that lives on.

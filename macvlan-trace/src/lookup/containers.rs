@@ -34,7 +34,7 @@ const MAX_LOOKS: u8 = 3;
 /// How many containers are remembered as looked for.
 const MAX_REMEMBERED: usize = 16_384;
 /// No file is read beyond that. Podman's list of all its containers takes about a kilobyte a container.
-const MAX_FILE: u64 = 8 << 20;
+const MAX_FILE: u64 = 2 << 20;
 /// Longer names are none: DNS, Kubernetes and the runtimes all stop before.
 const MAX_NAME: usize = 255;
 /// How many namespaces of containerd are looked into.

@@ -194,7 +194,7 @@ fn a_service_that_deletes_what_it_made_hurt_itself() {
         .stop()
         .only("deleted", "vrrp.51")
         .by("ip")
-        .verdict("self-inflicted", "certain")
+        .verdict("self-inflicted", "likely")
         .is("/culprit/unit", "keepalived.service");
 }
 

@@ -27,7 +27,7 @@ pub const RULE: Rule = Rule {
             ),
             _ => (
                 format!(
-                    "The parent {parent} of {link} has its carrier back, reported by {}; no process did this",
+                    "The parent {parent} of {link} has its carrier back, reported by {}",
                     words::driver(&change.parent)
                 ),
                 None,

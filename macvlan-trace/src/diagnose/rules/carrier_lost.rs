@@ -24,10 +24,17 @@ pub const RULE: Rule = Rule {
         }
         let (parent, link) = (&change.parent.name, &case.fact.link.name);
         let Cause::Request(task) = &change.by else {
+            // A card's own driver knows; what software put together may have lost it with something further below.
+            let (why, confidence) = if change.parent.driver.is_some() && change.below.is_none() {
+                ("no process did this".to_owned(), Confidence::Certain)
+            } else {
+                let below = change.below.as_ref().map_or("the devices behind it", |_| "its other end");
+                (format!("what happened to {below} was not seen"), Confidence::Likely)
+            };
             return Some(Verdict {
                 rule: RULE.name,
                 cause: format!(
-                    "The parent {parent} of {link} lost its carrier, reported by {}; no process did this",
+                    "The parent {parent} of {link} lost its carrier, reported by {}; {why}",
                     words::driver(&change.parent),
                 ),
                 remedy: Some(
@@ -35,7 +42,7 @@ pub const RULE: Rule = Rule {
                      stays dead once it is back, see `macvlan-trace explain foreign-routes-flushed`."
                         .into(),
                 ),
-                confidence: Confidence::Certain,
+                confidence,
                 culprit: None,
             });
         };

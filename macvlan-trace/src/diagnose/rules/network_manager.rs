@@ -18,7 +18,10 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/network-manager.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
-        if case.fact.change == LinkChange::Created {
+        // What it has made itself, by a profile or a .netdev file, is its own.
+        let is_own =
+            case.life.creator.as_ref().is_some_and(|creator| party::unit(creator) == party::unit(task));
+        if case.fact.change == LinkChange::Created || is_own {
             return None;
         }
         let link = words::plain(&case.fact.link.name);
@@ -40,8 +43,8 @@ pub const RULE: Rule = Rule {
             return None;
         };
         let unit = party::unit(task).unwrap_or_default();
-        let why = match &case.life.carrier_lost {
-            Some(lost) if case.fact.change == LinkChange::Down => format!(
+        let why = match &case.reaction {
+            Some(lost) => format!(
                 ", {} after its parent {} had lost its carrier",
                 words::duration(lost.at, case.at),
                 lost.parent.name

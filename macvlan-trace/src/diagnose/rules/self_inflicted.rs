@@ -16,8 +16,9 @@ pub const RULE: Rule = Rule {
         let Cause::Request(task) = &case.cause else { return None };
         let creator = case.life.creator.as_ref().filter(|_| case.fact.change == LinkChange::Deleted)?;
         let same_process = creator.task.process == task.task.process;
+        // Not two sessions of a login service, nor two people.
         let same_service =
-            party::service(task).is_some_and(|service| party::service(creator) == Some(service));
+            party::service(task).is_some() && task.tty.is_none() && task.cgroup.path == creator.cgroup.path;
         if !(same_process || same_service) {
             return None;
         }
@@ -37,7 +38,8 @@ pub const RULE: Rule = Rule {
                 "See its log and configuration: a reload that no longer names the link is the usual reason."
                     .into(),
             ),
-            confidence: Confidence::Certain,
+            // Of a service it may have been another part that made it.
+            confidence: if same_process { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),
         })
     },

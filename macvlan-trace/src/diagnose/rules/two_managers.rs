@@ -3,6 +3,7 @@
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
+    enrich::party,
     event::Confidence,
 };
 
@@ -13,6 +14,7 @@ pub const RULE: Rule = Rule {
     judge: |case| {
         let rivals = case.rivals.as_ref()?;
         let Cause::Request(task) = &case.cause else { return None };
+        let is_program = party::service(task).is_some() || party::service(&rivals.upper).is_some();
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
@@ -26,7 +28,8 @@ pub const RULE: Rule = Rule {
             remedy: Some(
                 "Let only one of them manage the link: inside the container or on the host, not both.".into(),
             ),
-            confidence: Confidence::Certain,
+            // Two sessions may be one person's.
+            confidence: if is_program { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),
         })
     },

@@ -14,7 +14,7 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/wrong-target.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
-        let (own, victim) = (case.actor_container.as_ref()?, case.victim.as_ref()?);
+        let (own, victim) = (case.actor_container.as_ref()?, case.owner.as_ref()?);
         let breaks = matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted);
         // A runtime or network plugin that runs in a container itself works on others' links by trade.
         if runtime::works_for_one(task) {
