@@ -23,7 +23,8 @@ pub enum Kind {
     NetnsMove = 5,
     /// A [`NetnsEndRecord`](crate::NetnsEndRecord): the last reference to a watched network namespace dropped.
     NetnsEnd = 6,
-    /// A [`LinkRecord`](crate::LinkRecord): something happened to a device that carries traced links.
+    /// A [`LinkRecord`](crate::LinkRecord): something happened to a device that carries traced links, or
+    /// carries one that does.
     Parent = 7,
     /// An [`OomRecord`](crate::OomRecord): the kernel chose a process of a watched network namespace to be killed, for
     /// want of memory.

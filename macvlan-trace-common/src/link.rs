@@ -12,6 +12,8 @@ pub const KIND_MACVLAN: [u8; 16] = *b"macvlan\0\0\0\0\0\0\0\0\0";
 pub const KIND_MACVTAP: [u8; 16] = *b"macvtap\0\0\0\0\0\0\0\0\0";
 /// `rtnl_link_ops.kind` of a veth, padded.
 pub const KIND_VETH: [u8; 16] = *b"veth\0\0\0\0\0\0\0\0\0\0\0\0";
+/// `rtnl_link_ops.kind` of a VLAN, padded.
+pub const KIND_VLAN: [u8; 16] = *b"vlan\0\0\0\0\0\0\0\0\0\0\0\0";
 /// `IFF_UP`: the link is administratively up.
 pub const IFF_UP: u32 = 1;
 

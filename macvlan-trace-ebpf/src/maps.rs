@@ -5,7 +5,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
-use macvlan_trace_common::{Counter, NetnsRef};
+use macvlan_trace_common::{Counter, Kind, NetnsRef};
 
 use crate::emit::Lane;
 
@@ -53,8 +53,10 @@ pub struct Move {
     pub from: NetnsRef,
     /// Its index there.
     pub from_ifindex: u32,
+    /// What it is: [`Kind::Link`] or [`Kind::Parent`].
+    pub of: Kind,
     /// Zero.
-    pub reserved: u32,
+    pub reserved: u16,
 }
 
 /// A link that is being set up.

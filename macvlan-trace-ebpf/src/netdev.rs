@@ -2,8 +2,8 @@
 
 use aya_ebpf::{EbpfContext, helpers::bpf_get_current_pid_tgid};
 use macvlan_trace_common::{
-    Counter, IFF_UP, IpAddress, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH, Kind, LinkChange, LinkState, NetnsRef,
-    Probe,
+    Counter, IFF_UP, IpAddress, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH, KIND_VLAN, Kind, LinkChange,
+    LinkState, NetnsRef, Probe,
 };
 
 use crate::{
@@ -36,7 +36,7 @@ const VETH_PEER: u32 = 0;
 const NOCARRIER: u64 = 1 << 2;
 
 /// Devices upon another that are looked at before that is taken for a parent.
-const MAX_UPPERS: u32 = 32;
+const MAX_UPPERS: u32 = 16;
 
 /// What kind of record a change of the device is told by; `None` for a device that is none of our business.
 #[inline(always)]
@@ -50,7 +50,10 @@ pub fn role(dev: u64) -> Option<Kind> {
     }
 }
 
-/// Whether a traced link stands on the device. With more devices upon it than can be looked at, that is assumed.
+/// Whether a traced link stands on the device, or is the first that stands on a device upon it, such as a VLAN or a
+/// bond. With more devices upon it than can be looked at, that is assumed.
+///
+/// To look at all that stands on each would be a loop in a loop, for which the verifier takes seconds.
 #[inline(always)]
 pub fn is_parent(dev: u64) -> bool {
     let mut node: u64 = read!(dev, dev_upper);
@@ -59,7 +62,8 @@ pub fn is_parent(dev: u64) -> bool {
         if node == 0 || node == dev + u64::from(offset!(dev_upper)) {
             return false;
         }
-        if is_traced(read!(node - u64::from(offset!(adjacent_list)), adjacent_dev)) {
+        let upper = read!(adjacent(node), adjacent_dev);
+        if is_traced(upper) || is_traced(first(upper, offset!(dev_upper))) {
             return true;
         }
         node = field(node, 0);
@@ -68,19 +72,37 @@ pub fn is_parent(dev: u64) -> bool {
     true
 }
 
+/// The first device of a device's list of others; 0 for none.
+#[inline(always)]
+fn first(dev: u64, list: u32) -> u64 {
+    let first: u64 = field(dev, list);
+    if first == 0 || first == dev + u64::from(list) {
+        return 0;
+    }
+    read!(adjacent(first), adjacent_dev)
+}
+
+/// The `struct netdev_adjacent` of an element of a list of devices.
+#[inline(always)]
+fn adjacent(node: u64) -> u64 {
+    node - u64::from(offset!(adjacent_list))
+}
+
 /// Whether the device is one that is traced.
 #[inline(always)]
 pub fn is_traced(dev: u64) -> bool {
     let kind = kind(dev);
-    kind == KIND_MACVLAN[..8] || kind == KIND_MACVTAP[..8]
+    kind == KIND_MACVLAN || kind == KIND_MACVTAP
 }
 
-/// The first bytes of `rtnl_link_ops.kind`. A NIC has no ops.
+/// `rtnl_link_ops.kind`, padded with NUL; all NUL for a device without (a NIC).
 #[inline(always)]
-fn kind(dev: u64) -> [u8; 8] {
+fn kind(dev: u64) -> [u8; 16] {
     let ops: u64 = read!(dev, dev_link_ops);
-    let name: u64 = read!(ops, link_ops_kind);
-    field(name, 0)
+    let mut kind = [0; 16];
+    // SAFETY: the buffer has 16 bytes. What stands behind the NUL is not copied: it is another string.
+    unsafe { crate::kread::string(read!(ops, link_ops_kind), kind.as_mut_ptr(), 16) };
+    kind
 }
 
 /// `IFF_*` of the device.
@@ -127,10 +149,12 @@ pub fn is_unregistered(dev: u64) -> bool {
     read!(dev, dev_reg_state as u8) == LinkState::UNREGISTERED
 }
 
-/// Whether `unregister_netdevice_many` has the device already: what it does to it is part of the deletion.
+/// Whether `unregister_netdevice_many` has the device already: what it does to it is part of the deletion. A VLAN is
+/// closed, and deleted, with the device below it.
 #[inline(always)]
 pub fn is_dismantled(dev: u64) -> bool {
-    read!(dev, dev_dismantle as u8) == 1
+    let with_lower = kind(dev) == KIND_VLAN && read!(lower(dev), dev_dismantle as u8) == 1;
+    with_lower || read!(dev, dev_dismantle as u8) == 1
 }
 
 /// Remembers that a change is reported, before it is; whether it was not already.
@@ -181,10 +205,10 @@ pub fn forget(dev: u64, change: u32) {
 
 /// The current task begins to move the device to another network namespace.
 #[inline(always)]
-pub fn move_begins(dev: u64) {
+pub fn move_begins(dev: u64, of: Kind) {
     let mut from = NetnsRef::NONE;
     netns::fill(read!(dev, dev_net), &mut from);
-    let entry = Move { dev, from, from_ifindex: read!(dev, dev_ifindex), reserved: 0 };
+    let entry = Move { dev, from, from_ifindex: read!(dev, dev_ifindex), of, reserved: 0 };
     if MOVES.insert(bpf_get_current_pid_tgid(), entry, 0).is_err() {
         count(Counter::MapFull);
     }
@@ -286,14 +310,11 @@ pub fn fill(dev: u64, out: &mut LinkState) {
     out.ifindex = read!(dev, dev_ifindex);
     out.flags = flags(dev);
     out.name = read!(dev, dev_name);
-    let ops: u64 = read!(dev, dev_link_ops);
-    out.kind = [0; 16];
-    // SAFETY: the field has 16 bytes.
-    unsafe { crate::kread::string(read!(ops, link_ops_kind), out.kind.as_mut_ptr(), 16) };
+    out.kind = kind(dev);
     let device: u64 = read!(dev, dev_parent);
     let driver: u64 = read!(device, device_driver);
     out.driver = [0; 16];
-    // SAFETY: as above.
+    // SAFETY: the field has 16 bytes.
     unsafe { crate::kread::string(read!(driver, driver_name), out.driver.as_mut_ptr(), 16) };
     out.mac = field(read!(dev, dev_addr), 0);
     out.operstate = read!(dev, dev_operstate);
@@ -306,22 +327,17 @@ pub fn fill(dev: u64, out: &mut LinkState) {
 /// called `unregister_netdevice_queue`.
 #[inline(always)]
 pub fn lower(dev: u64) -> u64 {
-    let list = offset!(dev_lower);
-    let first: u64 = read!(dev, dev_lower);
-    if first == 0 || first == dev + u64::from(list) {
-        return 0;
-    }
-    read!(first - u64::from(offset!(adjacent_list)), adjacent_dev)
+    first(dev, offset!(dev_lower))
 }
 
 /// The other end of a veth; 0 for anything else.
 #[inline(always)]
 pub fn peer(dev: u64) -> u64 {
-    if kind(dev) != KIND_VETH[..8] {
+    if kind(dev) != KIND_VETH {
         return 0;
     }
     let peer: u64 = field(dev + u64::from(offset!(dev_priv)), VETH_PEER);
-    if kind(peer) == KIND_VETH[..8] { peer } else { 0 }
+    if kind(peer) == KIND_VETH { peer } else { 0 }
 }
 
 /// What takes the device's carrier along: the other end of a veth, else the device below; 0 for none.

@@ -18,8 +18,8 @@ use crate::{
 #[kprobe]
 pub fn change_netns(ctx: ProbeContext) -> u32 {
     let (Some(dev), Some(to)) = (ctx.arg::<u64>(0), ctx.arg::<u64>(1)) else { return 0 };
-    if netdev::role(dev).is_some() {
-        netdev::move_begins(dev);
+    if let Some(of) = netdev::role(dev) {
+        netdev::move_begins(dev, of);
     }
     let peer = netdev::peer(dev);
     if peer != 0 && netdev::is_parent(peer) {
@@ -32,10 +32,10 @@ pub fn change_netns(ctx: ProbeContext) -> u32 {
 #[kretprobe]
 pub fn change_netns_return(ctx: RetProbeContext) -> u32 {
     let Some(entry) = netdev::move_ends() else { return 0 };
-    let Some(of) = netdev::role(entry.dev) else { return 0 };
     if ctx.ret::<i32>() == 0 {
         debug!(&ctx, "moved: dev {:x}", entry.dev);
-        let change = Change { moved: Some(entry), ..Change::new(of, LinkChange::Moved, Probe::ChangeNetns) };
+        let change =
+            Change { moved: Some(entry), ..Change::new(entry.of, LinkChange::Moved, Probe::ChangeNetns) };
         netdev::report(&ctx, entry.dev, change);
     }
     0
