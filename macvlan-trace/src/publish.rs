@@ -308,7 +308,10 @@ fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
             let detail = format!("{} is deleted", parent.name);
             steps.push(step(clock, case.at, "parent_deleted", Some(&case.actor), detail));
         }
-        Cause::ParentChanged(change) => steps.push(parent_step(change, clock)),
+        Cause::ParentChanged(change) => {
+            steps.extend(change.follows.as_ref().map(|below| parent_step(below, clock)));
+            steps.push(parent_step(change, clock));
+        }
         _ => steps.extend(case.reaction.as_ref().map(|lost| parent_step(lost, clock))),
     }
     if let Some(holder) = &case.holder {

@@ -228,25 +228,28 @@ impl Correlator {
 
     /// A change of a device that links stand on: a case for each of them, where it concerns them.
     fn parent(&mut self, at: Ktime, fact: &LinkFact) -> Vec<Case> {
+        let what = match fact.change {
+            LinkChange::Down | LinkChange::UnseenDown | LinkChange::Moved => Some(LinkChange::ParentDown),
+            LinkChange::Up => Some(LinkChange::ParentUp),
+            LinkChange::CarrierLost | LinkChange::CarrierBack => None,
+            _ => {
+                if let Some(peer) = &fact.parent {
+                    self.parents.has_peer(&fact.link, peer);
+                }
+                return Vec::new();
+            }
+        };
         let actor = self.tasks.whole(&fact.task);
         let origin = fact.from.as_ref().map(|(netns, _)| *netns).or(fact.link.netns);
         let by = match fact.change {
             LinkChange::UnseenDown => Cause::Unseen,
             _ => self.behind(fact, &actor, origin.as_ref()),
         };
-        let seen_before = match fact.from {
-            Some((netns, ifindex)) => Link { netns: Some(netns), ifindex, ..fact.link.clone() },
-            None => fact.link.clone(),
-        };
-        let mut children: Vec<Life> = self.links.on(&seen_before).into_iter().cloned().collect();
-        let ids: Vec<u64> = children.iter().map(|life| life.id).collect();
-        let down = matches!(fact.change, LinkChange::Down | LinkChange::UnseenDown | LinkChange::Moved);
-        let flags = if down { fact.link.flags & !IFF_UP } else { fact.link.flags };
-        self.links.parent_is(&ids, &Link { flags, ..fact.link.clone() });
-        if fact.change == LinkChange::Moved {
-            // A parent that was down before is only somewhere else now.
-            children.retain(|life| life.parent.as_ref().is_none_or(Link::is_up));
-        }
+        let below = fact.parent.as_ref().filter(|_| matches!(by, Cause::Worker));
+        // What began it, however far below: a chain of changes does not grow.
+        let follows = below
+            .and_then(|below| self.parents.carrier(below, fact.change))
+            .map(|change| change.follows.clone().unwrap_or(change));
         let change = self.parents.change(ParentChange {
             id: 0,
             at,
@@ -254,19 +257,16 @@ impl Correlator {
             parent: fact.link.clone(),
             below: fact.parent.clone(),
             by,
+            follows,
             stack: fact.stack.clone(),
         });
-        let what = match fact.change {
-            _ if down => LinkChange::ParentDown,
-            LinkChange::Up => LinkChange::ParentUp,
-            // The links themselves follow, if it lasts.
-            _ => return Vec::new(),
-        };
+        // Of a carrier the links themselves tell, if it lasts.
+        let Some(what) = what else { return Vec::new() };
         let cause = match change.by {
             Cause::Unseen => Cause::Unseen,
             _ => Cause::ParentChanged(change),
         };
-        children
+        self.children(fact, what == LinkChange::ParentDown)
             .into_iter()
             .map(|mut life| {
                 life.history = rivals::History::default();
@@ -281,6 +281,23 @@ impl Correlator {
                 self.case(at, fact, Rc::clone(&actor), life, cause.clone())
             })
             .collect()
+    }
+
+    /// The links that a change of their parent concerns; from now on the parent is as the change leaves it.
+    fn children(&mut self, fact: &LinkFact, down: bool) -> Vec<Life> {
+        let seen_before = match fact.from {
+            Some((netns, ifindex)) => Link { netns: Some(netns), ifindex, ..fact.link.clone() },
+            None => fact.link.clone(),
+        };
+        let mut children: Vec<Life> = self.links.on(&seen_before).into_iter().cloned().collect();
+        let ids: Vec<u64> = children.iter().map(|life| life.id).collect();
+        let flags = if down { fact.link.flags & !IFF_UP } else { fact.link.flags };
+        self.links.parent_is(&ids, &Link { flags, ..fact.link.clone() });
+        if fact.change == LinkChange::Moved {
+            // A parent that was down before is only somewhere else now.
+            children.retain(|life| life.parent.as_ref().is_none_or(Link::is_up));
+        }
+        children
     }
 
     fn case(&mut self, at: Ktime, fact: LinkFact, actor: Rc<Task>, life: Life, cause: Cause) -> Case {
@@ -407,7 +424,13 @@ impl Correlator {
             }
         }
         if let Some(parent) = fact.parent.as_ref().filter(|parent| !parent.registered) {
-            let by = Box::new(self.behind(fact, actor, parent.netns.as_ref()));
+            let mut by = self.behind(fact, actor, parent.netns.as_ref());
+            if matches!(by, Cause::Worker) && blame::tears_namespaces_down(&fact.stack) {
+                // A veth goes when the namespace of its other end does.
+                let peer = self.parents.peer(parent);
+                by = peer.and_then(|netns| self.netns.ended(&netns)).map_or(by, Cause::NamespaceEnded);
+            }
+            let by = Box::new(by);
             return Some(Cause::ParentDeleted { parent: parent.clone(), by });
         }
         if let Some(netns) = fact.link.netns.as_ref().filter(|_| fact.task.kthread) {

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, rc::Rc};
 
 use super::blame::Cause;
-use crate::fact::{Ktime, Link, LinkChange};
+use crate::fact::{Ktime, Link, LinkChange, Netns};
 
 /// Parents remembered.
 const MAX_PARENTS: usize = 16_384;
@@ -23,8 +23,18 @@ pub struct ParentChange {
     pub below: Option<Link>,
     /// How it came about.
     pub by: Cause,
+    /// The same change of a device below, which this one followed in a kernel worker: the one that began it.
+    pub follows: Option<Rc<ParentChange>>,
     /// The kernel path, innermost first.
     pub stack: Vec<Option<String>>,
+}
+
+impl ParentChange {
+    /// The change that it began with: a network card's, under a VLAN's.
+    #[must_use]
+    pub fn first(&self) -> &Self {
+        self.follows.as_deref().unwrap_or(self)
+    }
 }
 
 /// All parents, by the address of the device.
@@ -40,19 +50,37 @@ struct Known {
     carrier: Option<Rc<ParentChange>>,
     /// The last time that it came up.
     up: Option<Rc<ParentChange>>,
+    /// Where the other end of a veth is.
+    peer: Option<Netns>,
 }
 
 impl Parents {
+    /// A veth carries a link, and its other end is there.
+    pub fn has_peer(&mut self, parent: &Link, peer: &Link) {
+        if let Some(known) = self.known(parent) {
+            known.peer = peer.netns;
+        }
+    }
+
+    /// Where the other end of a veth was, when it was last seen.
+    pub fn peer(&self, parent: &Link) -> Option<Netns> {
+        self.by_dev.get(&parent.dev?)?.peer
+    }
+
+    fn known(&mut self, parent: &Link) -> Option<&mut Known> {
+        let dev = parent.dev?;
+        if self.by_dev.len() >= MAX_PARENTS && !self.by_dev.contains_key(&dev) {
+            self.by_dev.clear();
+        }
+        Some(self.by_dev.entry(dev).or_default())
+    }
+
     /// Notes a change.
     pub fn change(&mut self, mut change: ParentChange) -> Rc<ParentChange> {
         self.last_id += 1;
         change.id = self.last_id;
         let change = Rc::new(change);
-        if let Some(dev) = change.parent.dev {
-            if self.by_dev.len() >= MAX_PARENTS && !self.by_dev.contains_key(&dev) {
-                self.by_dev.clear();
-            }
-            let known = self.by_dev.entry(dev).or_default();
+        if let Some(known) = self.known(&change.parent) {
             match change.change {
                 LinkChange::CarrierLost | LinkChange::CarrierBack => known.carrier = Some(Rc::clone(&change)),
                 LinkChange::Up => {

@@ -132,6 +132,58 @@ fn a_lost_carrier_is_nobodys_doing_where_a_driver_reports_it() {
 }
 
 #[test]
+fn a_vlan_that_loses_its_carrier_leads_to_the_card_below() {
+    let vlan = Link { driver: None, kind: Some(Text::from("vlan")), ..nic("eth0.10", netns(0), 5) };
+    let mut link = macvlan("macvlan0", netns(0), 7);
+    link.parent = Some(vlan.clone());
+    for (by, path, culprit) in [(worker(), DRIVER, false), (ip("ip link set peer0 down"), VETH_CLOSE, true)] {
+        let mut story = Story::new();
+        story.creates(&setup(), &link).wait_ms(1_000);
+        story.parent(&by, LinkChange::CarrierLost, &eth0(), None, path).wait_ms(1);
+        story.parent(&worker(), LinkChange::CarrierLost, &vlan, Some(&eth0()), LINKWATCH).wait_ms(1);
+        let told = story.link(&worker(), LinkChange::CarrierLost, &link, LINKWATCH).tell();
+        let last = told.last().verdict("carrier-lost", "certain");
+        last.steps(&["parent_carrier_lost", "parent_carrier_lost", "carrier_lost"]);
+        if culprit {
+            last.culprit(&by).says("/verdict/cause", "acted on eth0, and with that eth0.10");
+        } else {
+            last.nobody().says("/verdict/cause", "with eth0 below it, reported by its driver virtio_net");
+        }
+    }
+}
+
+#[test]
+fn a_bond_whose_carrier_went_in_a_worker_is_only_likely_nobodys_doing() {
+    let bond = Link { driver: None, kind: Some(Text::from("bond")), ..nic("bond0", netns(0), 5) };
+    let mut link = macvlan("macvlan0", netns(0), 7);
+    link.parent = Some(bond.clone());
+    let mut story = Story::new();
+    story.creates(&setup(), &link).wait_ms(1_000);
+    story.parent(&worker(), LinkChange::CarrierLost, &bond, None, DRIVER).wait_ms(1);
+    let told = story.link(&worker(), LinkChange::CarrierLost, &link, LINKWATCH).tell();
+    told.last().verdict("carrier-lost", "likely").nobody();
+}
+
+#[test]
+fn a_veth_that_goes_with_the_namespace_of_its_other_end_leads_to_who_ended_that() {
+    let (init, inside) = (init("sh", 812), netns(1));
+    let veth = Link { kind: Some(Text::from("veth")), ..nic("par0", netns(0), 5) };
+    let peer = Link { kind: Some(Text::from("veth")), ..nic("peer0", inside, 2) };
+    let mut link = macvlan("macvlan0", netns(0), 7);
+    link.parent = Some(veth.clone());
+    let mut story = Story::new();
+    story.creates(&setup(), &link).parent(&setup(), LinkChange::Created, &veth, Some(&peer), &[]);
+    story.wait_ms(1_000).exits(&init, inside, 3).drops(&init, inside, &["__put_net", "do_exit"]).wait_ms(2);
+    let path = &["unregister_netdevice_queue", "macvlan_dellink", "macvlan_device_event", "cleanup_net"];
+    story
+        .link(&worker(), LinkChange::Deleted, &link.losing_parent(veth), path)
+        .tell()
+        .last()
+        .verdict("container-exited", "certain")
+        .culprit(&init);
+}
+
+#[test]
 fn an_interrupted_process_is_innocent_of_a_lost_carrier() {
     let (mut story, link) = link();
     let path = &["netif_carrier_off", "e1000_watchdog", "call_timer_fn", "handle_softirqs"];

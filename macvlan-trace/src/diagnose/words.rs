@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    correlate::{Case, Cause, Ended, Kill, Remark},
+    correlate::{Case, Cause, Ended, Kill, ParentChange, Remark},
     fact::{Container, ExitStatus, Ktime, Link, LinkChange, Task},
     text::Text,
 };
@@ -155,6 +155,12 @@ pub fn errno(error: u32) -> String {
         _ => return format!("error {error}"),
     };
     name.to_owned()
+}
+
+/// " with eth0 below it", where the change began further below.
+pub fn with_below(change: &ParentChange) -> String {
+    let first = change.first();
+    if first.id == change.id { String::new() } else { format!(" with {} below it", first.parent.name) }
 }
 
 /// "its driver virtio_net", as far as it is known.

@@ -264,3 +264,47 @@ fn who_takes_the_parent_down_is_not_who_deletes_another_child() {
     assert_eq!(incident("parent_down", "mv0"), incident("parent_down", "mv1"), "{stream}");
     assert_ne!(incident("parent_down", "mv1"), incident("deleted", "mv1"), "{stream}");
 }
+
+#[test]
+fn a_vlan_on_a_pulled_cable_is_told_with_the_card() {
+    if !in_guest() {
+        return;
+    }
+    ip("link set eth0 up");
+    ip("link add link eth0 name vlan10 type vlan id 10");
+    ip("link set vlan10 up");
+    ip("link add macvlan0 link vlan10 type macvlan");
+    ip("link set macvlan0 up");
+    let _vlan = Parent("vlan10");
+    let mut trace = Trace::start(&[]);
+    set_carrier(false);
+    trace.wait_for_event("carrier_lost", "macvlan0");
+    set_carrier(true);
+    trace
+        .stop()
+        .only("carrier_lost", "macvlan0")
+        .verdict("carrier-lost", "certain")
+        .is("/culprit", serde_json::Value::Null)
+        .says("/verdict/cause", "with eth0 below it, reported by its driver virtio_net");
+}
+
+#[test]
+fn a_veth_parent_goes_with_the_namespace_of_its_other_end() {
+    let mut container = Container::start("read line; exit 3");
+    let pid = container.pid;
+    ip("link add par0 type veth peer name peer0");
+    ip(&format!("link set peer0 netns {pid}"));
+    ip("link set par0 up");
+    let mut trace = Trace::start(&[]);
+    ip("link add macvlan0 link par0 type macvlan");
+    container.go();
+    container.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("container-exited", "certain")
+        .is("/culprit/pid", pid)
+        .is("/link/parent/name", "par0");
+}

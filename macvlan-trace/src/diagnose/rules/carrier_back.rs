@@ -17,7 +17,7 @@ pub const RULE: Rule = Rule {
             return None;
         }
         let (parent, link) = (&change.parent.name, &case.fact.link.name);
-        let (cause, culprit) = match &change.by {
+        let (cause, culprit) = match &change.first().by {
             Cause::Request(task) => (
                 format!(
                     "{} gave {parent}, the parent of {link}, its carrier back",
@@ -28,7 +28,7 @@ pub const RULE: Rule = Rule {
             _ => (
                 format!(
                     "The parent {parent} of {link} has its carrier back, reported by {}",
-                    words::driver(&change.parent)
+                    words::driver(&change.first().parent)
                 ),
                 None,
             ),

@@ -23,19 +23,20 @@ pub const RULE: Rule = Rule {
             return None;
         }
         let (parent, link) = (&change.parent.name, &case.fact.link.name);
-        let Cause::Request(task) = &change.by else {
+        let first = change.first();
+        let Cause::Request(task) = &first.by else {
             // A card's own driver knows; what software put together may have lost it with something further below.
-            let (why, confidence) = if change.parent.driver.is_some() && change.below.is_none() {
+            let (why, confidence) = if first.parent.driver.is_some() && first.below.is_none() {
                 ("no process did this".to_owned(), Confidence::Certain)
             } else {
-                let below = change.below.as_ref().map_or("the devices behind it", |_| "its other end");
-                (format!("what happened to {below} was not seen"), Confidence::Likely)
+                ("what happened behind that was not seen".to_owned(), Confidence::Likely)
             };
             return Some(Verdict {
                 rule: RULE.name,
                 cause: format!(
-                    "The parent {parent} of {link} lost its carrier, reported by {}; {why}",
-                    words::driver(&change.parent),
+                    "The parent {parent} of {link} lost its carrier{}, reported by {}; {why}",
+                    words::with_below(change),
+                    words::driver(&first.parent),
                 ),
                 remedy: Some(
                     "Look at the cable, the switch port, the bond or the hypervisor behind the parent; where traffic \
@@ -46,15 +47,18 @@ pub const RULE: Rule = Rule {
                 culprit: None,
             });
         };
-        let (how, remedy) = match &change.below {
-            Some(other) if has_any(&change.stack, &["veth_close"]) => (
+        let (how, remedy) = match &first.below {
+            Some(other) if has_any(&first.stack, &["veth_close"]) => (
                 format!(
-                    "set {}, the other end of {parent}, down, and with that {parent}, the parent of {link},",
-                    other.name
+                    "set {}, the other end of {}, down, and with that {parent}, the parent of {link},",
+                    other.name, first.parent.name
                 ),
                 Some("Set the other end up again.".into()),
             ),
-            _ => (format!("acted on {parent}, the parent of {link}, which then"), None),
+            _ => (
+                format!("acted on {}, and with that {parent}, the parent of {link},", first.parent.name),
+                None,
+            ),
         };
         Some(Verdict {
             rule: RULE.name,
