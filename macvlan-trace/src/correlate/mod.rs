@@ -466,7 +466,7 @@ impl Correlator {
             _ => self.netns.orphaned(at, home?, by)?,
         };
         // The end of a sidecar, or of a pid namespace inside, is not that of the container that owns the namespace.
-        if self.owners.main_process(generation).is_some_and(|process| process != ended.task.task.process) {
+        if self.owners.is_of_another(generation, ended.task.task.process) {
             return None;
         }
         Some(Cause::Cleanup { ended, generation, by: Rc::clone(by) })

@@ -124,10 +124,11 @@ impl Owners {
         Some(self.whole(&owner.container, owner.pod.as_ref()))
     }
 
-    /// The main process of the container that owns a namespace.
+    /// Whether the main process of the container that owns a namespace is another one than this. A look at /proc knows
+    /// when a process started to a hundredth of a second only, and so its number alone is compared.
     #[must_use]
-    pub fn main_process(&self, generation: u64) -> Option<ProcessId> {
-        self.by_namespace.get(&generation).map(|owner| owner.process)
+    pub fn is_of_another(&self, generation: u64, process: ProcessId) -> bool {
+        self.by_namespace.get(&generation).is_some_and(|owner| owner.process.tgid != process.tgid)
     }
 
     /// The container that owns a namespace and lives in it; `None` for one inside another container, on which that may

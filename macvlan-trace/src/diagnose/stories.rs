@@ -302,6 +302,22 @@ fn what_a_runtime_clears_away_after_an_exit_is_the_exits() {
 }
 
 #[test]
+fn a_sidecar_that_ends_is_not_the_container() {
+    let (inside, id) = (netns(1), |digit: &str| digit.repeat(64));
+    let of = |task: Task, id: String| in_cgroup(task, &format!("/system.slice/docker-{id}.scope"));
+    let (main, sidecar) = (of(init("app", 812), id("a")), of(init("proxy", 830), id("b")));
+    // As /proc has it, the main process started at a hundredth of a second.
+    let found = started(main.clone(), 810_000_000);
+    let runtime = of_unit("docker.service", 700);
+    let link = macvlan("eth0", inside, 2);
+    for (ending, rule) in [(&main, "container-exited"), (&sidecar, "runtime-teardown")] {
+        let mut story = Story::new();
+        story.creates(&setup(), &link).found_in(inside, &found).wait_ms(3_000).exits(ending, inside, 0);
+        story.wait_ms(40).deletes(&runtime, &link).tell().last().is("/verdict/rule", rule);
+    }
+}
+
+#[test]
 fn a_main_process_that_joins_the_namespace_made_for_it_lives_there() {
     // As crun does: its first process enters what Podman or a network plugin has prepared, and becomes the container.
     for (age_ns, rule) in [(50_000_000, "container-exited"), (3_600_000_000_000, "netns-deleted")] {
