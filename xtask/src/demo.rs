@@ -62,7 +62,7 @@ pub fn main(options: Options, workspace: &Workspace) -> Result<u8> {
         cpus: 2,
         timeout: TIMEOUT,
     };
-    Ok(guest.run(&programs, &job, standard_streams())?.code())
+    Ok(guest.run(&programs, &job, || Ok(standard_streams()))?.code())
 }
 
 /// The traced script, in a network namespace of its own: on a real machine nothing of its network is touched.

@@ -275,9 +275,13 @@ impl KernelTests {
         let transcript = Transcript::new(&series, Box::new(io::stdout()));
         let complaints = Transcript::new(&series, Box::new(io::stderr()));
         let outcome = self.job().and_then(|job| {
-            let sinks =
-                Sinks { stdout: Box::new(transcript.clone()), stderr: Box::new(complaints), stdin: None };
-            guest.run(&self.programs, &job, sinks)
+            guest.run(&self.programs, &job, || {
+                Ok(Sinks {
+                    stdout: Box::new(transcript.clone()),
+                    stderr: Box::new(complaints.clone()),
+                    stdin: None,
+                })
+            })
         });
         Run {
             series,

@@ -142,9 +142,9 @@ pub fn main(options: Options, workspace: &Workspace) -> Result<u8> {
         let seat = Seat::take()?;
         job.command = vec!["sh".into(), "-l".into()];
         job.terminal = Some(seat.terminal.clone());
-        guest.run(&programs, &job, Sinks { stdin: Some(Box::new(io::stdin())), ..standard_streams() })
+        guest.run(&programs, &job, || Ok(Sinks { stdin: Some(Box::new(io::stdin())), ..standard_streams() }))
     } else {
-        guest.run(&programs, &job, standard_streams())
+        guest.run(&programs, &job, || Ok(standard_streams()))
     };
     Ok(outcome?.code())
 }
@@ -195,7 +195,19 @@ impl Guest {
     }
 
     /// Boots, runs the job and returns when it has ended.
-    pub fn run(&self, programs: &Programs, job: &Job, sinks: Sinks) -> Result<Outcome> {
+    ///
+    /// QEMU 10.0 aborts once in a hundred starts or so on a busy machine, before the guest's first word
+    /// (`iotlb_to_section`): then it is started once more, as if nothing had been.
+    pub fn run(&self, programs: &Programs, job: &Job, sinks: impl Fn() -> Result<Sinks>) -> Result<Outcome> {
+        match self.start(programs, job, sinks()?) {
+            Err(error) if error.downcast_ref().is_some_and(Broken::is_stillborn) => {
+                self.start(programs, job, sinks()?)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn start(&self, programs: &Programs, job: &Job, sinks: Sinks) -> Result<Outcome> {
         let initramfs = self.initramfs(programs, job)?;
         let memory = if self.disk.is_some() { REAL_MEMORY } else { SMALL_MEMORY };
         // The initramfs is there twice while the kernel unpacks it.
@@ -308,7 +320,9 @@ impl<'a> Guests<'a> {
             cpus: 1,
             timeout: TYPES_TIMEOUT,
         };
-        match guest.run(programs, &job, Sinks { stdout: Box::new(draft.reopen()?), ..standard_streams() })? {
+        let outcome = guest
+            .run(programs, &job, || Ok(Sinks { stdout: Box::new(draft.reopen()?), ..standard_streams() }));
+        match outcome? {
             Outcome::Exited(0) => {}
             outcome => bail!("{} shows no types: cat ended with {}", guest.release(), outcome.code()),
         }

@@ -45,6 +45,8 @@ pub enum Failure {
     Vanished {
         /// What QEMU complained about.
         complaint: String,
+        /// Whether the command had started by then.
+        started: bool,
     },
 }
 
@@ -59,10 +61,10 @@ impl fmt::Display for Failure {
             }
             Self::Panicked => write!(f, "the guest's kernel panicked"),
             Self::Init(why) => write!(f, "the guest could not run the command: {why}"),
-            Self::Vanished { complaint } if complaint.is_empty() => {
+            Self::Vanished { complaint, .. } if complaint.is_empty() => {
                 write!(f, "the guest turned itself off before the command had ended")
             }
-            Self::Vanished { complaint } => write!(f, "QEMU gave up: {complaint}"),
+            Self::Vanished { complaint, .. } => write!(f, "QEMU gave up: {complaint}"),
         }
     }
 }
@@ -88,6 +90,13 @@ impl fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
+impl Broken {
+    /// Whether QEMU itself gave up before the command had started: nothing of it was seen yet.
+    pub fn is_stillborn(&self) -> bool {
+        matches!(&self.failure, Failure::Vanished { complaint, started: false } if !complaint.is_empty())
+    }
+}
+
 /// A report that ends the run, as an outcome.
 pub fn of_report(report: Report) -> Option<Result<Outcome, Failure>> {
     match report {
@@ -99,13 +108,13 @@ pub fn of_report(report: Report) -> Option<Result<Outcome, Failure>> {
 }
 
 /// The failure of a guest that went away, judged by its console and by QEMU's complaint.
-pub fn of_silence(console: &str, complaint: &str) -> Failure {
+pub fn of_silence(console: &str, complaint: &str, started: bool) -> Failure {
     if console.contains("Kernel panic - not syncing") {
         Failure::Panicked
     } else {
         // A warning is none: for one, QEMU warns of the network card's loose cable at every start.
         let errors: Vec<&str> = complaint.lines().filter(|line| !line.contains("warning: ")).collect();
-        Failure::Vanished { complaint: errors.join("; ") }
+        Failure::Vanished { complaint: errors.join("; "), started }
     }
 }
 
@@ -133,7 +142,7 @@ mod tests {
     fn a_panic_is_recognised_on_the_console() {
         let console =
             "[    1.0] Kernel panic - not syncing: Attempted to kill init!\r\n[    1.1] Kernel Offset\r\n";
-        assert_eq!(of_silence(console, ""), Failure::Panicked);
+        assert_eq!(of_silence(console, "", true), Failure::Panicked);
         let broken = Broken { failure: Failure::Panicked, console: tail(console, 1) };
         assert_eq!(
             broken.to_string(),
@@ -143,7 +152,19 @@ mod tests {
 
     #[test]
     fn qemus_complaint_is_passed_on_in_one_line_without_warnings() {
-        let failure = of_silence("", "qemu: warning: nic has no peer\nqemu: no such device\nqemu: bye\n");
+        let failure =
+            of_silence("", "qemu: warning: nic has no peer\nqemu: no such device\nqemu: bye\n", true);
         assert_eq!(failure.to_string(), "QEMU gave up: qemu: no such device; qemu: bye");
+    }
+
+    #[test]
+    fn only_a_guest_that_never_began_may_be_started_again() {
+        let broken = |complaint: &str, started| Broken {
+            failure: of_silence("", complaint, started),
+            console: String::new(),
+        };
+        assert!(broken("qemu: aborted", false).is_stillborn());
+        assert!(!broken("qemu: aborted", true).is_stillborn());
+        assert!(!broken("", false).is_stillborn());
     }
 }

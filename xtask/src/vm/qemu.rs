@@ -196,7 +196,7 @@ pub fn run(machine: &Machine, sinks: Sinks) -> Result<Outcome> {
         Ending::Outcome(outcome) => return Ok(outcome),
         Ending::Output(error) => return Err(error).context("could not write the guest's output"),
         Ending::Failure(failure) => failure,
-        Ending::Silence => of_silence(&console, &complaint),
+        Ending::Silence { started } => of_silence(&console, &complaint, started),
     };
     Err(Broken { failure, console: tail(&console, CONSOLE_LINES) }.into())
 }
@@ -204,7 +204,7 @@ pub fn run(machine: &Machine, sinks: Sinks) -> Result<Outcome> {
 enum Ending {
     Outcome(Outcome),
     Failure(Failure),
-    Silence,
+    Silence { started: bool },
     Output(io::Error),
 }
 
@@ -223,7 +223,7 @@ fn wait(events: &Receiver<Event>, limit: Duration) -> Ending {
             }
             Ok(Event::OutputFailed(error)) => return Ending::Output(error),
             Err(RecvTimeoutError::Timeout) => return Ending::Failure(Failure::TimedOut { limit, started }),
-            Ok(Event::Gone) | Err(RecvTimeoutError::Disconnected) => return Ending::Silence,
+            Ok(Event::Gone) | Err(RecvTimeoutError::Disconnected) => return Ending::Silence { started },
         }
     }
 }
