@@ -37,6 +37,8 @@ pub struct Life {
     pub creator: Option<Rc<Task>>,
     /// When it last came up; `None` if that was before the tracer, or it is down.
     pub up_since: Option<Ktime>,
+    /// When it last came up, even if it is down by now.
+    pub last_up: Option<Ktime>,
     /// How often it came up.
     pub ups: u64,
     /// Where it is.
@@ -128,6 +130,7 @@ impl Links {
             }
             LinkChange::Up => {
                 life.up_since = Some(at);
+                life.last_up = Some(at);
                 life.ups += 1;
                 life.known_as.clone_from(&fact.link.name);
                 life.orphaned = None;
@@ -238,6 +241,7 @@ fn newborn(id: u64, link: &Link, parent: Option<&Link>) -> Life {
         created: None,
         creator: None,
         up_since: None,
+        last_up: None,
         ups: 0,
         netns: link.netns,
         ifindex: link.ifindex,

@@ -85,7 +85,8 @@ pub fn ended_process_first(ended: &Ended) -> String {
 pub fn fate(case: &Case) -> String {
     let link = &case.fact.link.name;
     match &case.cause {
-        Cause::Cleanup { by, .. } => format!("{} then {}", process(by), deed(case)),
+        // Taken down, renamed, moved, deleted: one sentence for all that one incident has.
+        Cause::Cleanup { by, .. } => format!("{} then cleared {} away", process(by), case.life.known_as),
         Cause::ParentChanged(change) => {
             format!(
                 "its network namespace ended with it, and {} of {link} changed with that",
@@ -99,12 +100,12 @@ pub fn fate(case: &Case) -> String {
     }
 }
 
-/// ", 3.2 s after macvlan0 came up", where that was seen.
+/// ", 3.2 s after macvlan0 came up", where that was seen; under the name that it had then.
 pub fn after_up(case: &Case, at: Ktime) -> String {
-    let link = &case.fact.link.name;
-    if let Some(up) = case.life.up_since {
+    let link = &case.life.known_as;
+    if let Some(up) = case.life.last_up.filter(|up| *up <= at) {
         format!(", {} after {link} came up", duration(up, at))
-    } else if let Some(created) = case.life.created {
+    } else if let Some(created) = case.life.created.filter(|created| *created <= at) {
         format!(", {} after {link} was created", duration(created, at))
     } else {
         String::new()
