@@ -243,6 +243,10 @@ impl Correlator {
         let origin = fact.from.as_ref().map(|(netns, _)| *netns).or(fact.link.netns);
         let by = match fact.change {
             LinkChange::UnseenDown => Cause::Unseen,
+            // A path without names does not tell a process from an interrupt on top of it.
+            LinkChange::CarrierLost | LinkChange::CarrierBack if !fact.stack.iter().any(Option::is_some) => {
+                Cause::Worker
+            }
             _ => self.behind(fact, &actor, origin.as_ref()),
         };
         let below = fact.parent.as_ref().filter(|_| matches!(by, Cause::Worker));

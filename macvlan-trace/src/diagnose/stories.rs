@@ -184,6 +184,14 @@ fn a_veth_that_goes_with_the_namespace_of_its_other_end_leads_to_who_ended_that(
 }
 
 #[test]
+fn a_carrier_whose_path_has_no_names_blames_nobody_and_is_not_certain() {
+    let (mut story, link) = link();
+    story.parent(&ip("ip addr"), LinkChange::CarrierLost, &eth0(), None, &[]).wait_ms(1);
+    let told = story.link(&worker(), LinkChange::CarrierLost, &link, LINKWATCH).tell();
+    told.last().verdict("carrier-lost", "likely").nobody();
+}
+
+#[test]
 fn an_interrupted_process_is_innocent_of_a_lost_carrier() {
     let (mut story, link) = link();
     let path = &["netif_carrier_off", "e1000_watchdog", "call_timer_fn", "handle_softirqs"];

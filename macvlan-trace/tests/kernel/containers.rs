@@ -179,6 +179,27 @@ fn of_two_containers_only_the_one_that_ended_is_told() {
 }
 
 #[test]
+fn half_a_minute_between_the_exit_and_the_deletion_changes_nothing() {
+    let parent = Parent::dummy("par0");
+    let mut container = Container::with_link("macvlan0", &parent, "read line; exit 6");
+    let pid = container.pid;
+    let held = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
+    let mut trace = Trace::start(&[]);
+    container.go();
+    container.wait();
+    std::thread::sleep(std::time::Duration::from_secs(30));
+    drop(held);
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .is("/verdict/rule", "container-exited")
+        .is("/culprit/pid", pid)
+        .is("/culprit/exit/code", 6);
+}
+
+#[test]
 fn a_process_id_that_is_used_again_before_the_deletion_blames_the_first() {
     let parent = Parent::dummy("par0");
     let mut container = Container::with_link("macvlan0", &parent, "read line; exit 5");

@@ -26,7 +26,8 @@ pub const RULE: Rule = Rule {
         let first = change.first();
         let Cause::Request(task) = &first.by else {
             // A card's own driver knows; what software put together may have lost it with something further below.
-            let (why, confidence) = if first.parent.driver.is_some() && first.below.is_none() {
+            let is_card = first.parent.driver.is_some() && first.below.is_none();
+            let (why, confidence) = if is_card && first.stack.iter().any(Option::is_some) {
                 ("no process did this".to_owned(), Confidence::Certain)
             } else {
                 ("what happened behind that was not seen".to_owned(), Confidence::Likely)
