@@ -31,7 +31,7 @@ const MATRIX: [&str; 5] = ["5.10", "6.1", "6.12", "6.18", "7"];
 const ENOUGH_KERNELS: usize = 4;
 
 /// A guest with all kernel tests may take so long; they take some minutes under emulation.
-const GUEST_TIMEOUT: Duration = Duration::from_secs(900);
+const GUEST_TIMEOUT: Duration = Duration::from_secs(2400);
 
 /// Two, so that the tracer and what it traces really run at once.
 const GUEST_CPUS: u32 = 2;
