@@ -172,7 +172,9 @@ fn who_closes_a_namespace_that_nobody_lived_in_is_the_culprit() {
         .stop()
         .only("deleted", "macvlan0")
         .by_worker()
-        .verdict("netns-deleted", "certain")
+        .is("/verdict/rule", "netns-deleted")
+        // A socket of the stock-taking, which is freed a moment later, may be what drops the last reference.
+        .holds("it is sure only where the close itself dropped the last reference", is_sure_or_likely)
         .is("/culprit/pid", std::process::id());
 }
 
