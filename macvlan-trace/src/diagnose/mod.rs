@@ -10,12 +10,13 @@ mod stories;
 mod tests;
 mod words;
 
-pub use words::errno;
+pub use words::{errno, mac};
 
 use std::{borrow::Cow, iter, rc::Rc};
 
 use crate::{
     correlate::{Awaited, Case, Drop, Ended, NamespaceEnd, Remark},
+    enrich::party,
     event::Confidence,
     fact::{ExitStatus, Task},
 };
@@ -113,6 +114,28 @@ pub fn remark(remark: &Remark) -> (&'static str, String) {
         Awaited::Creation => (rules::not_recreated::NAME, rules::not_recreated::sentence(remark)),
         Awaited::Free => (rules::reference_leak::NAME, rules::reference_leak::sentence(remark)),
     }
+}
+
+/// The verdict that says no more than who asked for what.
+fn asked(rule: &'static str, case: &Case, task: &Rc<Task>) -> Verdict {
+    Verdict {
+        rule,
+        cause: format!(
+            "{}{} {}",
+            words::process_with_command(task),
+            words::called_by(task),
+            words::deed(case)
+        ),
+        remedy: None,
+        confidence: Confidence::Certain,
+        culprit: Some(Culprit::new(task)),
+    }
+}
+
+/// Whether the task or one that called it is one of these programs of the machine's: a container's own is the
+/// container's business.
+fn runs_on_host(case: &Case, task: &Task, names: &[&str]) -> bool {
+    task.task.pidns_level == 0 && case.actor_container.is_none() && party::runs(task, names)
 }
 
 impl Culprit {

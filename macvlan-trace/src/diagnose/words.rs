@@ -134,6 +134,7 @@ pub fn plain(name: &Text) -> String {
 }
 
 /// "02:00:00:00:00:07".
+#[must_use]
 pub fn mac(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }

@@ -30,16 +30,18 @@ pub fn is_of_unit(task: &Task, beginnings: &[&str]) -> bool {
 /// interpreter's.
 pub fn program(task: &Task) -> Option<String> {
     const INTERPRETERS: [&str; 7] = ["sh", "bash", "dash", "ash", "busybox", "perl", "python"];
-    let mut args = task.args.as_ref()?.iter().map(|arg| {
-        let name = arg.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        Text::from(name.to_vec()).to_string()
-    });
+    let mut args = task.args.as_ref()?.iter().map(|arg| Text::from(base_name(arg).to_vec()).to_string());
     let first = args.next()?;
     let interpreted = INTERPRETERS.contains(&first.as_str()) || first.starts_with("python3");
     match args.next().filter(|second| interpreted && !second.starts_with('-')) {
         Some(second) => Some(second),
         None => Some(first),
     }
+}
+
+/// The last part of a path.
+pub fn base_name(path: &Text) -> &[u8] {
+    path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default()
 }
 
 /// The nearest ancestor with one of these names.

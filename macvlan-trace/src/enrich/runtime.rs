@@ -80,8 +80,7 @@ pub fn supervises(task: &Task, process: &Task) -> bool {
 
 /// Whether the path of a program is that of a runtime.
 fn is_program(path: &Text) -> bool {
-    let name = path.as_bytes().rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-    PROGRAMS.iter().any(|program| program.as_bytes() == name)
+    PROGRAMS.iter().any(|program| program.as_bytes() == party::base_name(path))
 }
 
 /// Whether the name of a task is that of a runtime, of which the kernel keeps 15 bytes.

@@ -2,8 +2,7 @@
 
 use crate::{
     correlate::Cause,
-    diagnose::{Culprit, Rule, Verdict, words},
-    event::Confidence,
+    diagnose::{Rule, asked},
 };
 
 /// The rule.
@@ -19,17 +18,6 @@ pub const RULE: Rule = Rule {
             },
             _ => return None,
         };
-        Some(Verdict {
-            rule: RULE.name,
-            cause: format!(
-                "{}{} {}",
-                words::process_with_command(task),
-                words::called_by(task),
-                words::deed(case)
-            ),
-            remedy: None,
-            confidence: Confidence::Certain,
-            culprit: Some(Culprit::new(task)),
-        })
+        Some(asked(RULE.name, case, task))
     },
 };

@@ -2,8 +2,7 @@
 
 use crate::{
     correlate::Cause,
-    diagnose::{Culprit, Rule, Verdict, words},
-    event::Confidence,
+    diagnose::{Rule, asked},
     fact::LinkChange,
 };
 
@@ -13,17 +12,6 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/moved.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
-        (case.fact.change == LinkChange::Moved).then(|| Verdict {
-            rule: RULE.name,
-            cause: format!(
-                "{}{} {}",
-                words::process_with_command(task),
-                words::called_by(task),
-                words::deed(case)
-            ),
-            remedy: None,
-            confidence: Confidence::Certain,
-            culprit: Some(Culprit::new(task)),
-        })
+        (case.fact.change == LinkChange::Moved).then(|| asked(RULE.name, case, task))
     },
 };
