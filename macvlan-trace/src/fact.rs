@@ -256,6 +256,14 @@ pub struct LinkFact {
     pub stack: Vec<Option<String>>,
 }
 
+impl LinkFact {
+    /// Where the link was before the change: a moved one, where it came from.
+    #[must_use]
+    pub fn home(&self) -> Option<Netns> {
+        self.from.map(|(netns, _)| netns).or(self.link.netns)
+    }
+}
+
 /// An IP address of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {

@@ -134,7 +134,7 @@ fn link(case: &Case, known: &Correlator) -> event::Link {
         former_names: former_names.clone(),
         ifindex,
         kind: link.kind.clone(),
-        mac: link.mac.as_ref().map(mac),
+        mac: link.mac.map(diagnose::mac),
         mode: link.mode.and_then(mode).map(str::to_owned),
         age_ns: created.as_ref().map(since),
         up_for_ns: up_since.as_ref().map(since),
@@ -165,10 +165,6 @@ pub fn netns(netns: Option<&Netns>, known: &Correlator) -> event::Netns {
 
 fn inode(inode: NsInode) -> u32 {
     inode.0
-}
-
-fn mac(mac: &[u8; 6]) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 /// `enum macvlan_mode`, include/uapi/linux/if_link.h.

@@ -25,8 +25,6 @@ const MAX_FORMER_NAMES: usize = 8;
 pub struct Life {
     /// The same for its whole life.
     pub id: u64,
-    /// Its name before the change at hand, where that is a rename.
-    pub name: Text,
     /// Names that it had before, oldest first.
     pub former_names: Vec<Text>,
     /// The name that it had when it last came up. Runtimes give a link a passing name before they delete it.
@@ -41,10 +39,6 @@ pub struct Life {
     pub last_up: Option<Ktime>,
     /// How often it came up.
     pub ups: u64,
-    /// Where it is.
-    pub netns: Option<Netns>,
-    /// Its index there.
-    pub ifindex: u32,
     /// The link as it was last seen.
     pub last: Link,
     /// Its hardware address before the last change of it.
@@ -89,7 +83,7 @@ impl Links {
 
     /// The namespaces that links live in.
     pub fn homes(&self) -> impl Iterator<Item = &Netns> {
-        self.lives.values().filter_map(|life| life.netns.as_ref())
+        self.lives.values().filter_map(|life| life.last.netns.as_ref())
     }
 
     /// The links that stand on a parent, in the order in which they were first seen.
@@ -106,10 +100,10 @@ impl Links {
     /// How many links stand on a parent, this one included.
     pub fn siblings(&self, parent: &Link, of: &Life) -> Siblings {
         let others = self.on(parent).into_iter().filter(|life| life.id != of.id);
-        let (mut links, mut homes) = (1, HashSet::from([of.netns.map(|netns| netns.ptr)]));
+        let (mut links, mut homes) = (1, HashSet::from([of.last.netns.map(|netns| netns.ptr)]));
         for other in others {
             links += 1;
-            homes.insert(other.netns.map(|netns| netns.ptr));
+            homes.insert(other.last.netns.map(|netns| netns.ptr));
         }
         Siblings { links, namespaces: homes.len() }
     }
@@ -140,16 +134,14 @@ impl Links {
             LinkChange::MacChanged => life.former_mac = life.last.mac,
             _ => {}
         }
-        if life.name != fact.link.name {
-            let former = std::mem::replace(&mut life.name, fact.link.name.clone());
+        if life.last.name != fact.link.name {
+            let former = life.last.name.clone();
             life.former_names.retain(|name| *name != former && *name != fact.link.name);
             life.former_names.push(former);
             if life.former_names.len() > MAX_FORMER_NAMES {
                 life.former_names.remove(0);
             }
         }
-        life.netns = fact.link.netns;
-        life.ifindex = fact.link.ifindex;
         life.last.clone_from(&fact.link);
         if fact.parent.is_some() {
             life.parent.clone_from(&fact.parent);
@@ -235,7 +227,6 @@ fn is_same(one: &Link, other: &Link) -> bool {
 fn newborn(id: u64, link: &Link, parent: Option<&Link>) -> Life {
     Life {
         id,
-        name: link.name.clone(),
         former_names: Vec::new(),
         known_as: link.name.clone(),
         created: None,
@@ -243,8 +234,6 @@ fn newborn(id: u64, link: &Link, parent: Option<&Link>) -> Life {
         up_since: None,
         last_up: None,
         ups: 0,
-        netns: link.netns,
-        ifindex: link.ifindex,
         last: link.clone(),
         former_mac: None,
         parent: parent.cloned(),

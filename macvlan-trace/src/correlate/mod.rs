@@ -240,14 +240,13 @@ impl Correlator {
             }
         };
         let actor = self.tasks.whole(&fact.task);
-        let origin = fact.from.as_ref().map(|(netns, _)| *netns).or(fact.link.netns);
         let by = match fact.change {
             LinkChange::UnseenDown => Cause::Unseen,
             // A path without names does not tell a process from an interrupt on top of it.
             LinkChange::CarrierLost | LinkChange::CarrierBack if !fact.stack.iter().any(Option::is_some) => {
                 Cause::Worker
             }
-            _ => self.behind(fact, &actor, origin.as_ref()),
+            _ => self.behind(fact, &actor, fact.home()),
         };
         let below = fact.parent.as_ref().filter(|_| matches!(by, Cause::Worker));
         // What began it, however far below: a chain of changes does not grow.
@@ -325,8 +324,7 @@ impl Correlator {
             Cause::Request(_) if fact.change == LinkChange::Down => life.history.rivals(),
             _ => None,
         };
-        let owner = self.owner_of(&fact);
-        let (victim, arrived_in) = self.owners_of(&fact, &life);
+        let [victim, owner, arrived_in] = self.owners_of(&fact, &life);
         let actor_container = self.container(&actor.cgroup);
         Case {
             at,
@@ -346,19 +344,14 @@ impl Correlator {
         }
     }
 
-    /// The container that lives in the namespace in which a link was before a change.
-    fn owner_of(&mut self, fact: &LinkFact) -> Option<Container> {
-        let home = fact.from.map(|(netns, _)| netns).or(fact.link.netns)?;
-        let generation = self.netns.generation(&home, fact.task.kthread)?;
-        self.owners.living_in(generation)
-    }
-
-    /// The container that a link belonged to before a change, and the one that it has moved to.
-    fn owners_of(&mut self, fact: &LinkFact, life: &Life) -> (Option<Container>, Option<Container>) {
-        let before = fact.from.map(|(netns, _)| netns).or(fact.link.netns);
-        if let Some(home) = before.and_then(|netns| self.netns.generation(&netns, fact.task.kthread)) {
+    /// The container that a link belonged to before a change, the one that lives where it was then, and the one that it
+    /// has moved to.
+    fn owners_of(&mut self, fact: &LinkFact, life: &Life) -> [Option<Container>; 3] {
+        let home = fact.home().and_then(|netns| self.netns.generation(&netns, fact.task.kthread));
+        if let Some(home) = home {
             self.owners.link_in(life.id, home);
         }
+        let owner = home.and_then(|home| self.owners.living_in(home));
         let victim = self.owners.of_link(life.id);
         let after = fact.from.and(fact.link.netns);
         let arrived = after.and_then(|netns| self.netns.generation(&netns, fact.task.kthread));
@@ -368,7 +361,7 @@ impl Correlator {
         if matches!(fact.change, LinkChange::Deleted | LinkChange::UnseenDeleted) {
             self.owners.link_gone(life.id);
         }
-        (victim, arrived.and_then(|home| self.owners.of_namespace(home)))
+        [victim, owner, arrived.and_then(|home| self.owners.of_namespace(home))]
     }
 
     /// A process that lives in a namespace ends or is signalled there.
@@ -407,10 +400,8 @@ impl Correlator {
             }
             _ => {}
         }
-        let from = fact.from.as_ref().map(|(netns, _)| netns);
-        let home = from.or(fact.link.netns.as_ref());
-        match self.behind(fact, actor, home) {
-            Cause::Request(by) => self.cleanup(at, fact, home, life, &by).unwrap_or(Cause::Request(by)),
+        match self.behind(fact, actor, fact.home()) {
+            Cause::Request(by) => self.cleanup(at, fact, life, &by).unwrap_or(Cause::Request(by)),
             cause => cause,
         }
     }
@@ -428,7 +419,7 @@ impl Correlator {
             }
         }
         if let Some(parent) = fact.parent.as_ref().filter(|parent| !parent.registered) {
-            let mut by = self.behind(fact, actor, parent.netns.as_ref());
+            let mut by = self.behind(fact, actor, parent.netns);
             if matches!(by, Cause::Worker) && blame::tears_namespaces_down(&fact.stack) {
                 // A veth goes when the namespace of its other end does.
                 let peer = self.parents.peer(parent);
@@ -446,28 +437,21 @@ impl Correlator {
     }
 
     /// Who is behind what a task does to a device: itself, or the end of the device's namespace.
-    fn behind(&self, fact: &LinkFact, actor: &Rc<Task>, home: Option<&Netns>) -> Cause {
+    fn behind(&self, fact: &LinkFact, actor: &Rc<Task>, home: Option<Netns>) -> Cause {
         if !blame::is_innocent(&fact.task, &fact.stack) {
             return Cause::Request(Rc::clone(actor));
         }
-        home.and_then(|netns| self.netns.ended(netns)).map_or(Cause::Worker, Cause::NamespaceEnded)
+        home.and_then(|netns| self.netns.ended(&netns)).map_or(Cause::Worker, Cause::NamespaceEnded)
     }
 
     /// Whether somebody who works for a container's runtime clears the link away after the container's end.
-    fn cleanup(
-        &self,
-        at: Ktime,
-        fact: &LinkFact,
-        home: Option<&Netns>,
-        life: &Life,
-        by: &Rc<Task>,
-    ) -> Option<Cause> {
+    fn cleanup(&self, at: Ktime, fact: &LinkFact, life: &Life, by: &Rc<Task>) -> Option<Cause> {
         if matches!(fact.change, LinkChange::Created | LinkChange::Up | LinkChange::UpFailed) {
             return None;
         }
         let (ended, generation) = match &life.orphaned {
             Some(known) if netns::clears_away(at, &known.0, by) => known.clone(),
-            _ => self.netns.orphaned(at, home?, by)?,
+            _ => self.netns.orphaned(at, &fact.home()?, by)?,
         };
         // The end of a sidecar, or of a pid namespace inside, is not that of the container that owns the namespace.
         if self.owners.is_of_another(generation, ended.task.task.process) {
@@ -487,7 +471,7 @@ impl Correlator {
             .on(parent)
             .into_iter()
             .find(|other| other.id != life.id && other.last.mac == Some(mac) && other.last.is_up())?;
-        let ending = sibling.netns.as_ref().is_some_and(|netns| self.netns.is_orphaned(netns));
+        let ending = sibling.last.netns.as_ref().is_some_and(|netns| self.netns.is_orphaned(netns));
         Some(Holder { link: sibling.last.clone(), ending })
     }
 }
