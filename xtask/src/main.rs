@@ -37,7 +37,7 @@ enum Task {
 fn main() -> ExitCode {
     let Options { task } = Options::parse();
     let result = Workspace::find().and_then(|workspace| match task {
-        Task::Test(options) => test::main(options, &workspace).map(|()| 0),
+        Task::Test(options) => test::main(&options, &workspace).map(|()| 0),
         Task::Vm(options) => vm::main(options, &workspace),
         Task::Demo(options) => demo::main(options, &workspace),
         Task::Ebpf(options) => ebpf::main(&options, &workspace).map(|()| 0),

@@ -10,6 +10,7 @@ mod carrier_control;
 mod cascades;
 mod command;
 mod containers;
+#[path = "../harness/mod.rs"]
 mod harness;
 mod helpers;
 mod lifecycle;

@@ -93,8 +93,10 @@ pub struct Options {
 
 /// The user space of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Image {
+pub enum Image {
+    /// busybox and iproute2 alone.
     Small,
+    /// Debian with the software that people run.
     Real,
 }
 

@@ -1,5 +1,7 @@
 //! Runs the real binary and the real `ip`, and reads what the binary says.
 
+#![allow(dead_code, reason = "two test programs use it, each of them a part")]
+
 use std::{
     fmt::Write as _,
     fs,
@@ -141,6 +143,17 @@ impl Stream {
             self.events_of(event).into_iter().filter(|record| record["link"]["name"] == link).collect();
         assert!(events.len() == 1, "{} times {event} of {link}; the stream:\n{self}", events.len());
         self.check(events[0], event, link)
+    }
+
+    /// All events are one incident, whose each event is as `check` wants it; nothing was lost or left without an author.
+    pub fn incident<'a>(&'a self, check: impl Fn(Checked<'a>) -> Checked<'a>) {
+        self.complete();
+        let events = self.events();
+        assert!(!events.is_empty(), "no event; the stream:\n{self}");
+        for record in &events {
+            let event = Checked { stream: self, record };
+            check(event).is("/incident", events[0]["incident"].clone());
+        }
     }
 
     /// There is no event at all, and nothing was lost or left without an author.

@@ -1,0 +1,103 @@
+//! Docker Engine, with a macvlan network `mv` on the guest's card.
+
+use std::{
+    fs::File,
+    process::{Child, Command, Stdio},
+    sync::Mutex,
+};
+
+use crate::harness::{ip, run, until};
+
+/// The network's addresses.
+const SUBNET: &str = "192.168.1.0/24";
+
+/// The daemon, where it is no unit of systemd's.
+static DAEMON: Mutex<Option<Child>> = Mutex::new(None);
+
+/// Whether systemd is the first process.
+pub fn has_systemd() -> bool {
+    std::path::Path::new("/run/systemd/system").exists()
+}
+
+/// Docker runs, and has its image and its network.
+pub fn start() {
+    if !answers() {
+        start_daemon();
+    }
+    if run("docker", &["image", "ls", "-q"]).is_empty() {
+        docker("import /usr/share/guest/alpine.tar alpine:latest");
+    }
+    if !docker("network ls --format {{.Name}}").lines().any(|name| name == "mv") {
+        ip("link set eth0 up");
+        docker(&format!("network create --driver macvlan --subnet {SUBNET} --opt parent=eth0 mv"));
+    }
+}
+
+/// Starts the daemon, which has what it had before.
+pub fn start_daemon() {
+    if has_systemd() {
+        run("systemctl", &["start", "docker.service"]);
+        return;
+    }
+    let log =
+        File::options().create(true).append(true).open("/tmp/dockerd.log").expect("a log can be written");
+    let daemon =
+        Command::new("dockerd").stdout(Stdio::null()).stderr(log).spawn().expect("dockerd is installed");
+    *DAEMON.lock().expect("nobody panicked") = Some(daemon);
+    until("dockerd answers", answers);
+}
+
+/// Stops the daemon, and waits for its end.
+pub fn stop_daemon() {
+    if has_systemd() {
+        run("systemctl", &["stop", "docker.service", "docker.socket"]);
+        return;
+    }
+    let daemon = DAEMON.lock().expect("nobody panicked").take();
+    let mut daemon = daemon.expect("the daemon runs");
+    crate::harness::signal(daemon.id(), rustix::process::Signal::TERM);
+    daemon.wait().expect("it ends");
+}
+
+fn answers() -> bool {
+    if has_systemd()
+        && !run("systemctl", &["show", "--property=ActiveState", "docker.service"]).ends_with("=active")
+    {
+        // A question would start it through its socket.
+        return false;
+    }
+    let mut question = Command::new("docker");
+    question.args(["version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    question.status().is_ok_and(|status| status.success())
+}
+
+/// The client, which has to succeed; its answer.
+pub fn docker(words: &str) -> String {
+    run("docker", &words.split_whitespace().collect::<Vec<_>>())
+}
+
+/// A container on the network `mv`, in which the link is called `eth0`; it goes with the test.
+pub struct Container {
+    name: &'static str,
+    /// Process id of its init.
+    pub pid: u32,
+}
+
+impl Container {
+    /// `docker run OPTIONS alpine:latest sh -c SCRIPT`, in the background.
+    pub fn run(name: &'static str, options: &str, script: &str) -> Self {
+        start();
+        let words = format!("run --detach --name {name} --network mv {options} alpine:latest sh -c");
+        run("docker", &words.split_whitespace().chain([script]).collect::<Vec<_>>());
+        let pid = docker(&format!("inspect --format {{{{.State.Pid}}}} {name}"));
+        Self { name, pid: pid.parse().expect("a process id") }
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let mut remove = Command::new("docker");
+        let _ =
+            remove.args(["rm", "--force", self.name]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
