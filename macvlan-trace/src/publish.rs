@@ -334,7 +334,9 @@ fn exit_steps(ended: &Ended, clock: Clock, steps: &mut Vec<Step>) {
         };
         steps.push(step(clock, oom.at, "oom", None, detail));
     }
-    if let Some(kill) = &ended.kill {
+    // A request that was obeyed is the signal itself.
+    let asked = ended.asked.iter().filter(|asked| ended.kill.as_ref().is_none_or(|kill| kill.at != asked.at));
+    for kill in asked.chain(&ended.kill) {
         let detail = format!("signal {} to {comm} (PID {})", kill.number, process.tgid);
         steps.push(step(clock, kill.at, "signal", kill.sender.as_deref(), detail));
     }

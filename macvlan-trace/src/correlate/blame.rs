@@ -136,6 +136,8 @@ pub struct Ended {
     pub is_init: bool,
     /// The signal that made it end.
     pub kill: Option<Kill>,
+    /// The request to end that a runtime sent, where that ended it, or SIGKILL from a runtime did after it.
+    pub asked: Option<Kill>,
     /// The kernel had chosen it, or another process of its namespace, when memory ran out.
     pub oom: Option<OutOfMemory>,
 }

@@ -30,12 +30,17 @@ const GRACE_NS: u64 = 35_000_000_000;
 const GRACE_OTHER_NS: u64 = 2_000_000_000;
 /// How long after the main process its supervisor ends, if it does so because of it.
 const SUPERVISOR_NS: u64 = 3_000_000_000;
+/// How long a runtime waits at most for a container to do what it was asked, before it kills it. `docker stop --time` and
+/// `terminationGracePeriodSeconds` may be minutes.
+const STOPPING_NS: u64 = 600_000_000_000;
 /// How long after its victim was chosen the kernel has killed whatever goes along with that.
 const OOM_NS: u64 = 10_000_000_000;
 /// How long after the end of a main process its runtime may still be busy clearing away.
 const CLEANUP_NS: u64 = 120_000_000_000;
 /// How long a container's main process takes to join the namespaces that were made for it.
 const STARTING_NS: u64 = 10_000_000_000;
+/// The signal that cannot be refused.
+const SIGKILL: u32 = 9;
 /// How many parent-death signals in a row are followed to whoever ended the first parent.
 const MAX_CHAIN: usize = 4;
 
@@ -81,7 +86,8 @@ impl Namespaces {
         let kill = namespace.decisive_signal(at, process, exit.status);
         let is_init = exit.task.is_pidns_init();
         let oom = namespace.out_of_memory(at, process, exit.status, kill.as_ref());
-        let ended = Ended { task, at, status: exit.status, is_init, kill, oom };
+        let asked = kill.as_ref().and_then(|kill| namespace.request_before(process, kill));
+        let ended = Ended { task, at, status: exit.status, is_init, kill, asked, oom };
         // A container's processes die by the hundred with its init, and must not push it out.
         if !namespace.follows_an_init(&ended) {
             if namespace.exits.len() >= MAX_EXITS {
@@ -292,6 +298,21 @@ impl Namespace {
                 .clone(),
         };
         Some(self.followed(kill))
+    }
+
+    /// A runtime's request to end that a fatal signal carries out: that signal itself, or the one before SIGKILL.
+    fn request_before(&self, process: ProcessId, kill: &Kill) -> Option<Kill> {
+        let of_runtime = |kill: &Kill| kill.sender.as_deref().is_some_and(runtime::works_for_one);
+        let is_request = |(target, asked): &&(ProcessId, Kill)| {
+            *target == process
+                && asks_to_end(asked.number)
+                && of_runtime(asked)
+                && kill.at.0.checked_sub(asked.at.0).is_some_and(|waited| waited <= STOPPING_NS)
+        };
+        let carries_out = kill.number == SIGKILL || asks_to_end(kill.number);
+        (kill.fatal && carries_out && of_runtime(kill))
+            .then(|| self.signals.iter().rev().find(is_request).map(|(_, asked)| asked.clone()))
+            .flatten()
     }
 
     /// The shortage of memory that killed a process: it was chosen, or another one of its namespace was, and the kernel

@@ -368,6 +368,35 @@ fn a_runtime_that_acts_long_after_an_exit_acts_on_its_own() {
 }
 
 #[test]
+fn who_made_a_link_for_a_container_and_takes_it_away_is_a_runtime_by_its_deeds() {
+    let inside = netns(1);
+    let main = in_cgroup(init("sh", 812), &format!("/docker/{}", "a".repeat(64)));
+    let daemon = in_cgroup(running(process("anything", 700), "anything --daemon"), "/");
+    let (outside, link) = (macvlan("veth1", netns(0), 7), macvlan("eth0", inside, 2));
+    let back = macvlan("veth2", netns(0), 9).at(outside.link.dev.unwrap());
+    for found in [true, false] {
+        let mut story = Story::new();
+        story.creates(&daemon, &outside);
+        let moved = link.clone().at(outside.link.dev.unwrap());
+        story.moves(&daemon, (netns(0), 7), &moved).sets_up(&daemon, &moved);
+        if found {
+            story.found_in(inside, &main);
+        }
+        story.wait_ms(3_000).sets_down(&daemon, &moved).moves(&daemon, (inside, 2), &back);
+        let told = story.deletes(&daemon, &back).tell();
+        if found {
+            told.last().verdict("runtime-teardown", "likely").culprit(&daemon).says(
+                "/verdict/cause",
+                "which had made it for container aaaaaaaaaaaa, deleted eth0, by then called veth2, and no end",
+            );
+        } else {
+            // For all that is known, it is its own.
+            told.last().verdict("self-inflicted", "certain");
+        }
+    }
+}
+
+#[test]
 fn a_daemon_is_blamed_for_its_restart_only_if_the_link_is_older() {
     let link = macvlan("eth0", netns(0), 2);
     let daemon = |start| {

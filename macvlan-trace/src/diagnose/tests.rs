@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::{
     correlate::story::{
-        Macvlan, Story, child_of, init, inside, macvlan, netns, next_at, nic, own, path, process, running,
-        started, swapper, thread, tracer, without_cookie, worker,
+        Macvlan, Story, child_of, in_cgroup, init, inside, macvlan, netns, next_at, nic, own, path, process,
+        running, started, swapper, thread, tracer, without_cookie, worker,
     },
     fact::{LinkChange, Netns, Task},
 };
@@ -189,6 +189,59 @@ fn who_asks_the_main_process_to_end_is_the_likely_culprit() {
             .says("/verdict/cause", "sent SIGTERM to the main process sh (PID 812), which exited with code 0")
             .steps(&["signal", "exit", "netns_end", "deleted"]);
     }
+}
+
+/// What `docker stop` and `docker kill` make containerd's shim call.
+fn runc() -> Task {
+    let shim = in_cgroup(process("containerd-shim", 790), "/system.slice/containerd.service");
+    child_of(running(process("runc", 791), "runc --root /run/docker/runtime-runc/moby kill"), &shim)
+}
+
+#[test]
+fn a_runtime_that_kills_what_does_not_heed_its_request_has_stopped_it() {
+    for (asks, waited, rule) in [
+        (runc(), 40_000, "container-stopped"),
+        (kill(), 10_000, "container-killed"),
+        (runc(), 900_000, "container-killed"),
+    ] {
+        let Container { mut story, init, netns, link } = container();
+        story
+            .sends(&asks, 15, &init, netns)
+            .wait_ms(waited)
+            .sends(&runc(), 9, &init, netns)
+            .dies(&init, netns, 9);
+        story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+        let told = story.tell();
+        told.last()
+            .is("/verdict/rule", rule)
+            .culprit(&runc())
+            .says("/verdict/cause", "who asked the runtime for it is not seen");
+        if rule == "container-stopped" {
+            told.last()
+                .verdict("container-stopped", "likely")
+                .says(
+                    "/verdict/cause",
+                    "runc (PID 791), called by containerd-shim (PID 790), sent SIGTERM to the main process sh (PID 812), \
+                     and SIGKILL 40.0 s later, since it had not ended",
+                )
+                .steps(&["signal", "signal", "exit", "netns_end", "deleted"]);
+        }
+    }
+}
+
+#[test]
+fn a_runtimes_request_that_ends_a_process_by_itself_is_a_stop() {
+    let Container { mut story, netns, link, .. } = container();
+    let resident = process("nginx", 830);
+    story.sends(&runc(), 15, &resident, netns).dies(&resident, netns, 15);
+    story.drops(&resident, netns, path::EXIT).is_torn_down(&link);
+    story
+        .tell()
+        .last()
+        .verdict("container-stopped", "likely")
+        .culprit(&runc())
+        .says("/verdict/cause", "which was ended by SIGTERM 1 ms later")
+        .steps(&["signal", "exit", "netns_end", "deleted"]);
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use crate::{
-    correlate::{Case, Cause, Ended, Kill, ParentChange, Remark},
-    fact::{Container, ExitStatus, Ktime, Link, LinkChange, Task},
+    correlate::{Case, Cause, Ended, ParentChange, Remark},
+    enrich::{place_of, runtime},
+    fact::{Container, ExitStatus, Ktime, Link, LinkChange, Pod, Task},
     text::Text,
 };
 
@@ -65,20 +66,53 @@ pub fn signal(number: u32) -> String {
     }
 }
 
-/// Who sent a signal, or that it was the kernel.
-pub fn sender(kill: &Kill) -> String {
-    kill.sender.as_deref().map_or_else(|| "the kernel".to_owned(), process_with_command)
+/// Who sent a signal. What a runtime calls for that has a command line that tells less than who called it.
+pub fn sender(task: &Task) -> String {
+    match runtime::employer(task) {
+        Some(_) => format!("{}{}", process(task), called_by(task)),
+        None => process_with_command(task),
+    }
 }
 
-/// "the main process sh (PID 812)", or "the last process sh (PID 812)" where there is no pid namespace.
-pub fn ended_process(ended: &Ended) -> String {
+/// What to do, and where the container's runtime keeps what it was asked for, of which the kernel knows nothing.
+pub fn find_out_who(case: &Case, what: &str) -> String {
+    let Some(victim) = &case.victim else { return format!("{what}.") };
+    let or = |name: &str, placeholder| pasteable(name.as_bytes()).unwrap_or(placeholder).to_owned();
+    let name = or(victim.name.as_ref().unwrap_or(&victim.id), "CONTAINER");
+    let place = match (&victim.pod, victim.runtime.as_deref()) {
+        (Some(Pod { namespace: Some(namespace), name: Some(pod), .. }), _) => {
+            format!("`kubectl describe pod --namespace {} {}`", or(namespace, "NAMESPACE"), or(pod, "POD"))
+        }
+        (Some(_), _) => "`kubectl get events --all-namespaces`".to_owned(),
+        (None, Some("docker")) => format!("`docker events --since 10m --until 0s --filter container={name}`"),
+        (None, Some("podman")) => {
+            format!("`podman events --since 10m --stream=false --filter container={name}`")
+        }
+        _ => return format!("{what}."),
+    };
+    format!("{what}: see {place}.")
+}
+
+/// "; who asked the runtime for it is not seen", where it does what a daemon was asked for.
+pub fn client_unseen(task: &Task) -> &'static str {
+    if runtime::serves_a_daemon(task) { "; who asked the runtime for it is not seen" } else { "" }
+}
+
+/// "the main process sh (PID 812) of container web", or "the last process sh (PID 812)" where there is no pid
+/// namespace. The container is named where it is the one that lost the link.
+pub fn ended_process(case: &Case, ended: &Ended) -> String {
     let role = if ended.is_init { "main" } else { "last" };
-    format!("the {role} process {}", process(&ended.task))
+    let lived_in = ended.task.cgroup.path.as_ref().and_then(|path| place_of(path).container);
+    let of = match (&case.victim, lived_in) {
+        (Some(victim), Some(own)) if victim.id == own.id => format!(" of {}", container(victim)),
+        _ => String::new(),
+    };
+    format!("the {role} process {}{of}", process(&ended.task))
 }
 
 /// The same at the beginning of a sentence. Only words of ours get a capital: a process may call itself "the boss".
-pub fn ended_process_first(ended: &Ended) -> String {
-    ended_process(ended).replacen("the ", "The ", 1)
+pub fn ended_process_first(case: &Case, ended: &Ended) -> String {
+    ended_process(case, ended).replacen("the ", "The ", 1)
 }
 
 /// What the end of a process did to the link: by way of its namespace, of its parent, or of whoever cleared away.
@@ -125,12 +159,14 @@ pub fn period(ns: u64) -> String {
 
 /// A name that can be pasted into a shell; a stand-in for one that a shell would understand otherwise.
 pub fn plain(name: &Text) -> String {
+    pasteable(name.as_bytes()).unwrap_or("LINK").to_owned()
+}
+
+/// A name, if no shell can take it for anything else.
+fn pasteable(name: &[u8]) -> Option<&str> {
     let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-@".contains(byte);
-    if !name.is_empty() && !name.as_bytes().starts_with(b"-") && name.as_bytes().iter().all(harmless) {
-        name.to_string()
-    } else {
-        "LINK".to_owned()
-    }
+    let is_plain = !name.is_empty() && !name.starts_with(b"-") && name.iter().all(harmless);
+    str::from_utf8(name).ok().filter(|_| is_plain)
 }
 
 /// "02:00:00:00:00:07".
@@ -195,6 +231,10 @@ pub fn deed(case: &Case) -> String {
         LinkChange::Created => format!("created {link}"),
         LinkChange::Up => format!("set {link} up"),
         LinkChange::Down | LinkChange::UnseenDown => format!("set {link} down"),
+        // Runtimes give a link a passing name before they delete it.
+        LinkChange::Deleted | LinkChange::UnseenDeleted if case.life.known_as != *link => {
+            format!("deleted {}, by then called {link}", case.life.known_as)
+        }
         LinkChange::Deleted | LinkChange::UnseenDeleted => format!("deleted {link}"),
         LinkChange::Renamed => match case.life.former_names.last() {
             Some(former) => format!("renamed {former} to {link}"),

@@ -1,10 +1,7 @@
 //! Who works for a container's runtime.
 
 use super::party;
-use crate::{
-    fact::{Ktime, Task},
-    text::Text,
-};
+use crate::fact::{Ancestor, Ktime, Task};
 
 /// Units of runtimes and of what drives them.
 const UNITS: [&str; 16] = [
@@ -50,6 +47,15 @@ const PROGRAMS: [&str; 14] = [
 /// Of these the daemons, which live on; the others start and end with a container or a request.
 const DAEMONS: [&str; 8] = ["dockerd", "containerd", "crio", "kubelet", "k3s", "nomad", "lxd", "incusd"];
 
+/// What stands between a daemon and its containers.
+const SHIMS: [&str; 2] = ["containerd-shim", "containerd-shim-runc-v2"];
+
+/// So near is a runtime to the programs that it calls.
+const NEAR: usize = 2;
+
+/// How many bytes the kernel keeps of a task's name.
+const COMM: usize = 15;
+
 /// The unit of a runtime that a task belongs to. A unit is made by systemd: no process can take its name.
 pub fn unit(task: &Task) -> Option<String> {
     let unit = party::unit(task)?;
@@ -61,8 +67,20 @@ pub fn unit(task: &Task) -> Option<String> {
 /// taken by anybody: it is believed only of somebody who clears away what has ended already.
 pub fn works_for_one(task: &Task) -> bool {
     unit(task).is_some()
-        || task.args.as_ref().is_some_and(|args| args.first().is_some_and(is_program))
-        || task.ancestors.iter().take(2).any(|ancestor| is_comm(&ancestor.comm))
+        || own_program(task).is_some_and(|name| is_one_of(name, &PROGRAMS))
+        || employer(task).is_some()
+}
+
+/// The task of a runtime that called this one, a program such as runc that does one thing and ends.
+pub fn employer(task: &Task) -> Option<&Ancestor> {
+    task.ancestors.iter().take(NEAR).find(|ancestor| is_one_of(ancestor.comm.as_bytes(), &PROGRAMS))
+}
+
+/// Whether a task does what a daemon's client has asked for, who is not seen. Podman is its own client.
+pub fn serves_a_daemon(task: &Task) -> bool {
+    let caller = employer(task).map(|ancestor| ancestor.comm.as_bytes());
+    let serves = |name| is_one_of(name, &DAEMONS) || is_one_of(name, &SHIMS);
+    own_program(task).into_iter().chain(caller).any(serves)
 }
 
 /// When the daemon started that a task is, or that called it.
@@ -78,12 +96,15 @@ pub fn supervises(task: &Task, process: &Task) -> bool {
     process.ancestors.iter().any(|ancestor| ancestor.process == task.task.process)
 }
 
-/// Whether the path of a program is that of a runtime.
-fn is_program(path: &Text) -> bool {
-    PROGRAMS.iter().any(|program| program.as_bytes() == party::base_name(path))
+/// The program that a task runs, by its own word.
+fn own_program(task: &Task) -> Option<&[u8]> {
+    task.args.as_ref()?.first().map(party::base_name)
 }
 
-/// Whether the name of a task is that of a runtime, of which the kernel keeps 15 bytes.
-fn is_comm(comm: &Text) -> bool {
-    PROGRAMS.iter().any(|program| &program.as_bytes()[..program.len().min(15)] == comm.as_bytes())
+/// Whether a name is that of one of these programs, or what the kernel keeps of it.
+fn is_one_of(name: &[u8], programs: &[&str]) -> bool {
+    programs.iter().any(|program| {
+        let kept = &program.as_bytes()[..program.len().min(COMM)];
+        name == program.as_bytes() || name == kept
+    })
 }

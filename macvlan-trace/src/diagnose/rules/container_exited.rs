@@ -12,7 +12,7 @@ pub const RULE: Rule = Rule {
             rule: RULE.name,
             cause: format!(
                 "{} {}{}; {}",
-                words::ended_process_first(ended),
+                words::ended_process_first(case, ended),
                 words::how_it_ended(ended),
                 words::after_up(case, ended.at),
                 words::fate(case),

@@ -1,12 +1,9 @@
-//! A signal ended the main process, and the namespace with it.
+//! A signal from outside ended the main process.
 
 use crate::{
     diagnose::{Culprit, Rule, Verdict, confidence_of, ended_by, exit_behind, is_own_fault, words},
     event::Confidence,
 };
-
-const REMEDY: &str =
-    "Find out why the culprit ends the container; the link lives only as long as its main process.";
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -15,28 +12,32 @@ pub const RULE: Rule = Rule {
     judge: |case| {
         let ended = exit_behind(case)?;
         let number = ended_by(ended.status)?;
-        let (victim, signal) = (words::ended_process(ended), words::signal(u32::from(number)));
-        let (cause, culprit, confidence) = match ended.kill.as_ref().filter(|kill| kill.fatal) {
-            Some(kill) => match &kill.sender {
-                Some(sender) => (
-                    format!("{} sent {signal} to {victim}", words::sender(kill)),
-                    Some(Culprit::new(sender)),
-                    confidence_of(case, ended),
-                ),
-                None => (
-                    format!("The kernel sent {signal} to {victim}"),
-                    Some(Culprit::ended(ended)),
-                    Confidence::Likely,
-                ),
-            },
+        let (victim, signal) = (words::ended_process(case, ended), words::signal(u32::from(number)));
+        let sender = ended.kill.as_ref().filter(|kill| kill.fatal).map(|kill| kill.sender.as_ref());
+        let (cause, culprit, confidence) = match sender {
+            Some(Some(sender)) => (
+                format!("{} sent {signal} to {victim}", words::sender(sender)),
+                Some(Culprit::new(sender)),
+                confidence_of(case, ended),
+            ),
+            Some(None) => (
+                format!("The kernel sent {signal} to {victim}"),
+                Some(Culprit::ended(ended)),
+                Confidence::Likely,
+            ),
             // Its own doing: that is an exit, not a kill.
             None if is_own_fault(number) => return None,
             None => (format!("{signal} ended {victim}; who sent it was not seen"), None, Confidence::Unknown),
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!("{cause}{}; {}", words::after_up(case, ended.at), words::fate(case)),
-            remedy: Some(REMEDY.into()),
+            cause: format!(
+                "{cause}{}; {}{}",
+                words::after_up(case, ended.at),
+                words::fate(case),
+                sender.flatten().map_or("", |sender| words::client_unseen(sender)),
+            ),
+            remedy: Some(words::find_out_who(case, "Find out why the culprit ends the container").into()),
             confidence,
             culprit,
         })

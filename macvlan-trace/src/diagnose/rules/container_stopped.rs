@@ -1,4 +1,4 @@
-//! The main process was asked to end, and did so by itself.
+//! The main process was asked to end, and did so by itself, or was killed by the runtime that had asked.
 
 use crate::{
     diagnose::{Culprit, Rule, Verdict, ended_by, exit_behind, words},
@@ -11,22 +11,33 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/container-stopped.md"),
     judge: |case| {
         let ended = exit_behind(case)?;
-        let kill = ended.kill.as_ref().filter(|_| ended_by(ended.status).is_none())?;
-        let sender = kill.sender.as_ref()?;
+        let by_itself = ended_by(ended.status).is_none();
+        let asked = if by_itself { ended.kill.as_ref() } else { ended.asked.as_ref() }?;
+        let sender = asked.sender.as_ref()?;
+        let waited = words::duration(asked.at, ended.at);
+        let end = match &ended.kill {
+            Some(kill) if !by_itself && kill.number != asked.number => {
+                format!("and {} {waited} later, since it had not ended", words::signal(kill.number))
+            }
+            _ => format!("which {} {waited} later", words::how_it_ended(ended)),
+        };
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{} sent {} to {}, which {} {} later{}; {}",
-                words::sender(kill),
-                words::signal(kill.number),
-                words::ended_process(ended),
-                words::how_it_ended(ended),
-                words::duration(kill.at, ended.at),
+                "{} sent {} to {}, {end}{}; {}{}",
+                words::sender(sender),
+                words::signal(asked.number),
+                words::ended_process(case, ended),
                 words::after_up(case, ended.at),
                 words::fate(case),
+                words::client_unseen(sender),
             ),
             remedy: Some(
-                "Nothing, if the stop was wanted; otherwise find out why the culprit asked for it.".into(),
+                words::find_out_who(
+                    case,
+                    "Nothing, if the stop was wanted; otherwise find out who asked for it",
+                )
+                .into(),
             ),
             // That it left because of the signal is inferred.
             confidence: Confidence::Likely,

@@ -11,6 +11,9 @@ pub const RULE: Rule = Rule {
         let oom = ended.oom.as_ref()?;
         let place = match &oom.limit {
             Some(limit) => match &limit.path {
+                Some(_) if limit.path == ended.task.cgroup.path => {
+                    "in its control group, whose limit was reached,".to_owned()
+                }
                 Some(path) => format!("in the control group {path}, whose limit was reached,"),
                 None => "in a control group whose limit was reached".to_owned(),
             },
@@ -21,7 +24,7 @@ pub const RULE: Rule = Rule {
             rule: RULE.name,
             cause: format!(
                 "Memory ran out {place} and the kernel {killed} {}{}; {}",
-                words::ended_process(ended),
+                words::ended_process(case, ended),
                 words::after_up(case, ended.at),
                 words::fate(case),
             ),

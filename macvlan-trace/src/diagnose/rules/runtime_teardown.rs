@@ -1,11 +1,11 @@
 //! A container runtime or its network plugin took the link away, and no exit or signal came first.
 
 use crate::{
-    correlate::Cause,
+    correlate::{Case, Cause},
     diagnose::{Culprit, Rule, Verdict, words},
     enrich::runtime,
     event::Confidence,
-    fact::LinkChange,
+    fact::{Container, LinkChange, Task},
 };
 
 /// The rule.
@@ -17,24 +17,40 @@ pub const RULE: Rule = Rule {
         if !matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted) {
             return None;
         }
-        let unit = runtime::unit(task)?;
+        let (who, log, confidence) = if let Some(unit) = runtime::unit(task) {
+            (
+                format!("{} of {unit}", words::called_by(task)),
+                format!("the log of {unit}"),
+                Confidence::Certain,
+            )
+        } else {
+            let made = format!(", which had made it for {},", words::container(customer(case, task)?));
+            (made, "its log".to_owned(), Confidence::Likely)
+        };
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{} of {unit} {}, and no end of a main process came first; who asked the runtime for it is not seen",
+                "{}{who} {}, and no end of a main process came first; who asked the runtime for it is not seen",
                 words::process_with_command(task),
-                words::called_by(task),
                 words::deed(case),
             ),
             remedy: Some(
                 format!(
-                    "See the log of {unit} at this moment for who asked for it: a `network disconnect`, a CNI DEL, a \
-                     pod that was evicted."
+                    "See {log} at this moment for who asked for it: a `network disconnect`, a CNI DEL, a pod that was \
+                     evicted."
                 )
                 .into(),
             ),
-            confidence: Confidence::Certain,
+            confidence,
             culprit: Some(Culprit::new(task)),
         })
     },
 };
+
+/// The container for which a process made the link that it now takes away. Whoever does so outside any unit is a runtime
+/// by its deeds, whatever its name is.
+fn customer<'a>(case: &'a Case, task: &Task) -> Option<&'a Container> {
+    let made_it = case.life.creator.as_ref().is_some_and(|creator| creator.task.process == task.task.process);
+    let own = case.actor_container.as_ref().map(|container| &container.id);
+    case.victim.as_ref().filter(|victim| made_it && own != Some(&victim.id))
+}
