@@ -239,7 +239,34 @@ impl Tracer {
             degraded,
             stock,
         };
-        Ok(self.pipeline.begin(&record(Body::Run(Box::new(run))))?)
+        let early = self.find_residents()?;
+        self.pipeline.begin(&record(Body::Run(Box::new(run))))?;
+        for fact in early {
+            self.feed(fact)?;
+        }
+        Ok(())
+    }
+
+    /// Whose the namespaces are that were found, before anything that happens in them is told; what has happened since
+    /// the hooks were attached comes back, to be told after that.
+    fn find_residents(&mut self) -> Result<Vec<Fact>> {
+        self.residents.tick();
+        let mut early = Vec::new();
+        while early.len() < DRAIN {
+            let Some(fact) = self.read()? else {
+                for resident in self.residents.take_found() {
+                    self.feed(Fact { at: now(), what: What::Resident(resident) })?;
+                }
+                break;
+            };
+            if let What::NetnsEnd(end) = &fact.what {
+                if end.last {
+                    self.residents.ended(&end.netns);
+                }
+            }
+            early.push(fact);
+        }
+        Ok(early)
     }
 
     /// Reads the ring until something says stop.
@@ -304,7 +331,7 @@ impl Tracer {
     /// Takes what is in the ring, but not so much that nobody could stop us; whether there may be more.
     fn drain(&mut self) -> Result<bool> {
         for _ in 0..DRAIN {
-            let Some(item) = self.ring.get_mut().next() else {
+            let Some(fact) = self.read()? else {
                 if let Some(log) = &mut self.log {
                     log.flush();
                 }
@@ -313,14 +340,22 @@ impl Tracer {
                 }
                 return Ok(false);
             };
-            let Some(fact) = self.decoder.decode(&item, &mut self.symbols)? else { continue };
-            drop(item);
             let at = fact.at;
             self.feed(fact)?;
             let gaps = self.decoder.gaps();
             report_lost(&mut self.pipeline, &mut self.reported_lost, gaps, at)?;
         }
         Ok(true)
+    }
+
+    /// The next fact in the ring; records of a kind that is not known are passed over.
+    fn read(&mut self) -> Result<Option<Fact>> {
+        while let Some(item) = self.ring.get_mut().next() {
+            if let Some(fact) = self.decoder.decode(&item, &mut self.symbols)? {
+                return Ok(Some(fact));
+            }
+        }
+        Ok(None)
     }
 
     /// Gives a fact to the pipeline, after what only the machine can tell about it.

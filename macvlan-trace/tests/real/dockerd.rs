@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::Write as _,
     process::{Child, Command, Stdio},
     sync::Mutex,
 };
@@ -84,13 +85,46 @@ pub struct Container {
 }
 
 impl Container {
-    /// `docker run OPTIONS alpine:latest sh -c SCRIPT`, in the background.
+    /// `docker run OPTIONS alpine:latest sh -c SCRIPT`, in the background, on the network `mv`.
     pub fn run(name: &'static str, options: &str, script: &str) -> Self {
+        Self::run_on("mv", name, options, script)
+    }
+
+    /// The same on another network.
+    pub fn run_on(network: &str, name: &'static str, options: &str, script: &str) -> Self {
         start();
-        let words = format!("run --detach --name {name} --network mv {options} alpine:latest sh -c");
+        let words = format!(
+            "run --detach --interactive --name {name} --network {network} {options} alpine:latest sh -c"
+        );
         run("docker", &words.split_whitespace().chain([script]).collect::<Vec<_>>());
         let pid = docker(&format!("inspect --format {{{{.State.Pid}}}} {name}"));
         Self { name, pid: pid.parse().expect("a process id") }
+    }
+}
+
+impl Container {
+    /// Lets the main process's `read` return.
+    pub fn type_line(&self) {
+        let mut attached = Command::new("docker")
+            .args(["attach", "--sig-proxy=false", self.name])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("docker is installed");
+        let mut stdin = attached.stdin.take().expect("it has a stdin");
+        stdin.write_all(b"go\n").expect("it listens");
+        attached.wait().expect("it ends with the container");
+    }
+
+    /// What it has said.
+    pub fn logs(&self) -> String {
+        docker(&format!("logs {}", self.name))
+    }
+
+    /// Whether it runs.
+    pub fn is_alive(&self) -> bool {
+        docker(&format!("inspect --format {{{{.State.Running}}}} {}", self.name)) == "true"
     }
 }
 
