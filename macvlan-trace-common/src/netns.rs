@@ -52,7 +52,16 @@ pub struct SignalRecord {
     /// Number of the signal.
     pub signal: u32,
     /// 1 if no process sent it.
-    pub from_kernel: u32,
+    pub from_kernel: u16,
+    /// 1 if the target ignores it, so that it does nothing.
+    pub ignored: u16,
+}
+
+/// Whether a signal asks a process to end: `SIGINT`, `SIGQUIT`, `SIGTERM`, `SIGPWR`, and the real-time signals that init
+/// systems take for it.
+#[must_use]
+pub const fn asks_to_end(signal: u32) -> bool {
+    matches!(signal, 2 | 3 | 15 | 30) || signal >= 34
 }
 
 /// [`Kind::NetnsMove`](crate::Kind::NetnsMove): the current task changes its network namespace by `setns` or

@@ -81,6 +81,7 @@ impl Decoder {
                 target: task_ref(&record.target),
                 netns: netns(&record.netns),
                 number: record.signal,
+                ignored: record.ignored != 0,
             })
         } else if header.kind == wire::Kind::Oom as u16 {
             let record: wire::OomRecord = fixed(bytes)?;

@@ -304,6 +304,8 @@ pub struct Signal {
     pub netns: Netns,
     /// Number of the signal.
     pub number: u32,
+    /// Whether the target ignores it, so that it does nothing. Only requests to end are told then.
+    pub ignored: bool,
 }
 
 /// The kernel ran out of memory, and chose a process to kill.

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use aya_log_ebpf::debug;
-use macvlan_trace_common::{Kind, SignalRecord};
+use macvlan_trace_common::{Kind, SignalRecord, asks_to_end};
 
 use crate::{
     emit::{TRACEPOINT, occupy},
@@ -10,8 +10,9 @@ use crate::{
     netns, task,
 };
 
-/// `TRACE_SIGNAL_DELIVERED`, include/trace/events/signal.h.
+/// `TRACE_SIGNAL_DELIVERED` and `TRACE_SIGNAL_IGNORED`, include/trace/events/signal.h.
 const DELIVERED: i32 = 0;
+const IGNORED: i32 = 1;
 /// `SEND_SIG_NOINFO` and `SEND_SIG_PRIV`, include/linux/sched/signal.h: values that stand for an info.
 const SEND_SIG_NOINFO: u64 = 0;
 const SEND_SIG_PRIV: u64 = 1;
@@ -21,15 +22,22 @@ const SENT_BY_PROCESS: [i32; 3] = [0, -1, -6];
 /// `SIGKILL` from the OOM killer or a dying pid namespace.
 const FROM_KERNEL: [i32; 4] = [1, 2, 3, 9];
 
-/// Reports a signal to a process of a watched network namespace, from another process or from the kernel.
+/// Reports a signal to a process of a watched network namespace, from another process or from the kernel; one that the
+/// process ignores only if it asks it to end. The init of a pid namespace ignores what it has no handler for
+/// (`sig_task_ignored`), and runtimes ask before they kill.
 #[raw_tracepoint]
 pub fn signal_generate(ctx: RawTracePointContext) -> i32 {
     let target: u64 = ctx.arg(2);
     let net = netns::of_task(target);
-    if !netns::is_watched(net) || ctx.arg::<i32>(4) != DELIVERED {
+    if !netns::is_watched(net) {
         return 0;
     }
     let signal: i32 = ctx.arg(0);
+    let ignored = match ctx.arg::<i32>(4) {
+        DELIVERED => false,
+        IGNORED if asks_to_end(signal.unsigned_abs()) => true,
+        _ => return 0,
+    };
     let info: u64 = ctx.arg(1);
     let from_process = match info {
         SEND_SIG_NOINFO => true,
@@ -59,7 +67,8 @@ pub fn signal_generate(ctx: RawTracePointContext) -> i32 {
     netns::fill(net, &mut record.netns);
     task::fill_ref(target, &mut record.target);
     record.signal = signal.unsigned_abs();
-    record.from_kernel = u32::from(!from_process);
+    record.from_kernel = u16::from(!from_process);
+    record.ignored = u16::from(ignored);
     lane.send(Kind::Signal, TRACEPOINT, sender, size_of::<SignalRecord>());
     lane.release();
     0

@@ -172,6 +172,8 @@ pub struct Kill {
     pub sender: Option<Rc<Task>>,
     /// Whether it ended the process directly; otherwise the process handled it and left.
     pub fatal: bool,
+    /// Whether the process ignored it.
+    pub ignored: bool,
 }
 
 /// What runs on top of whatever task is current: softirqs (`__do_softirq` became `handle_softirqs` in 6.10, and is

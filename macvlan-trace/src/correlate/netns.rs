@@ -5,6 +5,8 @@ use std::{
     rc::Rc,
 };
 
+use macvlan_trace_common::asks_to_end;
+
 use super::blame::{self, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount};
 use crate::{
     enrich::runtime,
@@ -43,12 +45,6 @@ const STARTING_NS: u64 = 10_000_000_000;
 const SIGKILL: u32 = 9;
 /// How many parent-death signals in a row are followed to whoever ended the first parent.
 const MAX_CHAIN: usize = 4;
-
-/// Whether a signal asks a process to end: `SIGINT`, `SIGQUIT`, `SIGTERM`, `SIGPWR`, and the real-time signals that init
-/// systems take for it.
-fn asks_to_end(number: u32) -> bool {
-    matches!(number, 2 | 3 | 15 | 30 | 34..)
-}
 
 /// All namespaces, by the address of their `struct net`.
 #[derive(Default)]
@@ -110,7 +106,7 @@ impl Namespaces {
         if from_inside {
             return;
         }
-        let kill = Kill { at, number: signal.number, sender, fatal: false };
+        let kill = Kill { at, number: signal.number, sender, fatal: false, ignored: signal.ignored };
         push(&mut namespace.signals, (signal.target.process, kill), MAX_SIGNALS);
     }
 
@@ -284,8 +280,13 @@ impl Namespace {
 
     /// The signal that made a process end as it did.
     fn decisive_signal(&self, at: Ktime, process: ProcessId, status: ExitStatus) -> Option<Kill> {
-        let sent =
-            || self.signals.iter().rev().filter(|(target, _)| *target == process).map(|(_, kill)| kill);
+        let sent = || {
+            self.signals
+                .iter()
+                .rev()
+                .filter(|(target, kill)| *target == process && !kill.ignored)
+                .map(|(_, kill)| kill)
+        };
         let recent = |kill: &&Kill, grace| kill.sender.is_some() && at.0.saturating_sub(kill.at.0) <= grace;
         let kill = match status {
             ExitStatus::Signal(number) => {
@@ -341,8 +342,7 @@ impl Namespace {
             let parent =
                 self.exits.iter().find(|ended| ended.task.task.process == sender && ended.at <= kill.at);
             let Some(behind) = parent.and_then(|parent| parent.kill.as_ref()) else { break };
-            kill =
-                Kill { at: kill.at, number: kill.number, fatal: kill.fatal, sender: behind.sender.clone() };
+            kill.sender.clone_from(&behind.sender);
         }
         kill
     }

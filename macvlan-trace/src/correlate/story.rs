@@ -384,13 +384,22 @@ impl Story {
         self.signal(Some(sender.task.clone()), number, target, netns)
     }
 
+    /// A process sends a signal that the other ignores.
+    pub fn sends_in_vain(&mut self, sender: &Task, number: u32, target: &Task, netns: Netns) -> &mut Self {
+        self.sends(sender, number, target, netns);
+        if let Some(Fact { what: What::Signal(signal), .. }) = self.facts.last_mut() {
+            signal.ignored = true;
+        }
+        self
+    }
+
     /// The kernel sends a signal.
     pub fn kernel_sends(&mut self, number: u32, target: &Task, netns: Netns) -> &mut Self {
         self.signal(None, number, target, netns)
     }
 
     fn signal(&mut self, sender: Option<TaskRef>, number: u32, target: &Task, netns: Netns) -> &mut Self {
-        self.fact(What::Signal(Signal { sender, target: target.task.clone(), netns, number }))
+        self.fact(What::Signal(Signal { sender, target: target.task.clone(), netns, number, ignored: false }))
     }
 
     /// A process, with all its threads, goes from one namespace to another.

@@ -181,10 +181,11 @@ fn exit(code: u32) -> Vec<u8> {
     bytes(&ExitRecord { code, ..exit_record() }, &[])
 }
 
-fn signal(number: u32, from_kernel: u32) -> Vec<u8> {
+fn signal(number: u32, from_kernel: bool, ignored: bool) -> Vec<u8> {
     let mut record: SignalRecord = blank(Kind::Signal, WORKER);
     (record.netns, record.target) = (HOST, SHELL);
-    (record.signal, record.from_kernel) = (number, from_kernel);
+    (record.signal, record.from_kernel) = (number, from_kernel.into());
+    record.ignored = ignored.into();
     bytes(&record, &[])
 }
 
@@ -231,7 +232,7 @@ fn every_kind() -> Vec<(&'static str, Vec<u8>)> {
         ("link", link(WireChange::Deleted as u16, &[100, 101, 102])),
         ("parent", parent(WireChange::Down as u16, &[100])),
         ("exit", exit(0x300)),
-        ("signal", signal(9, 0)),
+        ("signal", signal(9, false, false)),
         ("shortage of memory", oom(Some(b"web\0docker\0"))),
         ("freed", freed(MACVLAN0.dev)),
         ("netns move", netns_move(1)),
@@ -426,11 +427,11 @@ fn a_code_of_do_exit_is_an_exit_code_or_a_signal() {
 
 #[test]
 fn a_signal_has_a_sender_unless_it_is_the_kernels() {
-    let What::Signal(sent) = decode(&signal(15, 0)) else { panic!("a signal") };
+    let What::Signal(sent) = decode(&signal(15, false, true)) else { panic!("a signal") };
     assert_eq!(sent.sender.map(|sender| sender.process.tgid), Some(58));
-    assert_eq!((sent.target.process.tgid, sent.number), (812, 15));
-    let What::Signal(sent) = decode(&signal(9, 1)) else { panic!("a signal") };
-    assert_eq!((sent.sender, sent.number), (None, 9));
+    assert_eq!((sent.target.process.tgid, sent.number, sent.ignored), (812, 15, true));
+    let What::Signal(sent) = decode(&signal(9, true, false)) else { panic!("a signal") };
+    assert_eq!((sent.sender, sent.number, sent.ignored), (None, 9, false));
 }
 
 #[test]

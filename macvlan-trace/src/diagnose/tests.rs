@@ -206,7 +206,7 @@ fn a_runtime_that_kills_what_does_not_heed_its_request_has_stopped_it() {
     ] {
         let Container { mut story, init, netns, link } = container();
         story
-            .sends(&asks, 15, &init, netns)
+            .sends_in_vain(&asks, 15, &init, netns)
             .wait_ms(waited)
             .sends(&runc(), 9, &init, netns)
             .dies(&init, netns, 9);
@@ -255,6 +255,14 @@ fn a_signal_that_was_handled_long_before_the_exit_is_no_reason_for_it() {
         .verdict("container-exited", "certain")
         .culprit(&init)
         .is("/culprit/exit/sender", Value::Null);
+}
+
+#[test]
+fn a_signal_that_the_main_process_ignores_is_no_reason_for_its_end() {
+    let Container { mut story, init, netns, link } = container();
+    story.sends_in_vain(&kill(), 15, &init, netns).exits(&init, netns, 0);
+    story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+    story.tell().last().verdict("container-exited", "certain").culprit(&init);
 }
 
 #[test]

@@ -158,6 +158,28 @@ fn any_signal_can_be_the_one_that_stops() {
 }
 
 #[test]
+fn a_runtime_that_kills_what_ignores_its_request_has_stopped_it() {
+    let parent = Parent::dummy("par0");
+    let runtime = Unit::new("docker.service");
+    // The init of a pid namespace ignores what it has no handler for.
+    let container = Container::with_link("macvlan0", &parent, "read line");
+    let pid = container.pid;
+    let mut trace = Trace::start(&[]);
+    runtime.sh(&format!("busybox kill -15 {pid}; exec busybox kill -9 {pid}"));
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("container-stopped", "likely")
+        .is("/culprit/unit", "docker.service")
+        .is("/victim/init/exit/signal", 9)
+        .says("/verdict/cause", "sent SIGTERM to the main process sh")
+        .says("/verdict/cause", "and SIGKILL");
+    container.wait();
+}
+
+#[test]
 fn of_two_containers_only_the_one_that_ended_is_told() {
     let parent = Parent::dummy("par0");
     let innocent = Container::with_link("macvlan1", &parent, "read line");
