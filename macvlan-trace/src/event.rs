@@ -126,6 +126,8 @@ pub struct Event {
     pub event: EventKind,
     /// Events with one cause share a number.
     pub incident: u64,
+    /// The same has happened to the same before; `None` the first time.
+    pub recurrence: Option<Recurrence>,
     /// The link.
     pub link: Link,
     /// Where a moved link went.
@@ -147,6 +149,17 @@ pub struct Event {
     pub verdict: Verdict,
     /// How the kernel got there.
     pub kernel: Kernel,
+}
+
+/// An incident that has happened before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Recurrence {
+    /// How often, this time included.
+    pub count: u64,
+    /// Number of the first incident.
+    pub first_incident: u64,
+    /// How long ago the first was, in nanoseconds.
+    pub since_ns: u64,
 }
 
 /// What can happen to a link.

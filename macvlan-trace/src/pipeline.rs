@@ -4,7 +4,7 @@ use std::{collections::HashMap, io};
 
 use crate::{
     correlate::{Correlator, Settings},
-    diagnose::diagnose,
+    diagnose::{Recurrences, diagnose},
     event::{Body, CulpritCount, Event, EventKind, Lost, Notice, Record, Summary, Task},
     fact::{Fact, Ktime, What},
     filter::Filter,
@@ -22,6 +22,7 @@ const MAX_CULPRITS: usize = 1024;
 /// Everything right of the stream of facts.
 pub struct Pipeline {
     correlator: Correlator,
+    recurrences: Recurrences,
     clock: Clock,
     filter: Filter,
     sink: Box<dyn Sink>,
@@ -60,7 +61,15 @@ impl Pipeline {
         limit: Option<u64>,
         sink: Box<dyn Sink>,
     ) -> Self {
-        Self { correlator: Correlator::new(settings), clock, filter, sink, totals: Totals::default(), limit }
+        Self {
+            correlator: Correlator::new(settings),
+            recurrences: Recurrences::default(),
+            clock,
+            filter,
+            sink,
+            totals: Totals::default(),
+            limit,
+        }
     }
 
     /// Takes one fact, and writes what it leads to.
@@ -79,8 +88,10 @@ impl Pipeline {
                 break;
             }
             let verdict = diagnose(&case);
+            let recurrence = self.recurrences.count(&case, &verdict);
             self.totals.seq += 1;
-            let record = publish::event(&case, &verdict, self.totals.seq, self.clock, &self.correlator);
+            let told = publish::Told { seq: self.totals.seq, case: &case, verdict: &verdict, recurrence };
+            let record = publish::event(&told, self.clock, &self.correlator);
             self.publish(&record)?;
         }
         Ok(())

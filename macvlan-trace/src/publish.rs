@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::{
     correlate::{Case, Cause, Correlator, Drop, Ended, Life, NamespaceEnd, ParentChange, Remark, Trigger},
-    diagnose::{self, Verdict},
+    diagnose::{self, Recurrence, Verdict},
     enrich::{Place, place_of},
     event::{
         self, Ancestor, Body, Cgroup, Destination, Event, EventKind, Exit, Flags, Kernel, Parent, Record,
@@ -51,9 +51,22 @@ pub fn record(body: Body) -> Record {
     Record { schema_version: SCHEMA_VERSION, body }
 }
 
-/// The public form of a case; `seq` counts them.
+/// A case, and what has become of it.
+pub struct Told<'a> {
+    /// Counts them.
+    pub seq: u64,
+    /// The case.
+    pub case: &'a Case,
+    /// Why.
+    pub verdict: &'a Verdict,
+    /// How often.
+    pub recurrence: Option<Recurrence>,
+}
+
+/// The public form of a case.
 #[must_use]
-pub fn event(case: &Case, verdict: &Verdict, seq: u64, clock: Clock, known: &Correlator) -> Record {
+pub fn event(told: &Told<'_>, clock: Clock, known: &Correlator) -> Record {
+    let Told { seq, case, verdict, recurrence } = *told;
     let kind = kind(case.fact.change);
     let moved = case.fact.change == LinkChange::Moved;
     let event = Event {
@@ -61,6 +74,11 @@ pub fn event(case: &Case, verdict: &Verdict, seq: u64, clock: Clock, known: &Cor
         when: clock.when(case.at),
         event: kind,
         incident: case.incident,
+        recurrence: recurrence.map(|Recurrence { count, first_incident, since_ns }| event::Recurrence {
+            count,
+            first_incident,
+            since_ns,
+        }),
         link: link(case, known),
         to: moved.then(|| Destination {
             netns: netns(case.fact.link.netns.as_ref(), known),

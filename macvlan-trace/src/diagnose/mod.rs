@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod pages;
+mod recurrence;
 pub(crate) mod rules;
 #[cfg(test)]
 mod stories;
@@ -10,6 +11,7 @@ mod stories;
 mod tests;
 mod words;
 
+pub use recurrence::{Recurrence, Recurrences};
 pub use words::{errno, mac};
 
 use std::{borrow::Cow, iter, rc::Rc};

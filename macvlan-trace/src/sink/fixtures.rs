@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use crate::event::{
     Ancestor, Body, Cgroup, Confidence, Container, CulpritCount, Destination, Event, EventKind, Exit, Flags,
-    Kernel, Link, Lost, Netns, Notice, Parent, Pod, ProbeState, Record, Run, SCHEMA_VERSION, Step, StepTask,
-    Stock, StockLink, Summary, Task, Verdict, Victim, When,
+    Kernel, Link, Lost, Netns, Notice, Parent, Pod, ProbeState, Record, Recurrence, Run, SCHEMA_VERSION,
+    Step, StepTask, Stock, StockLink, Summary, Task, Verdict, Victim, When,
 };
 use crate::text::Text;
 
@@ -127,6 +127,7 @@ pub(crate) fn event(kind: EventKind) -> Event {
         when: when(0),
         event: kind,
         incident: 1,
+        recurrence: None,
         link: Link {
             id: "1".into(),
             name: "macvlan0".into(),
@@ -275,6 +276,7 @@ pub(crate) fn records() -> Vec<Record> {
     let mut moved = event(EventKind::Moved);
     moved.link.former_names = vec!["eth1".into()];
     moved.to = Some(Destination { container: Some(container_of_pod()), ..destination() });
+    moved.recurrence = Some(Recurrence { count: 2, first_incident: 1, since_ns: 3_204_118_002 });
     moved.error = Some("EADDRINUSE".into());
     moved.address = Some("192.0.2.7/24".into());
     moved.actor = Some(init.clone());

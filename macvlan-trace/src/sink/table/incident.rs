@@ -27,6 +27,8 @@ pub(super) enum Heading {
     None,
     /// Which incident it is, since another's block is open.
     Again,
+    /// Which incident it is, and which one of those that were told it is like.
+    Like,
     /// Which incident it is, and why.
     Full {
         /// Whether its remedy is new.
@@ -42,9 +44,14 @@ impl Incidents {
             if self.0.len() == KEPT {
                 self.0.remove(0);
             }
+            let like = event.recurrence.is_some_and(|before| self.has_told(before.first_incident));
             let remedies = event.verdict.remedy.iter().cloned().collect();
             self.0.push(Told { incident: event.incident, why, remedies });
-            return Heading::Full { remedy: event.verdict.remedy.is_some() };
+            return if like {
+                Heading::Like
+            } else {
+                Heading::Full { remedy: event.verdict.remedy.is_some() }
+            };
         };
         let is_open = at + 1 == self.0.len();
         let mut told = self.0.remove(at);
@@ -56,6 +63,11 @@ impl Incidents {
         told.why = why;
         self.0.push(told);
         heading
+    }
+
+    /// Whether the block of an incident has been shown, and a while ago at most.
+    fn has_told(&self, incident: u64) -> bool {
+        self.0.iter().any(|told| told.incident == incident)
     }
 }
 
@@ -109,12 +121,13 @@ fn gist(event: &Event) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::EventKind;
+    use crate::event::{EventKind, Recurrence};
     use crate::sink::fixtures;
 
     fn event(incident: u64, cause: &str) -> Event {
         let mut event = fixtures::event(EventKind::Deleted);
         event.incident = incident;
+        event.recurrence = None;
         event.verdict.cause = cause.into();
         event.verdict.remedy = Some("Do not.".into());
         event
@@ -168,6 +181,20 @@ mod tests {
         assert_eq!(
             [&one, &one, &two].map(|event| incidents.heading(event)),
             [Heading::Again, Heading::None, Heading::Again]
+        );
+    }
+
+    #[test]
+    fn what_comes_again_is_not_explained_again_while_its_first_time_is_in_sight() {
+        let mut incidents = Incidents::default();
+        let mut again = |incident, first_incident| {
+            let mut event = event(incident, "a");
+            event.recurrence = Some(Recurrence { count: 2, first_incident, since_ns: 1 });
+            incidents.heading(&event)
+        };
+        assert_eq!(
+            [again(2, 1), again(3, 2), again(3, 2), again(4, 2)],
+            [FULL, Heading::Like, Heading::None, Heading::Like]
         );
     }
 

@@ -140,6 +140,10 @@ impl<W> Table<W> {
         let remedy = match self.incidents.heading(event) {
             Heading::None => return String::new(),
             Heading::Again => return format!("\n{}", self.title(event, "again, ")),
+            Heading::Like => {
+                let like = event.recurrence.as_ref().map_or_else(String::new, words::recurrence);
+                return format!("\n{}", self.title(event, &like));
+            }
             Heading::Full { remedy } => event.verdict.remedy.as_ref().filter(|_| remedy),
         };
         let mut text = format!("\n{}", self.title(event, ""));

@@ -3,7 +3,8 @@
 use std::fmt::Display;
 
 use crate::event::{
-    Confidence, Container, Event, EventKind, Lost, Netns, Notice, Parent, Run, StockLink, Summary, Task,
+    Confidence, Container, Event, EventKind, Lost, Netns, Notice, Parent, Recurrence, Run, StockLink,
+    Summary, Task,
 };
 use crate::text::Text;
 
@@ -79,6 +80,19 @@ pub(super) fn incident(event: &Event, width: u16) -> String {
         None => words.push_str("no process did this"),
     }
     words
+}
+
+/// `like #4, the 3rd time in 12 s, `.
+pub(super) fn recurrence(recurrence: &Recurrence) -> String {
+    let Recurrence { count, first_incident, since_ns } = recurrence;
+    let ordinal = match (count % 10, count % 100) {
+        (1, tens) if tens != 11 => "st",
+        (2, tens) if tens != 12 => "nd",
+        (3, tens) if tens != 13 => "rd",
+        _ => "th",
+    };
+    let seconds = since_ns.div_ceil(1_000_000_000);
+    format!("like #{first_incident}, the {count}{ordinal} time in {seconds} s, ")
 }
 
 /// `ip (PID 812)`.
@@ -311,6 +325,17 @@ mod tests {
         assert_eq!(incident(&event, 40), "direct, likely: no process did this");
         event.verdict.confidence = Confidence::Certain;
         assert_eq!(incident(&event, 40), "direct: no process did this");
+    }
+
+    #[test]
+    fn what_comes_again_is_counted() {
+        let said = |count| recurrence(&Recurrence { count, first_incident: 4, since_ns: 11_500_000_000 });
+        assert_eq!(said(2), "like #4, the 2nd time in 12 s, ");
+        for (count, ordinal) in
+            [(3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th"), (21, "21st"), (113, "113th")]
+        {
+            assert!(said(count).contains(&format!("the {ordinal} time")), "{}", said(count));
+        }
     }
 
     #[test]
