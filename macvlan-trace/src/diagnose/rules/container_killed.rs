@@ -33,9 +33,10 @@ pub const RULE: Rule = Rule {
             None if is_own_fault(number) => return None,
             None => (format!("{signal} ended {victim}; who sent it was not seen"), None, Confidence::Unknown),
         };
+        let core = if ended.core_dumped { ", which dumped its core" } else { "" };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!("{cause}{}; {}", words::after_up(case, ended.at), words::fate(case)),
+            cause: format!("{cause}{core}{}; {}", words::after_up(case, ended.at), words::fate(case)),
             remedy: Some(REMEDY.into()),
             confidence,
             culprit,
