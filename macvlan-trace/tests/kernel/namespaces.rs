@@ -251,6 +251,26 @@ fn ip_netns_del_is_the_culprit_right_after_another_command_in_it() {
 }
 
 #[test]
+fn a_supervisor_that_ends_because_the_init_did_is_not_the_culprit() {
+    let parent = Parent::dummy("par0");
+    // The shell lives in the network namespace too, and leaves it last, with a code of its own.
+    let mut container = Container::without_pid_namespace("unshare -p -f sh -c 'read line; exit 3'; exit 9")
+        .give("macvlan0", &parent);
+    let supervisor = container.pid;
+    let mut trace = Trace::start(&[]);
+    container.go();
+    container.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("container-exited", "certain")
+        .is("/culprit/exit/code", 3)
+        .holds("it is not the supervisor", |event| event["culprit"]["pid"] != supervisor);
+}
+
+#[test]
 fn a_visitor_that_leaves_last_is_not_the_culprit() {
     let parent = Parent::dummy("par0");
     let mut trace = Trace::start(&[]);
