@@ -73,7 +73,8 @@ impl Decoder {
             }
         } else if header.kind == wire::Kind::Exit as u16 {
             let record: wire::ExitRecord = fixed(bytes)?;
-            What::Exit(Exit { task, netns: netns(&record.netns), status: exit_status(record.code) })
+            let (status, core_dumped) = exit_status(record.code);
+            What::Exit(Exit { task, netns: netns(&record.netns), status, core_dumped })
         } else if header.kind == wire::Kind::Signal as u16 {
             let record: wire::SignalRecord = fixed(bytes)?;
             What::Signal(Signal {
@@ -303,9 +304,13 @@ fn address(address: &wire::IpAddress) -> Option<Address> {
     Some(Address { ip, prefix: u8::try_from(address.prefix).ok()? })
 }
 
-fn exit_status(code: u32) -> ExitStatus {
+/// What `wait` reports, and so `do_exit` is given: how a process ended, and whether it dumped its core.
+fn exit_status(code: u32) -> (ExitStatus, bool) {
     let [low, high, ..] = code.to_le_bytes();
-    if low & 0x7f == 0 { ExitStatus::Code(high) } else { ExitStatus::Signal(low & 0x7f) }
+    match low & 0x7f {
+        0 => (ExitStatus::Code(high), false),
+        signal => (ExitStatus::Signal(signal), low & 0x80 != 0),
+    }
 }
 
 fn inode(inode: u32) -> Option<NsInode> {

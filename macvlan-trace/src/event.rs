@@ -360,6 +360,8 @@ pub struct Exit {
     pub code: Option<u8>,
     /// Number of the signal that ended it.
     pub signal: Option<u8>,
+    /// Whether it dumped its core.
+    pub core_dumped: bool,
     /// Who sent the signal that counts, handled or not.
     pub sender: Option<Box<Task>>,
 }

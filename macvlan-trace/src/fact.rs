@@ -282,6 +282,8 @@ pub struct Exit {
     pub netns: Netns,
     /// How.
     pub status: ExitStatus,
+    /// Whether a core was dumped.
+    pub core_dumped: bool,
 }
 
 /// How a process ended.

@@ -286,7 +286,12 @@ fn exit(ended: &Ended, known: &Correlator) -> Exit {
         ExitStatus::Signal(signal) => (None, Some(signal)),
     };
     let sender = ended.kill.as_ref().and_then(|kill| kill.sender.as_deref());
-    Exit { code, signal, sender: sender.map(|sender| Box::new(task(sender, None, known))) }
+    Exit {
+        code,
+        signal,
+        core_dumped: ended.core_dumped,
+        sender: sender.map(|sender| Box::new(task(sender, None, known))),
+    }
 }
 
 /// The main process of the link's own namespace, where its end is behind the case.
@@ -360,6 +365,7 @@ fn exit_steps(ended: &Ended, clock: Clock, steps: &mut Vec<Step>) {
     }
     let how = match ended.status {
         ExitStatus::Code(code) => format!("code {code}"),
+        ExitStatus::Signal(signal) if ended.core_dumped => format!("signal {signal}, core dumped"),
         ExitStatus::Signal(signal) => format!("signal {signal}"),
     };
     steps.push(step(clock, ended.at, "exit", Some(&ended.task), how));

@@ -9,15 +9,22 @@ use crate::{
     task,
 };
 
+/// What `do_coredump` adds to the code of a process whose core it has written.
+const CORE_DUMPED: u32 = 0x80;
+
 /// Reports the end of a process that lives in a watched network namespace.
 #[kprobe]
 pub fn do_exit(ctx: ProbeContext) -> u32 {
     let current = task::current();
     let net = netns::of_task(current);
-    if !netns::is_watched(net) || !task::ends_process(current) {
+    if !netns::is_watched(net) {
         return 0;
     }
     let Some(code) = ctx.arg::<u32>(0) else { return 0 };
+    // The thread that has dumped the core alone knows that it is; the others had to end first.
+    if code & CORE_DUMPED == 0 && !task::ends_process(current) {
+        return 0;
+    }
     debug!(&ctx, "exit: code {:x}", code);
     hand_over(&ctx, Request::Exit { net, code });
     0

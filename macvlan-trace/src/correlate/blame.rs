@@ -132,6 +132,8 @@ pub struct Ended {
     pub at: Ktime,
     /// How.
     pub status: ExitStatus,
+    /// Whether a core was dumped.
+    pub core_dumped: bool,
     /// Whether it was the init of a pid namespace.
     pub is_init: bool,
     /// The signal that made it end.

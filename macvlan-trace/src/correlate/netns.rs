@@ -75,15 +75,20 @@ impl Namespaces {
     pub fn exit(&mut self, at: Ktime, exit: &Exit, task: Rc<Task>) {
         let namespace = self.living(&exit.netns);
         let process = exit.task.process;
-        if namespace.exits.iter().any(|ended| ended.task.task.process == process) {
-            // Threads that end together are reported by the first and by the last of them.
+        if let Some(ended) = namespace.exits.iter_mut().find(|ended| ended.task.task.process == process) {
+            // Threads that end together are reported by the first and by the last of them, and by the one that dumped
+            // the core, for which the others wait.
+            if exit.core_dumped && !ended.core_dumped {
+                *ended = Rc::new(Ended { core_dumped: true, ..Ended::clone(ended) });
+            }
             return;
         }
         let kill = namespace.decisive_signal(at, process, exit.status);
         let is_init = exit.task.is_pidns_init();
         let oom = namespace.out_of_memory(at, process, exit.status, kill.as_ref());
         let asked = kill.as_ref().and_then(|kill| namespace.request_before(process, kill));
-        let ended = Ended { task, at, status: exit.status, is_init, kill, asked, oom };
+        let (status, core_dumped) = (exit.status, exit.core_dumped);
+        let ended = Ended { task, at, status, core_dumped, is_init, kill, asked, oom };
         // A container's processes die by the hundred with its init, and must not push it out.
         if !namespace.follows_an_init(&ended) {
             if namespace.exits.len() >= MAX_EXITS {

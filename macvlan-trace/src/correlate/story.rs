@@ -373,9 +373,16 @@ impl Story {
         self.ends_with(task, netns, ExitStatus::Signal(signal))
     }
 
+    /// A signal ends a process of a namespace, and its core is dumped.
+    pub fn dumps_core(&mut self, task: &Task, netns: Netns, signal: u8) -> &mut Self {
+        self.introduce(task);
+        let status = ExitStatus::Signal(signal);
+        self.fact(What::Exit(Exit { task: task.task.clone(), netns, status, core_dumped: true }))
+    }
+
     fn ends_with(&mut self, task: &Task, netns: Netns, status: ExitStatus) -> &mut Self {
         self.introduce(task);
-        self.fact(What::Exit(Exit { task: task.task.clone(), netns, status }))
+        self.fact(What::Exit(Exit { task: task.task.clone(), netns, status, core_dumped: false }))
     }
 
     /// A process sends a signal.

@@ -412,15 +412,16 @@ fn a_moved_link_tells_where_it_came_from_and_a_link_without_parent_has_none() {
 
 #[test]
 fn a_code_of_do_exit_is_an_exit_code_or_a_signal() {
-    for (code, status) in [
-        (0, ExitStatus::Code(0)),
-        (0x300, ExitStatus::Code(3)),
-        (0xff00, ExitStatus::Code(255)),
-        (9, ExitStatus::Signal(9)),
-        (0x8b, ExitStatus::Signal(11)), // with a core dump
+    for (code, status, core_dumped) in [
+        (0, ExitStatus::Code(0), false),
+        (0x300, ExitStatus::Code(3), false),
+        (0xff00, ExitStatus::Code(255), false),
+        (9, ExitStatus::Signal(9), false),
+        (11, ExitStatus::Signal(11), false),
+        (0x8b, ExitStatus::Signal(11), true),
     ] {
         let What::Exit(exit) = decode(&exit(code)) else { panic!("an exit") };
-        assert_eq!(exit.status, status, "{code:#x}");
+        assert_eq!((exit.status, exit.core_dumped), (status, core_dumped), "{code:#x}");
         assert_eq!(exit.task.process.tgid, 812);
     }
 }

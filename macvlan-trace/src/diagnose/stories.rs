@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::{
     correlate::story::{
-        Macvlan, Story, child_of, in_cgroup, init, macvlan, netns, nic, process, running, started, worker,
+        Macvlan, Story, child_of, in_cgroup, init, inside, macvlan, netns, nic, path, process, running,
+        started, worker,
     },
     fact::{Address, Link, LinkChange, LinkFact, Task, What},
     text::Text,
@@ -112,6 +113,47 @@ fn a_carrier_that_comes_with_the_parent_is_no_event_of_its_own() {
     let told = story.tell();
     told.last().is("/event", "parent_up").verdict("direct", "certain").is("/culprit/comm", "ip");
     assert_eq!(told.events().len(), 3, "{told}");
+}
+
+#[test]
+fn a_parent_that_is_deleted_is_told_by_who_did_it_and_how() {
+    let of_iwd = of_unit("iwd.service", 700);
+    for (by, how, rule, confidence) in [
+        (&of_iwd, "rtnl_dellink", "parent-recreated", "likely"),
+        (&process("iwd", 700), "rtnl_dellink", "parent-deleted", "certain"),
+        (&process("qemu", 701), "tun_chr_close", "parent-unplugged", "certain"),
+        (&worker(), "usb_disconnect", "parent-unplugged", "certain"),
+        (&process("rmmod", 702), "__x64_sys_delete_module", "driver-reloaded", "certain"),
+    ] {
+        let (mut story, link) = link();
+        let frames: Vec<_> = path::CASCADE.iter().copied().chain([how]).collect();
+        story.link(by, LinkChange::Deleted, &link.losing_parent(eth0()), &frames);
+        let told = story.tell();
+        told.last().verdict(rule, confidence);
+        if by.task.kthread {
+            told.last().nobody()
+        } else {
+            told.last().culprit(by)
+        };
+    }
+}
+
+#[test]
+fn a_parent_under_several_namespaces_is_told_as_shared() {
+    let mut story = Story::new();
+    let children = [1, 2].map(|number| macvlan(&format!("macvlan{number}"), netns(number), 6 + number));
+    for child in &children {
+        story.creates(&setup(), child);
+    }
+    let by = ip("ip link del eth0");
+    for child in children {
+        story.link(&by, LinkChange::Deleted, &child.losing_parent(eth0()), path::CASCADE);
+    }
+    let told = story.tell();
+    for deleted in &told.events()[2..] {
+        deleted.verdict("shared-parent-deleted", "certain").culprit(&by);
+        deleted.says("/verdict/cause", "eth0, the parent of 2 links in 2 network namespaces");
+    }
 }
 
 // Carriers.
@@ -438,6 +480,37 @@ fn programs_are_told_by_arguments_and_ancestors_and_never_for_certain() {
     let (mut story, link) = link();
     let by = running(process("python3", 901), "/usr/bin/python3 /usr/sbin/ifreload -a");
     story.sets_down(&by, &link).tell().last().verdict("ifupdown", "likely");
+}
+
+#[test]
+fn the_dhcp_daemon_of_cni_is_told_only_outside_the_pod() {
+    let daemon = running(process("dhcp", 901), "/usr/lib/cni/dhcp daemon");
+    let in_pod = inside(daemon.clone(), 5, 1, 7);
+    for (by, rule) in [(daemon, "dhcp-lease-ended"), (in_pod, "direct")] {
+        let (mut story, link) = link();
+        story.sets_down(&by, &link).tell().last().is("/verdict/rule", rule).culprit(&by);
+    }
+}
+
+#[test]
+fn what_one_container_does_to_anothers_link_is_the_wrong_target() {
+    let group = |digit: &str| format!("/system.slice/docker-{}.scope", digit.repeat(64));
+    let owner = in_cgroup(init("sh", 812), &group("b"));
+    for (of, rule) in [("a", "wrong-target"), ("b", "direct")] {
+        let link = macvlan("eth0", netns(1), 7);
+        let by = in_cgroup(running(process("controller", 901), "controller"), &group(of));
+        let mut story = Story::new();
+        story.creates(&setup(), &link).sets_up(&setup(), &link).found_in(netns(1), &owner);
+        story.deletes(&by, &link).tell().last().is("/verdict/rule", rule).culprit(&by);
+    }
+}
+
+#[test]
+fn a_link_that_moves_is_told_to_be_elsewhere() {
+    let (mut story, link) = link();
+    let by = ip("ip link set macvlan0 netns x");
+    story.moves(&by, (netns(0), 7), &link.moved_to(netns(1), 2));
+    story.tell().last().verdict("moved", "certain").culprit(&by);
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn a_main_process_that_exits_is_the_culprit() {
             .is("/actor/comm", "kworker/u8:2")
             .verdict("container-exited", "certain")
             .culprit(&init)
-            .is("/culprit/exit", json!({"code": code, "signal": null, "sender": null}))
+            .is("/culprit/exit", json!({"code": code, "signal": null, "core_dumped": false, "sender": null}))
             .is("/victim/init/pid", 812)
             .is("/verdict/cause", cause)
             .steps(&["exit", "netns_end", "deleted"]);
@@ -313,7 +313,7 @@ fn what_the_kernel_kills_is_its_own_culprit_and_that_is_likely() {
         .last()
         .verdict("container-killed", "likely")
         .culprit(&init)
-        .is("/culprit/exit", json!({"code": null, "signal": 9, "sender": null}))
+        .is("/culprit/exit", json!({"code": null, "signal": 9, "core_dumped": false, "sender": null}))
         .says("/verdict/cause", "The kernel sent SIGKILL to the main process sh (PID 812)")
         .steps(&["signal", "exit", "netns_end", "deleted"]);
 }
@@ -328,7 +328,33 @@ fn a_crash_is_the_processs_own_fault() {
         .verdict("container-exited", "certain")
         .culprit(&init)
         .is("/culprit/exit/signal", 11)
-        .says("/verdict/cause", "was ended by SIGSEGV");
+        .says("/verdict/cause", "was ended by SIGSEGV, 3.2 s after");
+}
+
+#[test]
+fn a_core_that_was_dumped_is_told() {
+    let Container { mut story, init, netns, link } = container();
+    story.dumps_core(&init, netns, 11).drops(&init, netns, path::EXIT).is_torn_down(&link);
+    story
+        .tell()
+        .last()
+        .verdict("container-exited", "certain")
+        .is("/culprit/exit", json!({"code": null, "signal": 11, "core_dumped": true, "sender": null}))
+        .is("/verdict/evidence/0/detail", "signal 11, core dumped")
+        .says("/verdict/cause", "sh (PID 812) was ended by SIGSEGV and dumped its core, 3.2 s after");
+
+    // Where one of several threads crashes, the others end before it has dumped the core.
+    let Container { mut story, init, netns, link } = container();
+    story.sends(&kill(), 6, &init, netns).dies(&init, netns, 6).wait_ms(400).dumps_core(&init, netns, 6);
+    story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+    story
+        .tell()
+        .last()
+        .verdict("container-killed", "certain")
+        .culprit(&kill())
+        .is("/victim/init/exit/core_dumped", true)
+        .says("/verdict/cause", "sent SIGABRT to the main process sh (PID 812), which dumped its core")
+        .steps(&["signal", "exit", "netns_end", "deleted"]);
 }
 
 #[test]

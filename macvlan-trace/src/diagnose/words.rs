@@ -43,11 +43,14 @@ fn command(task: &Task) -> Option<String> {
     Some(line)
 }
 
-/// "exited with code 3" or "was ended by SIGSEGV".
+/// "exited with code 3" or "was ended by SIGSEGV and dumped its core".
 pub fn how_it_ended(ended: &Ended) -> String {
     match ended.status {
         ExitStatus::Code(code) => format!("exited with code {code}"),
-        ExitStatus::Signal(number) => format!("was ended by {}", signal(u32::from(number))),
+        ExitStatus::Signal(number) => {
+            let core = if ended.core_dumped { " and dumped its core" } else { "" };
+            format!("was ended by {}{core}", signal(u32::from(number)))
+        }
     }
 }
 

@@ -270,7 +270,12 @@ pub(crate) fn records() -> Vec<Record> {
     let init = Task {
         container: Some(container_of_pod()),
         session: Some("3".into()),
-        exit: Some(Exit { code: Some(0), signal: Some(15), sender: Some(Box::new(sender)) }),
+        exit: Some(Exit {
+            code: Some(0),
+            signal: Some(15),
+            core_dumped: true,
+            sender: Some(Box::new(sender)),
+        }),
         ..task(600, "sh")
     };
     let mut moved = event(EventKind::Moved);

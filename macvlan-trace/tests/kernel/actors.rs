@@ -146,6 +146,31 @@ fn the_cgroup_is_known_three_levels_deep_and_after_its_removal() {
 }
 
 #[test]
+fn of_a_cgroup_path_with_many_levels_the_end_is_known() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    // Names as long as a pod's, of which twenty levels are told.
+    let names: Vec<_> = (1..=24).map(|level| format!("mt-{level}-{}", "x".repeat(90))).collect();
+    let mut folders = vec![std::path::PathBuf::from(cgroup_root())];
+    for name in &names {
+        folders.push(folders[folders.len() - 1].join(name));
+    }
+    let deepest = &folders[24];
+    fs::create_dir_all(deepest).expect("cgroups can be made");
+    let trace = Trace::start(&[]);
+    sh(&format!("echo $$ > {}/cgroup.procs; exec $IP link del macvlan0", deepest.display()));
+    for folder in folders[1..].iter().rev() {
+        fs::remove_dir(folder).expect("the cgroup is empty");
+    }
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by("ip")
+        .verdict("direct", "certain")
+        .is("/actor/cgroup/path", format!("…/{}", names[4..].join("/")));
+}
+
+#[test]
 fn nothing_is_said_of_a_link_that_is_down_already_nor_of_a_failed_call() {
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");

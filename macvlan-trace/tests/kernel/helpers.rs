@@ -7,12 +7,13 @@ use std::{
 
 use crate::harness::{Container, ip};
 
-/// Starts the helper of that name as the main process of a container. It waits for [`Container::go`].
-pub fn container(helper: &str) -> Container {
+/// Starts the helper of that name as the main process of a container, with what a shell does `before`. It waits for
+/// [`Container::go`].
+pub fn container(helper: &str, before: &str) -> Container {
     let own = std::env::current_exe().expect("this binary has a path").to_string_lossy().into_owned();
     let name = format!("helpers::{helper}");
     // The shell says who it is, and becomes the helper.
-    let script = format!("exec {own} --exact {name} --ignored --nocapture");
+    let script = format!("{before} exec {own} --exact {name} --ignored --nocapture");
     let mut container = Container::start(&script);
     // The test runner's own words come before the helper's.
     while container.line() != "ready" {}
@@ -31,6 +32,16 @@ fn ends_with_a_connection_open() {
     stdin().read_line(&mut String::new()).expect("somebody writes");
     std::mem::forget((listener, client, server));
     std::process::exit(3);
+}
+
+#[test]
+#[ignore = "is run as a container's main process"]
+fn aborts() {
+    println!("\nready");
+    stdout().flush().expect("somebody reads");
+    stdin().read_line(&mut String::new()).expect("somebody writes");
+    // The kernel drops the SIGABRT of an init to itself, and so the C library runs into an instruction that is a fault.
+    std::process::abort();
 }
 
 /// A process that holds a tap device until [`Container::go`].

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Container, Parent, Trace, ip_path, run};
+use crate::harness::{Container, Parent, Trace, ip_path, run, until};
 
 const ID: &str = "9f3c1a2b4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8";
 
@@ -108,4 +108,110 @@ fn a_container_that_lives_is_found_and_named() {
     assert_eq!(event["culprit"]["container"], Value::Null, "{event}");
     assert_eq!(event["culprit"]["comm"], "ip", "{event}");
     drop(trace.stop());
+}
+
+#[test]
+fn a_container_that_is_removed_before_its_link_keeps_its_name() {
+    let parent = Parent::dummy("par0");
+    let group = Group::docker(ID);
+    let root = root_of_docker(ID, "web");
+    let container = Container::start("read line; exit 3");
+    group.add(container.pid);
+    let mut container = container.give("macvlan0", &parent);
+    let (init, net) = (container.pid, format!("/proc/{}/ns/net", container.pid));
+    let held = fs::File::open(&net).expect("it can be opened");
+    let mut trace = Trace::start(&["--state-root", &root.path().to_string_lossy(), "-e", "all"]);
+    // Until it has seen whose the link is.
+    let mut event = Value::Null;
+    while event["victim"]["container"].is_null() {
+        let address = format!("address 02:00:00:00:{:02x}:01", event["seq"].as_u64().unwrap_or_default());
+        let command = [&format!("--net={net}"), &ip_path(), "link", "set", "macvlan0"].map(str::to_owned);
+        run("nsenter", &command.iter().map(String::as_str).chain(address.split(' ')).collect::<Vec<_>>());
+        event = trace.wait_for_event("mac_changed", "macvlan0");
+    }
+    assert_eq!(event["victim"]["container"], web(), "{event}");
+    container.go();
+    container.wait();
+    // Neither its control group nor its files are there when the link goes.
+    let path = group.0.clone();
+    drop((group, root));
+    assert!(!path.exists());
+    drop(held);
+    trace.wait_for_event("deleted", "macvlan0");
+    let stream = trace.stop();
+    stream.complete();
+    stream
+        .one("deleted", "macvlan0")
+        .by_worker()
+        .is("/verdict/rule", "container-exited")
+        .is("/culprit/pid", init)
+        .is("/culprit/cgroup/path", format!("/docker/{ID}"))
+        .is("/culprit/container", web())
+        .is("/victim/container", web());
+}
+
+/// A hierarchy of cgroup v1 with the controller of the processes' numbers, which goes with the test.
+struct Hierarchy(tempfile::TempDir);
+
+impl Hierarchy {
+    /// `None` where that cannot be: a kernel without cgroup v1, or a machine whose controllers are in use.
+    fn mount() -> Option<Self> {
+        let known = fs::read_to_string("/proc/filesystems").expect("it can be read");
+        if !known.lines().any(|line| line == "nodev\tcgroup")
+            || std::env::var_os("MACVLAN_TRACE_TEST_HOST").is_some()
+        {
+            return None;
+        }
+        let root = tempfile::tempdir().expect("a folder can be made");
+        run("mount", &["-t", "cgroup", "-o", "pids", "none", &root.path().to_string_lossy()]);
+        Some(Self(root))
+    }
+
+    /// A control group in it as Docker makes them.
+    fn docker(&self, id: &str) -> Group {
+        let path = self.0.path().join("docker").join(id);
+        fs::create_dir_all(&path).expect("a control group can be made");
+        Group(path)
+    }
+}
+
+impl Drop for Hierarchy {
+    fn drop(&mut self) {
+        // The controller goes back to the unified hierarchy when nothing is left in this one.
+        until("its control groups are gone", || {
+            let controllers = fs::read_to_string("/proc/cgroups").unwrap_or_default();
+            controllers.lines().any(|line| {
+                let fields: Vec<_> = line.split_whitespace().collect();
+                fields[0] == "pids" && fields[2] == "1"
+            })
+        });
+        run("umount", &[&self.0.path().to_string_lossy()]);
+    }
+}
+
+#[test]
+fn a_container_of_cgroup_v1_is_told_by_its_path_there() {
+    let parent = Parent::dummy("par0");
+    let Some(hierarchy) = Hierarchy::mount() else { return };
+    let group = hierarchy.docker(ID);
+    let root = root_of_docker(ID, "web");
+    let mut trace = Trace::start(&["--state-root", &root.path().to_string_lossy()]);
+    let container = Container::start("read line; exit 3");
+    group.add(container.pid);
+    let mut container = container.give("macvlan0", &parent);
+    let init = container.pid;
+    let paths = fs::read_to_string(format!("/proc/{init}/cgroup")).expect("it is there");
+    assert!(paths.contains(&format!(":pids:/docker/{ID}\n")) && paths.contains("0::/\n"), "{paths}");
+    container.go();
+    container.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("container-exited", "certain")
+        .is("/culprit/pid", init)
+        .is("/culprit/cgroup/path", format!("/docker/{ID}"))
+        .is("/culprit/container", web())
+        .is("/victim/container", web());
 }

@@ -89,6 +89,7 @@ fn who_kills_the_main_process_is_the_culprit() {
         .is("/culprit/cgroup/path", "/")
         .is("/victim/init/pid", init)
         .is("/victim/init/exit/signal", 9)
+        .is("/victim/init/exit/core_dumped", false)
         .is("/victim/init/exit/sender/comm", "busybox")
         .says("/verdict/cause", "SIGKILL");
 }
@@ -114,23 +115,57 @@ fn who_asks_the_main_process_to_end_is_the_likely_culprit() {
 }
 
 #[test]
-fn a_main_process_that_crashes_is_its_own_culprit() {
+fn a_main_process_that_crashes_is_its_own_culprit_and_its_core_is_told() {
+    let parent = Parent::dummy("par0");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let before = format!("cd {}; ulimit -c unlimited;", folder.path().display());
+    // A shell that runs out of stack, and one of several threads, whose main thread ends before the core is written.
+    let endless = format!("{before} ulimit -s 512; read line; endless() {{ endless; }}; endless");
+    for (crashing, threads) in [(Container::start(&endless), 1), (helpers::container("aborts", &before), 2)] {
+        let mut container = crashing.give("macvlan0", &parent);
+        let init = container.pid;
+        assert_eq!(fs::read_dir(format!("/proc/{init}/task")).expect("it is there").count(), threads);
+        let mut trace = Trace::start(&[]);
+        container.go();
+        container.wait();
+        trace.wait_for_event("deleted", "macvlan0");
+        trace
+            .stop()
+            .only("deleted", "macvlan0")
+            .by_worker()
+            .verdict("container-exited", "certain")
+            .is("/culprit/pid", init)
+            .is("/culprit/exit/signal", 11)
+            .is("/culprit/exit/core_dumped", true)
+            .is("/victim/init/pid", init)
+            .says("/verdict/cause", "was ended by SIGSEGV and dumped its core");
+    }
+}
+
+#[test]
+fn a_signal_of_an_init_to_itself_ends_nothing() {
     let parent = Parent::dummy("par0");
     let mut container = Container::with_link("macvlan0", &parent, "read line; exec busybox kill -SEGV 1");
     let init = container.pid;
     let mut trace = Trace::start(&[]);
-    // A signal from inside is ignored by an init that does not handle it, so this one goes on and exits.
+    // The kernel drops it, since nothing handles it, and the process comes to its end.
     container.go();
     container.wait();
     trace.wait_for_event("deleted", "macvlan0");
-    trace.stop().only("deleted", "macvlan0").verdict("container-exited", "certain").is("/culprit/pid", init);
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .verdict("container-exited", "certain")
+        .is("/culprit/pid", init)
+        .is("/culprit/exit/code", 0)
+        .is("/culprit/exit/core_dumped", false);
 }
 
 #[test]
 fn an_open_connection_does_not_shift_the_blame() {
     let parent = Parent::dummy("par0");
     // Its sockets are freed later, in softirq, under whoever is interrupted: that drops the namespace.
-    let mut container = helpers::container("ends_with_a_connection_open").give("macvlan0", &parent);
+    let mut container = helpers::container("ends_with_a_connection_open", "").give("macvlan0", &parent);
     let init = container.pid;
     let mut trace = Trace::start(&[]);
     container.go();
@@ -213,6 +248,26 @@ fn ip_netns_del_is_the_culprit_right_after_another_command_in_it() {
     let stream = trace.stop();
     stream.only("deleted", "macvlan0").is("/verdict/rule", "netns-deleted").is("/culprit/args/2", "del");
     drop(named);
+}
+
+#[test]
+fn a_supervisor_that_ends_because_the_init_did_is_not_the_culprit() {
+    let parent = Parent::dummy("par0");
+    // The shell lives in the network namespace too, and leaves it last, with a code of its own.
+    let mut container = Container::without_pid_namespace("unshare -p -f sh -c 'read line; exit 3'; exit 9")
+        .give("macvlan0", &parent);
+    let supervisor = container.pid;
+    let mut trace = Trace::start(&[]);
+    container.go();
+    container.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("container-exited", "certain")
+        .is("/culprit/exit/code", 3)
+        .holds("it is not the supervisor", |event| event["culprit"]["pid"] != supervisor);
 }
 
 #[test]

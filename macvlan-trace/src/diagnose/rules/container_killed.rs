@@ -29,10 +29,11 @@ pub const RULE: Rule = Rule {
             None if is_own_fault(number) => return None,
             None => (format!("{signal} ended {victim}; who sent it was not seen"), None, Confidence::Unknown),
         };
+        let core = if ended.core_dumped { ", which dumped its core" } else { "" };
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{cause}{}; {}{}",
+                "{cause}{core}{}; {}{}",
                 words::after_up(case, ended.at),
                 words::fate(case),
                 sender.flatten().map_or("", |sender| words::client_unseen(sender)),
