@@ -564,6 +564,32 @@ fn a_service_that_deletes_what_it_made_did_it_to_itself() {
 }
 
 #[test]
+fn a_manager_that_breaks_its_own_link_is_told_with_where_it_says_why() {
+    for (unit, place) in [
+        ("NetworkManager.service", "`journalctl -u NetworkManager --grep audit:`"),
+        ("systemd-networkd.service", "`networkctl status macvlan0`"),
+    ] {
+        let link = macvlan("macvlan0", netns(0), 7);
+        let manager = of_unit(unit, 500);
+        let mut story = Story::new();
+        story.creates(&manager, &link).sets_up(&manager, &link).wait_ms(3_000);
+        let told = story.sets_down(&manager, &link).deletes(&manager, &link).tell();
+        for event in &told.events()[2..] {
+            event.verdict("self-inflicted", "certain").says("/verdict/remedy", place);
+        }
+        assert_eq!(told.events().len(), 4, "{told}");
+    }
+}
+
+#[test]
+fn a_manager_that_sets_the_parent_down_is_told_with_where_it_says_why() {
+    let (mut story, _) = link();
+    let manager = of_unit("systemd-networkd.service", 500);
+    let told = story.parent(&manager, LinkChange::Down, &eth0(), None, &[]).tell();
+    told.last().verdict("parent-down", "certain").says("/verdict/remedy", "`networkctl status eth0`");
+}
+
+#[test]
 fn a_person_is_told_by_a_terminal_and_a_daemon_has_none() {
     let (mut story, link) = link();
     let mut by = child_of(ip("ip link set macvlan0 down"), &process("sudo", 870));

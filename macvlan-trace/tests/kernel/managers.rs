@@ -20,7 +20,7 @@ fn networkmanager_is_told_by_its_unit_with_the_lines_to_paste() {
         .by("ip")
         .verdict("network-manager", "certain")
         .is("/culprit/unit", "NetworkManager.service")
-        .says("/verdict/remedy", "unmanaged-devices=interface-name:macvlan0");
+        .says("/verdict/remedy", "unmanaged-devices+=interface-name:macvlan0");
 }
 
 #[test]

@@ -7,3 +7,4 @@ mod docker;
 mod dockerd;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod systemd;

@@ -5,7 +5,8 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, words},
     enrich::party,
     event::Confidence,
-    fact::LinkChange,
+    fact::{LinkChange, Task},
+    text::Text,
 };
 
 const NETWORK_MANAGER: [&str; 2] = ["NetworkManager.service", "network-manager.service"];
@@ -27,15 +28,17 @@ pub const RULE: Rule = Rule {
         let link = words::plain(&case.fact.link.name);
         let remedy = if party::is_of_unit(task, &NETWORK_MANAGER) {
             format!(
-                "Have NetworkManager leave it alone: put `[keyfile]` and `unmanaged-devices=interface-name:{link}` \
-                 (or `driver:macvlan`) into /etc/NetworkManager/conf.d/macvlan.conf, then `systemctl reload \
-                 NetworkManager`."
+                "Have NetworkManager leave it alone: put `[keyfile]` and \
+                 `unmanaged-devices+=interface-name:{link}` into /etc/NetworkManager/conf.d/90-macvlan.conf, then \
+                 `systemctl reload NetworkManager`{}.",
+                whence(task, &case.fact.link.name)
             )
         } else if party::is_of_unit(task, &NETWORKD) {
             format!(
                 "Have networkd leave it alone: put `[Match]`, `Name={link}`, `[Link]` and `Unmanaged=yes` into \
                  /etc/systemd/network/05-macvlan.network, then `networkctl reload`; and narrow the `[Match]` that \
-                 catches it."
+                 catches it{}.",
+                whence(task, &case.fact.link.name)
             )
         } else if party::is_of_unit(task, &OTHERS) {
             "Have it leave links of containers alone; see its own documentation.".to_owned()
@@ -60,3 +63,16 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+/// Where a manager says why it did it: NetworkManager writes to its log which client asked, which is not seen, and networkd
+/// knows the file that it went by. Nothing for others.
+pub(super) fn whence(task: &Task, link: &Text) -> String {
+    if party::is_of_unit(task, &NETWORK_MANAGER) {
+        "; if a client asked for it, `journalctl -u NetworkManager --grep audit:` names that and the connection profile"
+            .to_owned()
+    } else if party::is_of_unit(task, &NETWORKD) {
+        format!("; `networkctl status {}` names the file that told it to", words::plain(link))
+    } else {
+        String::new()
+    }
+}

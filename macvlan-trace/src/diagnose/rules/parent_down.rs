@@ -1,5 +1,6 @@
 //! The link below was set down: what stands on it keeps its flags and carries nothing.
 
+use super::network_manager;
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
@@ -38,8 +39,9 @@ pub const RULE: Rule = Rule {
             remedy: Some(
                 format!(
                     "`ip link set {} up` where the parent is; and keep whatever restarts it from doing so while links \
-                     stand on it.",
-                    words::plain(parent)
+                     stand on it{}.",
+                    words::plain(parent),
+                    network_manager::whence(task, parent)
                 )
                 .into(),
             ),

@@ -1,5 +1,6 @@
-//! Who deleted the link had made it.
+//! Who broke the link had made it.
 
+use super::network_manager;
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
@@ -14,7 +15,9 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/self-inflicted.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
-        let creator = case.life.creator.as_ref().filter(|_| case.fact.change == LinkChange::Deleted)?;
+        let breaks =
+            matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted | LinkChange::AddressRemoved);
+        let creator = case.life.creator.as_ref().filter(|_| breaks)?;
         let same_process = creator.task.process == task.task.process;
         // Not two sessions of a login service, nor two people.
         let same_service =
@@ -22,21 +25,23 @@ pub const RULE: Rule = Rule {
         if !(same_process || same_service) {
             return None;
         }
-        let who = party::unit(task)
-            .filter(|_| !same_process)
-            .map_or_else(String::new, |unit| format!(" of {unit}"));
+        let unit = party::service(task);
+        let who = unit.as_ref().map_or_else(String::new, |unit| format!(" of {unit}"));
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{who} deleted {}, which {} had made itself{}",
+                "{}{who} {}, which {} had made itself{}",
                 words::process_with_command(task),
-                case.fact.link.name,
+                words::deed(case),
                 if same_process { "it" } else { "that service" },
                 words::after_created(case),
             ),
             remedy: Some(
-                "See its log and configuration: a reload that no longer names the link is the usual reason."
-                    .into(),
+                format!(
+                    "See its log and configuration: a reload that no longer names the link is the usual reason{}.",
+                    network_manager::whence(task, &case.fact.link.name)
+                )
+                .into(),
             ),
             // Of a service it may have been another part that made it.
             confidence: if same_process { Confidence::Certain } else { Confidence::Likely },
