@@ -412,6 +412,22 @@ fn programs_are_told_by_arguments_and_ancestors_and_never_for_certain() {
 }
 
 #[test]
+fn a_cni_plugin_that_clears_away_after_a_dead_container_is_not_the_cause() {
+    let pod = netns(1);
+    let link = macvlan("eth0", pod, 7);
+    let main = init("app", 700);
+    let mut story = Story::new();
+    story.creates(&setup(), &link).sets_up(&setup(), &link).wait_ms(10);
+    story.exits(&main, pod, 3).wait_ms(500);
+    let plugin = child_of(running(process("macvlan", 901), "/usr/lib/cni/macvlan"), &process("sh", 900));
+    let told = story.deletes(&plugin, &link).tell();
+    told.last()
+        .verdict("container-exited", "likely")
+        .culprit(&main)
+        .says("/verdict/cause", "macvlan (PID 901) then cleared eth0 away");
+}
+
+#[test]
 fn a_name_alone_is_nobody() {
     for comm in ["dockerd", "NetworkManager", "dhcpcd", "iwd"] {
         let (mut story, link) = link();

@@ -30,7 +30,7 @@ const UNITS: [&str; 16] = [
 const UNIT_PREFIXES: [&str; 5] = ["libpod-conmon-", "crio-conmon-", "lxc@", "systemd-nspawn@", "podman-"];
 
 /// Programs of runtimes that run outside any unit, where systemd is not there.
-const PROGRAMS: [&str; 14] = [
+const PROGRAMS: [&str; 15] = [
     "dockerd",
     "containerd",
     "containerd-shim",
@@ -45,6 +45,7 @@ const PROGRAMS: [&str; 14] = [
     "lxc-start",
     "lxd",
     "incusd",
+    "systemd-nspawn",
 ];
 
 /// Of these the daemons, which live on; the others start and end with a container or a request.
@@ -78,12 +79,48 @@ pub fn supervises(task: &Task, process: &Task) -> bool {
     process.ancestors.iter().any(|ancestor| ancestor.process == task.task.process)
 }
 
-/// Whether the path of a program is that of a runtime.
+/// Whether the path of a program is that of a runtime, or of a CNI plugin, which works for one.
 fn is_program(path: &Text) -> bool {
-    PROGRAMS.iter().any(|program| program.as_bytes() == party::base_name(path))
+    PROGRAMS.iter().any(|program| program.as_bytes() == party::base_name(path)) || is_cni_plugin(path)
+}
+
+/// Whether the path is of a folder for CNI plugins: `/opt/cni/bin`, or `/usr/lib/cni` and `/usr/libexec/cni`, as
+/// distributions have it.
+fn is_cni_plugin(path: &Text) -> bool {
+    let mut folders = path.as_bytes().rsplit(|&byte| byte == b'/').skip(1);
+    let nearest = folders.next().unwrap_or_default();
+    nearest == b"cni" || (nearest == b"bin" && folders.next() == Some(b"cni"))
 }
 
 /// Whether the name of a task is that of a runtime, of which the kernel keeps 15 bytes.
 fn is_comm(comm: &Text) -> bool {
     PROGRAMS.iter().any(|program| &program.as_bytes()[..program.len().min(15)] == comm.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::correlate::story::{child_of, process, running};
+
+    #[test]
+    fn what_a_runtime_forks_works_for_it() {
+        // systemd-nspawn gives back links that it took from the host in a child that it names so.
+        let child = child_of(process("(sd-netns)", 901), &process("systemd-nspawn", 900));
+        assert!(works_for_one(&child));
+        assert!(!works_for_one(&child_of(child.clone(), &process("cron", 800))));
+    }
+
+    #[test]
+    fn a_cni_plugin_works_for_a_runtime() {
+        for (path, wanted) in [
+            ("/opt/cni/bin/macvlan", true),
+            ("/usr/lib/cni/macvlan", true),
+            ("/usr/libexec/cni/macvlan", true),
+            ("/usr/bin/macvlan", false),
+            ("/opt/cni/bin/old/macvlan", false),
+            ("macvlan", false),
+        ] {
+            assert_eq!(works_for_one(&running(process("macvlan", 7), path)), wanted, "{path}");
+        }
+    }
 }
