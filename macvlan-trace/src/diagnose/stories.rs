@@ -412,6 +412,34 @@ fn programs_are_told_by_arguments_and_ancestors_and_never_for_certain() {
 }
 
 #[test]
+fn what_ifdown_has_others_do_is_one_incident_and_says_ifdown() {
+    let (mut story, link) = link();
+    let ifdown = process("ifdown", 890);
+    let client = child_of(process("dhclient", 892), &child_of(process("sh", 891), &ifdown));
+    let release = child_of(
+        running(process("ip", 902), "ip -4 addr flush dev macvlan0"),
+        &child_of(process("dhclient-script", 893), &client),
+    );
+    let ip =
+        |args, pid| child_of(running(process("ip", pid), args), &child_of(process("sh", pid - 1), &ifdown));
+    story.link(&release, LinkChange::AddressRemoved, &link, &[]);
+    let told = story
+        .sets_down(&ip("ip link set macvlan0 down", 904), &link)
+        .deletes(&ip("ip link del macvlan0", 906), &link)
+        .tell();
+    let events = told.events();
+    let broken = &events[events.len() - 3..];
+    for event in broken {
+        event
+            .verdict("ifupdown", "likely")
+            .is("/incident", broken[0].record["incident"].clone())
+            .says("/verdict/remedy", "`ifup macvlan0`");
+    }
+    broken[0].says("/verdict/cause", "called by dhclient-script (PID 893)");
+    broken[2].culprit(&ip("", 906)).says("/verdict/cause", "called by ifdown (PID 890), deleted macvlan0");
+}
+
+#[test]
 fn a_cni_plugin_that_clears_away_after_a_dead_container_is_not_the_cause() {
     let pod = netns(1);
     let link = macvlan("eth0", pod, 7);
