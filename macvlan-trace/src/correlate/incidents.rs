@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use super::{Cause, Life, ParentChange, links::Siblings};
-use crate::fact::{Ktime, ProcessId, Task};
+use crate::{
+    enrich::party,
+    fact::{Ktime, ProcessId, Task},
+};
 
 /// Incidents that may still grow; the oldest is forgotten first.
 const MAX_OPEN: usize = 4096;
@@ -22,7 +25,7 @@ pub enum Key {
     Parent(Option<u64>, u32, ProcessId),
     /// A module, and who unloaded it.
     Module(ProcessId),
-    /// A link since it last came up, and who works on it.
+    /// A link since it last came up, and who works on it, through others or not.
     Link(u64, u64, ProcessId),
 }
 
@@ -40,7 +43,7 @@ impl Key {
             Cause::ModuleUnloaded(_) => Self::Module(process),
             _ => match reaction {
                 Some(lost) => Self::ParentChange(lost.id),
-                None => Self::Link(life.id, life.ups, process),
+                None => Self::Link(life.id, life.ups, party::job(actor)),
             },
         }
     }

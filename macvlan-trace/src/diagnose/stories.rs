@@ -514,6 +514,50 @@ fn a_link_that_moves_is_told_to_be_elsewhere() {
 }
 
 #[test]
+fn what_ifdown_has_others_do_is_one_incident_and_says_ifdown() {
+    let (mut story, link) = link();
+    let ifdown = process("ifdown", 890);
+    let client = child_of(process("dhclient", 892), &child_of(process("sh", 891), &ifdown));
+    let release = child_of(
+        running(process("ip", 902), "ip -4 addr flush dev macvlan0"),
+        &child_of(process("dhclient-script", 893), &client),
+    );
+    let ip =
+        |args, pid| child_of(running(process("ip", pid), args), &child_of(process("sh", pid - 1), &ifdown));
+    story.link(&release, LinkChange::AddressRemoved, &link, &[]);
+    let told = story
+        .sets_down(&ip("ip link set macvlan0 down", 904), &link)
+        .deletes(&ip("ip link del macvlan0", 906), &link)
+        .tell();
+    let events = told.events();
+    let broken = &events[events.len() - 3..];
+    for event in broken {
+        event
+            .verdict("ifupdown", "likely")
+            .is("/incident", broken[0].record["incident"].clone())
+            .says("/verdict/remedy", "`ifup macvlan0`");
+    }
+    broken[0].says("/verdict/cause", "called by dhclient-script (PID 893)");
+    broken[2].culprit(&ip("", 906)).says("/verdict/cause", "called by ifdown (PID 890), deleted macvlan0");
+}
+
+#[test]
+fn a_cni_plugin_that_clears_away_after_a_dead_container_is_not_the_cause() {
+    let pod = netns(1);
+    let link = macvlan("eth0", pod, 7);
+    let main = init("app", 700);
+    let mut story = Story::new();
+    story.creates(&setup(), &link).sets_up(&setup(), &link).wait_ms(10);
+    story.exits(&main, pod, 3).wait_ms(500);
+    let plugin = child_of(running(process("macvlan", 901), "/usr/lib/cni/macvlan"), &process("sh", 900));
+    let told = story.deletes(&plugin, &link).tell();
+    told.last()
+        .verdict("container-exited", "likely")
+        .culprit(&main)
+        .says("/verdict/cause", "macvlan (PID 901) then cleared eth0 away");
+}
+
+#[test]
 fn a_name_alone_is_nobody() {
     for comm in ["dockerd", "NetworkManager", "dhcpcd", "iwd"] {
         let (mut story, link) = link();

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     correlate::{Case, Cause, Ended, ParentChange, Remark},
-    enrich::{place_of, runtime},
+    enrich::{party, place_of, runtime},
     fact::{Container, ExitStatus, Ktime, Link, LinkChange, Pod, Task},
     text::Text,
 };
@@ -278,10 +278,10 @@ pub fn links(remark: &Remark) -> String {
     links
 }
 
-/// ", called by sh (PID 800),": the nearest parent, where there is one.
+/// ", called by sh (PID 800),": the nearest parent, where there is one; or, past shells and scripts, `ifdown` and its like.
 pub fn called_by(task: &Task) -> String {
-    task.ancestors
-        .first()
+    party::delegate_of(task)
+        .or_else(|| task.ancestors.first())
         .map(|parent| format!(", called by {} (PID {}),", parent.comm, parent.process.tgid))
         .unwrap_or_default()
 }

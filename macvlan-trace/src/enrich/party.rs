@@ -1,6 +1,15 @@
 //! Who a task works for: told by its control group, its argument vector and its ancestors, never by its name alone.
 
-use crate::{fact::Task, text::Text};
+use crate::{
+    fact::{Ancestor, ProcessId, Task},
+    text::Text,
+};
+
+/// DHCP clients, and the scripts that work for them.
+pub const DHCP_CLIENTS: [&str; 5] = ["dhcpcd", "dhclient", "dhclient-script", "dhcpcd-run-hooks", "udhcpc"];
+
+/// The programs of ifupdown.
+pub const IFUPDOWN: [&str; 4] = ["ifup", "ifdown", "ifreload", "ifquery"];
 
 /// The unit of the machine's own systemd that a task belongs to: the outermost service or scope of its control group. What
 /// a container has inside its own group is the container's invention.
@@ -31,7 +40,11 @@ pub fn is_of_unit(task: &Task, beginnings: &[&str]) -> bool {
 pub fn program(task: &Task) -> Option<String> {
     const INTERPRETERS: [&str; 7] = ["sh", "bash", "dash", "ash", "busybox", "perl", "python"];
     let mut args = task.args.as_ref()?.iter().map(|arg| Text::from(base_name(arg).to_vec()).to_string());
-    let first = args.next()?;
+    let mut first = args.next()?;
+    // `dhcpcd: mv0 [ip4]`: a daemon that says in its first argument what it is about.
+    if let Some(end) = first.find(": ") {
+        first.truncate(end);
+    }
     let interpreted = INTERPRETERS.contains(&first.as_str()) || first.starts_with("python3");
     match args.next().filter(|second| interpreted && !second.starts_with('-')) {
         Some(second) => Some(second),
@@ -45,10 +58,27 @@ pub fn base_name(path: &Text) -> &[u8] {
 }
 
 /// The nearest ancestor with one of these names.
-pub fn called_by<'a>(task: &'a Task, names: &[&str]) -> Option<&'a crate::fact::Ancestor> {
-    task.ancestors
-        .iter()
-        .find(|ancestor| names.iter().any(|name| ancestor.comm.as_bytes() == name.as_bytes()))
+pub fn called_by<'a>(task: &'a Task, names: &[&str]) -> Option<&'a Ancestor> {
+    task.ancestors.iter().find(|ancestor| is_named(ancestor, names))
+}
+
+/// The nearest ancestor that works on links through others, with shells and scripts between.
+pub fn delegate_of(task: &Task) -> Option<&Ancestor> {
+    task.ancestors.iter().find(|ancestor| works_through_others(ancestor))
+}
+
+/// The process whose work this is: of those that work on links through others the outermost, else the task's own.
+pub fn job(task: &Task) -> ProcessId {
+    let outermost = task.ancestors.iter().rfind(|ancestor| works_through_others(ancestor));
+    outermost.map_or(task.task.process, |ancestor| ancestor.process)
+}
+
+fn works_through_others(ancestor: &Ancestor) -> bool {
+    is_named(ancestor, &DHCP_CLIENTS) || is_named(ancestor, &IFUPDOWN)
+}
+
+fn is_named(ancestor: &Ancestor, names: &[&str]) -> bool {
+    names.iter().any(|name| ancestor.comm.as_bytes() == name.as_bytes())
 }
 
 /// Whether the task or one that called it is one of these programs.
@@ -93,5 +123,12 @@ mod tests {
         ] {
             assert_eq!(program(&running(process("x", 7), line)).as_deref(), Some(wanted), "{line}");
         }
+    }
+
+    #[test]
+    fn a_daemon_may_say_in_its_first_argument_what_it_is_about() {
+        let mut daemon = process("dhcpcd", 7);
+        daemon.args = Some(vec![Text::from("dhcpcd: [manager] [ip4]")]);
+        assert_eq!(program(&daemon).as_deref(), Some("dhcpcd"));
     }
 }

@@ -1,7 +1,10 @@
 //! Who works for a container's runtime.
 
 use super::party;
-use crate::fact::{Ancestor, Ktime, Task};
+use crate::{
+    fact::{Ancestor, Ktime, Task},
+    text::Text,
+};
 
 /// Units of runtimes and of what drives them.
 const UNITS: [&str; 16] = [
@@ -27,7 +30,7 @@ const UNITS: [&str; 16] = [
 const UNIT_PREFIXES: [&str; 5] = ["libpod-conmon-", "crio-conmon-", "lxc@", "systemd-nspawn@", "podman-"];
 
 /// Programs of runtimes that run outside any unit, where systemd is not there.
-const PROGRAMS: [&str; 14] = [
+const PROGRAMS: [&str; 15] = [
     "dockerd",
     "containerd",
     "containerd-shim",
@@ -42,6 +45,7 @@ const PROGRAMS: [&str; 14] = [
     "lxc-start",
     "lxd",
     "incusd",
+    "systemd-nspawn",
 ];
 
 /// Of these the daemons, which live on; the others start and end with a container or a request.
@@ -67,7 +71,8 @@ pub fn unit(task: &Task) -> Option<String> {
 /// taken by anybody: it is believed only of somebody who clears away what has ended already.
 pub fn works_for_one(task: &Task) -> bool {
     unit(task).is_some()
-        || own_program(task).is_some_and(|name| is_one_of(name, &PROGRAMS))
+        || own_path(task)
+            .is_some_and(|path| is_one_of(party::base_name(path), &PROGRAMS) || is_cni_plugin(path))
         || employer(task).is_some()
 }
 
@@ -80,7 +85,7 @@ pub fn employer(task: &Task) -> Option<&Ancestor> {
 pub fn serves_a_daemon(task: &Task) -> bool {
     let caller = employer(task).map(|ancestor| ancestor.comm.as_bytes());
     let serves = |name| is_one_of(name, &DAEMONS) || is_one_of(name, &SHIMS);
-    own_program(task).into_iter().chain(caller).any(serves)
+    own_path(task).map(party::base_name).into_iter().chain(caller).any(serves)
 }
 
 /// When the daemon started that a task is, or that called it.
@@ -96,9 +101,17 @@ pub fn supervises(task: &Task, process: &Task) -> bool {
     process.ancestors.iter().any(|ancestor| ancestor.process == task.task.process)
 }
 
-/// The program that a task runs, by its own word.
-fn own_program(task: &Task) -> Option<&[u8]> {
-    task.args.as_ref()?.first().map(party::base_name)
+/// The path of the program that a task runs, by its own word.
+fn own_path(task: &Task) -> Option<&Text> {
+    task.args.as_ref()?.first()
+}
+
+/// Whether the path is of a folder for CNI plugins: `/opt/cni/bin`, or `/usr/lib/cni` and `/usr/libexec/cni`, as
+/// distributions have it.
+fn is_cni_plugin(path: &Text) -> bool {
+    let mut folders = path.as_bytes().rsplit(|&byte| byte == b'/').skip(1);
+    let nearest = folders.next().unwrap_or_default();
+    nearest == b"cni" || (nearest == b"bin" && folders.next() == Some(b"cni"))
 }
 
 /// Whether a name is that of one of these programs, or what the kernel keeps of it.
@@ -107,4 +120,32 @@ fn is_one_of(name: &[u8], programs: &[&str]) -> bool {
         let kept = &program.as_bytes()[..program.len().min(COMM)];
         name == program.as_bytes() || name == kept
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::correlate::story::{child_of, process, running};
+
+    #[test]
+    fn what_a_runtime_forks_works_for_it() {
+        // systemd-nspawn gives back links that it took from the host in a child that it names so.
+        let child = child_of(process("(sd-netns)", 901), &process("systemd-nspawn", 900));
+        assert!(works_for_one(&child));
+        assert!(!works_for_one(&child_of(child.clone(), &process("cron", 800))));
+    }
+
+    #[test]
+    fn a_cni_plugin_works_for_a_runtime() {
+        for (path, wanted) in [
+            ("/opt/cni/bin/macvlan", true),
+            ("/usr/lib/cni/macvlan", true),
+            ("/usr/libexec/cni/macvlan", true),
+            ("/usr/bin/macvlan", false),
+            ("/opt/cni/bin/old/macvlan", false),
+            ("macvlan", false),
+        ] {
+            assert_eq!(works_for_one(&running(process("macvlan", 7), path)), wanted, "{path}");
+        }
+    }
 }

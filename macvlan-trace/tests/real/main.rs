@@ -1,10 +1,18 @@
 //! Tests with the software that people run: the real binary watches what Docker, Podman, the CNI plugins, NetworkManager
 //! and their like do to a link. `cargo xtask test` runs them in guests that have all of it.
 //!
-//! They run one at a time, and leave no link behind. What is in the module `systemd` needs that as the first process.
+//! They run one at a time, and leave no link behind. What is in the modules `nspawn` and `systemd` needs systemd as the
+//! first process.
 
+mod cni;
+mod containerd;
+mod dhcp;
 mod docker;
 mod dockerd;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod ifupdown;
+mod nspawn;
+mod podman;
+mod segment;
 mod systemd;

@@ -43,7 +43,7 @@ pub const SUITES: [Suite; 3] = [
         image: Image::Real,
         system: System::Disk,
         program: "real",
-        skip: &["systemd::"],
+        skip: &["nspawn::", "systemd::"],
         kernels: REAL_MATRIX,
     },
     // A unit of systemd's is what tells a manager or a runtime, so they are tried under it, and Docker both ways.

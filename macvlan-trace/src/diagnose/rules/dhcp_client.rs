@@ -8,8 +8,6 @@ use crate::{
     fact::LinkChange,
 };
 
-const PROGRAMS: [&str; 5] = ["dhcpcd", "dhclient", "dhclient-script", "dhcpcd-run-hooks", "udhcpc"];
-
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "dhcp-client",
@@ -17,10 +15,23 @@ pub const RULE: Rule = Rule {
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
         let of_unit = party::is_of_unit(task, &["dhcpcd.service", "dhcpcd@", "dhclient@"]);
-        if case.fact.change == LinkChange::Created || !(of_unit || runs_on_host(case, task, &PROGRAMS)) {
+        if case.fact.change == LinkChange::Created
+            || !(of_unit || runs_on_host(case, task, &party::DHCP_CLIENTS))
+            // A client that ifupdown called only does its part.
+            || party::called_by(task, &party::IFUPDOWN).is_some()
+        {
             return None;
         }
-        let link = words::plain(&case.fact.link.name);
+        let is_dhcpcd =
+            party::is_of_unit(task, &["dhcpcd"]) || party::runs(task, &["dhcpcd", "dhcpcd-run-hooks"]);
+        let remedy = if is_dhcpcd {
+            format!(
+                "Have dhcpcd leave it alone: `denyinterfaces {}` in /etc/dhcpcd.conf, and restart it.",
+                words::plain(&case.fact.link.name)
+            )
+        } else {
+            "Start the client for the interfaces that need it only, as in `dhclient eth0`.".to_owned()
+        };
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
@@ -29,13 +40,7 @@ pub const RULE: Rule = Rule {
                 words::called_by(task),
                 words::deed(case)
             ),
-            remedy: Some(
-                format!(
-                    "Have the client leave it alone: `denyinterfaces {link}` in /etc/dhcpcd.conf, or start dhclient \
-                     for the interfaces that need it only."
-                )
-                .into(),
-            ),
+            remedy: Some(remedy.into()),
             // The name of a program can be anybody's; that of a unit cannot.
             confidence: if of_unit { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),

@@ -8,8 +8,6 @@ use crate::{
     fact::LinkChange,
 };
 
-const PROGRAMS: [&str; 4] = ["ifup", "ifdown", "ifreload", "ifquery"];
-
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "ifupdown",
@@ -17,9 +15,19 @@ pub const RULE: Rule = Rule {
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
         let of_unit = party::is_of_unit(task, &["networking.service", "ifup@"]);
-        if case.fact.change == LinkChange::Created || !(of_unit || runs_on_host(case, task, &PROGRAMS)) {
+        if case.fact.change == LinkChange::Created || !(of_unit || runs_on_host(case, task, &party::IFUPDOWN))
+        {
             return None;
         }
+        let link = &case.fact.link.name;
+        let remedy = if !of_unit && party::runs(task, &["ifup", "ifdown"]) {
+            format!("`ifup {}` brings it back, if /etc/network/interfaces describes it.", words::plain(link))
+        } else {
+            format!(
+                "Run `ifreload` with the interfaces that changed, not with `-a`; or describe {link} in \
+                 /etc/network/interfaces, so that ifupdown knows it."
+            )
+        };
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
@@ -28,14 +36,7 @@ pub const RULE: Rule = Rule {
                 words::called_by(task),
                 words::deed(case)
             ),
-            remedy: Some(
-                format!(
-                    "Run `ifreload` with the interfaces that changed, not with `-a`; or describe {} in \
-                     /etc/network/interfaces, so that ifupdown knows it.",
-                    case.fact.link.name
-                )
-                .into(),
-            ),
+            remedy: Some(remedy.into()),
             confidence: if of_unit { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),
         })

@@ -1,0 +1,132 @@
+//! What Podman with netavark does to a container's link.
+
+use std::process::Command;
+
+use crate::harness::{Checked, Stream, Trace, ip, run};
+
+#[test]
+fn a_container_that_is_killed_is_its_killers() {
+    let web = Container::run("web", "sleep 1000");
+    let trace = Trace::start(&[]);
+    podman("kill web");
+    ended(trace, "web").incident(|event| {
+        cleared(event)
+            .verdict("container-killed", "likely")
+            .is("/culprit/comm", "crun")
+            .is("/victim/init/pid", web.pid)
+            .says("/verdict/cause", "SIGKILL")
+    });
+}
+
+#[test]
+fn a_container_that_does_not_listen_is_killed_after_its_time_to_stop() {
+    let _web = Container::run("web", "sleep 1000");
+    let trace = Trace::start(&[]);
+    podman("stop --time 1 web");
+    ended(trace, "web").incident(|event| {
+        cleared(event)
+            .verdict("container-killed", "likely")
+            .is("/culprit/comm", "crun")
+            .says("/verdict/cause", "SIGKILL")
+    });
+}
+
+#[test]
+fn a_container_that_ends_when_asked_to_is_stopped_by_who_asked() {
+    let _web = Container::run("web", "trap 'exit 0' TERM; while :; do sleep 0.1; done");
+    let trace = Trace::start(&[]);
+    podman("stop --time 30 web");
+    ended(trace, "web").incident(|event| {
+        cleared(event)
+            .verdict("container-stopped", "likely")
+            .is("/culprit/comm", "crun")
+            .says("/verdict/cause", "SIGTERM")
+            .says("/verdict/cause", "exited with code 0")
+    });
+}
+
+#[test]
+fn a_container_that_is_removed_by_force_is_its_killers() {
+    let _web = Container::run("web", "sleep 1000");
+    let trace = Trace::start(&[]);
+    podman("rm --force --time 0 web");
+    ended(trace, "web")
+        .incident(|event| cleared(event).verdict("container-killed", "likely").is("/culprit/comm", "crun"));
+}
+
+#[test]
+fn a_container_whose_command_ends_has_itself_to_blame() {
+    let web = Container::run("web", "until [ -e /tmp/end ]; do sleep 0.1; done; exit 4");
+    let trace = Trace::start(&[]);
+    podman("exec web touch /tmp/end");
+    ended(trace, "web").incident(|event| {
+        cleared(event)
+            .verdict("container-exited", "likely")
+            .is("/culprit/comm", "sh")
+            .is("/culprit/pid", web.pid)
+            .says("/verdict/cause", "exited with code 4")
+    });
+}
+
+#[test]
+fn a_network_that_is_removed_by_force_takes_its_containers_main_process_first() {
+    let _web = Container::run("web", "sleep 1000");
+    let trace = Trace::start(&[]);
+    podman("network rm --force --time 0 mv");
+    ended(trace, "web")
+        .incident(|event| cleared(event).verdict("container-killed", "likely").is("/culprit/comm", "crun"));
+}
+
+/// netavark is who deletes the link, and never who is to blame.
+fn cleared(event: Checked<'_>) -> Checked<'_> {
+    event
+        .is("/event", "deleted")
+        .is("/link/name", "eth0")
+        .is("/actor/comm", "netavark")
+        .is("/victim/container/name", "web")
+        .is("/victim/container/runtime", "podman")
+        .says("/verdict/cause", "netavark")
+}
+
+/// Everything until the link of a container is deleted.
+fn ended(mut trace: Trace, container: &str) -> Stream {
+    trace.wait_for("a deletion", |record| {
+        record["event"] == "deleted" && record["victim"]["container"]["name"] == container
+    });
+    trace.stop()
+}
+
+/// The program, which has to succeed; what it says. systemd, whose control groups it would take, is not there.
+fn podman(words: &str) -> String {
+    run("podman", &["--cgroup-manager=cgroupfs"].into_iter().chain(words.split(' ')).collect::<Vec<_>>())
+}
+
+/// A container on the macvlan network `mv`, in which the link is called `eth0`; it goes with the test.
+struct Container {
+    name: &'static str,
+    /// Process id of its main process.
+    pid: u32,
+}
+
+impl Container {
+    fn run(name: &'static str, script: &str) -> Self {
+        ip("link set eth0 up");
+        if podman("image ls -q").is_empty() {
+            podman("import /usr/share/guest/alpine.tar alpine:latest");
+        }
+        if !podman("network ls --format {{.Name}}").lines().any(|network| network == "mv") {
+            podman("network create --driver macvlan --opt parent=eth0 --subnet 192.168.1.0/24 mv");
+        }
+        let words = format!("--cgroup-manager=cgroupfs run --detach --name {name} --network mv alpine sh -c");
+        run("podman", &words.split(' ').chain([script]).collect::<Vec<_>>());
+        let pid = podman(&format!("inspect --format {{{{.State.Pid}}}} {name}"));
+        Self { name, pid: pid.parse().expect("a process id") }
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let words = ["--cgroup-manager=cgroupfs", "rm", "--force", "--time", "0", "--ignore", self.name];
+        let _ = Command::new("podman").args(words).output();
+    }
+}
