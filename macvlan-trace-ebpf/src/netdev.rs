@@ -35,8 +35,9 @@ const VETH_PEER: u32 = 0;
 /// `__LINK_STATE_NOCARRIER` of `enum netdev_state_t`, include/linux/netdevice.h.
 const NOCARRIER: u64 = 1 << 2;
 
-/// Devices upon another that are looked at before that is taken for a parent.
-const MAX_UPPERS: u32 = 16;
+/// Devices upon another that are looked at before that is taken for a parent. The verifier follows each of them through
+/// all that comes after: with 16 it took 1.1 s of an emulated 7.3 for the five programs that look, with 4 0.4 s.
+const MAX_UPPERS: u32 = 4;
 
 /// What kind of record a change of the device is told by; `None` for a device that is none of our business.
 #[inline(always)]
