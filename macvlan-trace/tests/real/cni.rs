@@ -7,8 +7,9 @@ use std::{
 };
 
 use crate::{
-    harness::{Container, NamedNetns, Parent, Trace, ip, until},
+    harness::{Container, NamedNetns, Parent, ip, until},
     segment::{Daemon, Segment},
+    watch::Watch,
 };
 
 #[test]
@@ -16,7 +17,7 @@ fn del_in_a_living_container_is_the_plugins_own_doing() {
     let parent = Parent::dummy("par0");
     let container = Container::start("read line");
     let netns = format!("/proc/{}/ns/net", container.pid);
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     plugin("ADD", &netns, parent.0, STATIC);
     plugin("DEL", &netns, parent.0, STATIC);
     trace
@@ -36,7 +37,7 @@ fn del_in_a_named_namespace_is_told_with_the_name() {
     let parent = Parent::dummy("par0");
     let pod = NamedNetns::add("pod");
     plugin("ADD", "/run/netns/pod", parent.0, STATIC);
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     plugin("DEL", "/run/netns/pod", parent.0, STATIC);
     trace
         .stop()
@@ -52,7 +53,7 @@ fn a_name_that_goes_without_del_takes_the_link_along() {
     let parent = Parent::dummy("par0");
     let _pod = NamedNetns::add("pod");
     plugin("ADD", "/run/netns/pod", parent.0, STATIC);
-    let mut trace = Trace::start(&[]);
+    let mut trace = Watch::start();
     ip("netns del pod");
     trace.wait_for_event("deleted", "eth0");
     trace
@@ -84,7 +85,7 @@ fn a_lease_that_no_server_renews_ends_with_the_link_down() {
     let _daemon = Daemon::start("/usr/lib/cni/dhcp daemon -timeout 500ms -resendmax 1s");
     until("the daemon listens", || fs::exists("/run/cni/dhcp.sock").is_ok_and(|exists| exists));
     plugin("ADD", "/run/netns/pod", "up0", r#"{"type": "dhcp"}"#);
-    let mut trace = Trace::start(&[]);
+    let mut trace = Watch::start();
     drop(server);
     trace.wait_for_event("down", "eth0");
     trace

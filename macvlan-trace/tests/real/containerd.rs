@@ -8,8 +8,9 @@ use std::{fs, process::Command, sync::Mutex};
 use crate::{
     cni::{STATIC, plugin},
     dockerd::has_systemd,
-    harness::{Checked, NamedNetns, Parent, Trace, ip, run, until},
+    harness::{Checked, NamedNetns, Parent, ip, run, until},
     segment::Daemon,
+    watch::Watch,
 };
 
 const UID: &str = "7d1c2b3a-4e5f-6071-8293-a4b5c6d7e8f9";
@@ -22,7 +23,7 @@ const ROOTFS: &str = "/tmp/rootfs";
 #[test]
 fn a_pods_link_goes_with_its_sandbox_and_not_with_an_app_container() {
     let pod = Pod::start();
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     pod.kill(APP);
     pod.kill(SANDBOX);
     plugin("DEL", NETNS, "par0", STATIC);
@@ -50,12 +51,16 @@ fn a_pods_link_goes_with_its_sandbox_and_not_with_an_app_container() {
 #[test]
 fn what_an_app_container_does_to_its_pods_link_carries_pod_and_container() {
     let _pod = Pod::start();
-    let mut trace = Trace::start(&[]);
+    let mut trace = Watch::start();
     fs::write(format!("{ROOTFS}/tmp/go"), "").expect("a file can be made");
     trace.wait_for_event("down", "eth0");
     let stream = trace.stop();
     let down = stream.only("down", "eth0").by("ip").verdict("direct", "certain");
-    of_pod(down, "/culprit/container").is("/culprit/container/id", APP).is("/culprit/container/name", "web");
+    let down = of_pod(down, "/culprit/container")
+        .is("/culprit/container/id", APP)
+        .is("/culprit/container/name", "web");
+    // The link belongs to the pod, whose namespaces its sandbox holds.
+    of_pod(down, "/victim/container").is("/victim/container/id", SANDBOX);
 }
 
 /// Everything that containerd's files say of the pod.

@@ -3,8 +3,9 @@
 use std::process::Command;
 
 use crate::{
-    harness::{Trace, ip, run, until},
+    harness::{ip, run, until},
     segment::{Daemon, Segment},
+    watch::Watch,
 };
 
 #[test]
@@ -15,7 +16,7 @@ fn dhclient_that_gives_its_lease_back_takes_the_address() {
         run("dhclient", &words.split_whitespace().collect::<Vec<_>>());
     };
     dhclient("-1");
-    let trace = Trace::start(&["-e", "all"]);
+    let trace = Watch::all();
     dhclient("-r");
     trace
         .stop()
@@ -32,7 +33,7 @@ fn dhcpcd_that_gives_its_lease_back_takes_the_address() {
     let _lan = Lan::new();
     run("dhcpcd", &["-4", "--noarp", "mv0"]);
     until("the link has its address", || has_address("mv0"));
-    let mut trace = Trace::start(&["-e", "all"]);
+    let mut trace = Watch::all();
     run("dhcpcd", &["-4", "--release", "mv0"]);
     trace.wait_for_event("address_removed", "mv0");
     trace

@@ -4,13 +4,14 @@ use std::process::Command;
 
 use crate::{
     dockerd::{self, Container, docker, has_systemd},
-    harness::{Checked, Parent, Stream, Trace, ip, run, sh, until},
+    harness::{Checked, Parent, Stream, ip, run, sh, until},
+    watch::Watch,
 };
 
 #[test]
 fn kill_is_told_as_a_kill_by_runc() {
     let _web = Container::run("web", "", "exec sleep 1000");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     docker("kill web");
     gone(trace, "web").incident(|event| {
         cleared(event, "web")
@@ -26,7 +27,7 @@ fn kill_is_told_as_a_kill_by_runc() {
 #[test]
 fn removal_by_force_is_told_as_a_kill_by_runc() {
     let _web = Container::run("web", "", "exec sleep 1000");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     docker("rm --force web");
     gone(trace, "web").incident(|event| {
         cleared(event, "web").verdict("container-killed", "likely").is("/culprit/comm", "runc")
@@ -37,7 +38,7 @@ fn removal_by_force_is_told_as_a_kill_by_runc() {
 fn stop_of_a_process_that_does_not_heed_it_is_told_as_a_stop() {
     // The first process of a pid namespace gets no SIGTERM that it has not asked for.
     let _web = Container::run("web", "", "exec sleep 1000");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     docker("stop --time 1 web");
     gone(trace, "web").incident(|event| {
         cleared(event, "web")
@@ -54,7 +55,7 @@ fn stop_of_a_process_that_heeds_it_is_told_as_a_stop() {
     let script = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.1; done";
     let web = Container::run("web", "", script);
     until("the trap is set", || web.logs().contains("ready"));
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     docker("stop web");
     gone(trace, "web").incident(|event| {
         cleared(event, "web")
@@ -78,7 +79,7 @@ fn a_main_process_that_fails_is_told_with_its_code() {
 /// A container whose main process ends with a code, and nobody is to blame but that.
 fn ends_by_itself(script: &str, code: i32) {
     dockerd::start();
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     let web = Container::run("web", "", &format!("read line; {script}"));
     web.type_line();
     gone(trace, "web").incident(|event| {
@@ -100,7 +101,7 @@ fn ends_by_itself(script: &str, code: i32) {
 #[test]
 fn a_main_process_that_is_killed_from_the_host_leads_to_who_did_it() {
     let web = Container::run("web", "", "exec sleep 1000");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     let killer = run("sh", &["-c", &format!("echo $$; exec busybox kill -9 {}", web.pid)]);
     gone(trace, "web").incident(|event| {
         cleared(event, "web")
@@ -114,7 +115,7 @@ fn a_main_process_that_is_killed_from_the_host_leads_to_who_did_it() {
 #[test]
 fn a_container_that_runs_out_of_memory_is_told_with_its_limit() {
     dockerd::start();
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     let script = "read line; exec dd if=/dev/zero of=/dev/null bs=256M count=1";
     let web = Container::run("web", "--memory 64m", script);
     web.type_line();
@@ -131,7 +132,7 @@ fn a_container_that_runs_out_of_memory_is_told_with_its_limit() {
 #[test]
 fn a_network_that_is_disconnected_is_taken_away_from_a_living_container() {
     dockerd::start();
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     let web = Container::run("web", "", "exec sleep 1000");
     docker("network disconnect mv web");
     gone(trace, "web").incident(|event| {
@@ -154,7 +155,7 @@ fn a_network_whose_parent_docker_made_takes_foreign_links_on_it_along() {
     dockerd::start();
     docker("network create --driver macvlan --subnet 192.168.7.0/24 --opt parent=eth0.7 vlan7");
     ip("link add macvlan7 link eth0.7 type macvlan");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     docker("network rm vlan7");
     let stream = trace.stop();
     stream
@@ -170,7 +171,7 @@ fn a_network_whose_parent_docker_made_takes_foreign_links_on_it_along() {
 fn a_parent_that_is_set_down_under_two_containers_is_one_incident() {
     let (_web, _db) =
         (Container::run("web", "", "exec sleep 1000"), Container::run("db", "", "exec sleep 1000"));
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     ip("link set eth0 down");
     let stream = trace.stop();
     ip("link set eth0 up");
@@ -186,7 +187,7 @@ fn a_parent_that_is_deleted_under_two_containers_is_one_incident() {
         Container::run_on("mv-par0", "web", "", "exec sleep 1000"),
         Container::run_on("mv-par0", "db", "", "exec sleep 1000"),
     );
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     drop(parent);
     let stream = trace.stop();
     stream
@@ -199,7 +200,7 @@ fn a_parent_that_is_deleted_under_two_containers_is_one_incident() {
 #[test]
 fn a_restart_is_a_stop_of_a_container_that_is_made_again() {
     let web = Container::run("web", "", "exec sleep 1000");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     docker("restart --time 1 web");
     gone(trace, "web").incident(|event| {
         event
@@ -214,7 +215,7 @@ fn a_restart_is_a_stop_of_a_container_that_is_made_again() {
 fn of_two_containers_the_one_that_is_stopped_is_told() {
     let (web, db) =
         (Container::run("web", "", "exec sleep 1000"), Container::run("db", "", "exec sleep 1000"));
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     docker("kill web");
     gone(trace, "web").incident(|event| {
         cleared(event, "web").verdict("container-killed", "likely").is("/victim/init/pid", web.pid)
@@ -225,7 +226,7 @@ fn of_two_containers_the_one_that_is_stopped_is_told() {
 #[test]
 fn a_container_whose_daemon_is_stopped_is_stopped_with_it() {
     let web = Container::run("web", "--stop-timeout 1", "exec sleep 1000");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     dockerd::stop_daemon();
     let stream = trace.stop();
     dockerd::start_daemon();
@@ -240,7 +241,7 @@ fn a_container_whose_daemon_is_stopped_is_stopped_with_it() {
 #[test]
 fn a_link_that_the_container_sets_down_is_its_own_doing() {
     let web = Container::run("web", "--cap-add NET_ADMIN", "exec sleep 1000");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     docker("exec web ip link set eth0 down");
     trace
         .stop()
@@ -255,7 +256,7 @@ fn a_link_that_the_container_sets_down_is_its_own_doing() {
 #[test]
 fn a_link_that_somebody_sets_down_from_the_host_is_theirs() {
     let web = Container::run("web", "", "exec sleep 1000");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     sh(&format!("nsenter --net=/proc/{}/ns/net $IP link set eth0 down", web.pid));
     trace
         .stop()
@@ -270,7 +271,7 @@ fn a_link_that_somebody_sets_down_from_the_host_is_theirs() {
 #[test]
 fn a_link_that_somebody_deletes_from_the_host_is_theirs() {
     let web = Container::run("web", "", "exec sleep 1000");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     sh(&format!("nsenter --net=/proc/{}/ns/net $IP link del eth0", web.pid));
     trace
         .stop()
@@ -283,7 +284,7 @@ fn a_link_that_somebody_deletes_from_the_host_is_theirs() {
 }
 
 /// Everything until the link of a container is deleted.
-fn gone(mut trace: Trace, container: &str) -> Stream {
+fn gone(mut trace: Watch, container: &str) -> Stream {
     trace.wait_for("a deletion", |record| {
         record["event"] == "deleted" && record["victim"]["container"]["name"] == container
     });

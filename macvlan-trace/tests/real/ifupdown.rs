@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::harness::{Parent, Trace, ip, run};
+use crate::{
+    harness::{Parent, ip, run},
+    watch::Watch,
+};
 
 const INTERFACES: &str = "/tmp/interfaces";
 
@@ -16,7 +19,7 @@ fn ifdown_is_one_incident_whatever_it_has_others_do_and_ifup_undoes_it() {
          post-down ip link del mv0\n",
     );
     change("ifup", "mv0");
-    let trace = Trace::start(&["-e", "all"]);
+    let trace = Watch::all();
     change("ifdown", "mv0");
     let stream = trace.stop();
     stream.incident(|event| {
@@ -41,7 +44,7 @@ fn ifdown_of_the_parent_is_told_with_its_caller() {
     ip("link set mv0 up");
     described("iface par0 inet manual\n");
     change("ifup", "par0");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     change("ifdown", "par0");
     trace
         .stop()
@@ -58,7 +61,7 @@ fn ifdown_of_a_vlan_deletes_what_stands_on_it() {
     change("ifup", "par0.5");
     ip("link add mv0 link par0.5 type macvlan");
     ip("link set mv0 up");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     change("ifdown", "par0.5");
     let stream = trace.stop();
     stream.incident(|event| event.by("ip").says("/verdict/cause", "called by ifdown"));

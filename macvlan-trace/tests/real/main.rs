@@ -16,3 +16,4 @@ mod nspawn;
 mod podman;
 mod segment;
 mod systemd;
+mod watch;

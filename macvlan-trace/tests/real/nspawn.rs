@@ -2,12 +2,15 @@
 
 use std::{fs, process::Command};
 
-use crate::harness::{Stream, Trace, ip, run, until};
+use crate::{
+    harness::{Stream, ip, run, until},
+    watch::Watch,
+};
 
 #[test]
 fn a_container_whose_command_ends_has_itself_to_blame() {
     let container = Container::run("until [ -e /go ]; do sleep 0.1; done; exit 3");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     fs::write(format!("{ROOT}/go"), "").expect("a file can be made");
     ended(trace).incident(|event| {
         event
@@ -23,7 +26,7 @@ fn a_container_whose_command_ends_has_itself_to_blame() {
 #[test]
 fn a_container_that_is_terminated_is_its_killers() {
     let _container = Container::run("sleep 1000");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     run("machinectl", &["terminate", "web"]);
     ended(trace).incident(|event| {
         event
@@ -34,7 +37,7 @@ fn a_container_that_is_terminated_is_its_killers() {
 }
 
 /// Everything until the container's link is deleted.
-fn ended(mut trace: Trace) -> Stream {
+fn ended(mut trace: Watch) -> Stream {
     trace.wait_for_event("deleted", "mv-eth0");
     trace.stop()
 }

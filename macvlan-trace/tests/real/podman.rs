@@ -2,12 +2,15 @@
 
 use std::process::Command;
 
-use crate::harness::{Checked, Stream, Trace, ip, run};
+use crate::{
+    harness::{Checked, Stream, ip, run},
+    watch::Watch,
+};
 
 #[test]
 fn a_container_that_is_killed_is_its_killers() {
     let web = Container::run("web", "sleep 1000");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     podman("kill web");
     ended(trace, "web").incident(|event| {
         cleared(event)
@@ -19,22 +22,24 @@ fn a_container_that_is_killed_is_its_killers() {
 }
 
 #[test]
-fn a_container_that_does_not_listen_is_killed_after_its_time_to_stop() {
+fn a_container_that_does_not_heed_a_stop_is_stopped_all_the_same() {
     let _web = Container::run("web", "sleep 1000");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     podman("stop --time 1 web");
     ended(trace, "web").incident(|event| {
         cleared(event)
-            .verdict("container-killed", "likely")
+            .verdict("container-stopped", "likely")
             .is("/culprit/comm", "crun")
-            .says("/verdict/cause", "SIGKILL")
+            .says("/verdict/cause", "called by podman")
+            .says("/verdict/cause", "sent SIGTERM to the main process")
+            .says("/verdict/cause", "and SIGKILL")
     });
 }
 
 #[test]
 fn a_container_that_ends_when_asked_to_is_stopped_by_who_asked() {
     let _web = Container::run("web", "trap 'exit 0' TERM; while :; do sleep 0.1; done");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     podman("stop --time 30 web");
     ended(trace, "web").incident(|event| {
         cleared(event)
@@ -48,7 +53,7 @@ fn a_container_that_ends_when_asked_to_is_stopped_by_who_asked() {
 #[test]
 fn a_container_that_is_removed_by_force_is_its_killers() {
     let _web = Container::run("web", "sleep 1000");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     podman("rm --force --time 0 web");
     ended(trace, "web")
         .incident(|event| cleared(event).verdict("container-killed", "likely").is("/culprit/comm", "crun"));
@@ -57,7 +62,7 @@ fn a_container_that_is_removed_by_force_is_its_killers() {
 #[test]
 fn a_container_whose_command_ends_has_itself_to_blame() {
     let web = Container::run("web", "until [ -e /tmp/end ]; do sleep 0.1; done; exit 4");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     podman("exec web touch /tmp/end");
     ended(trace, "web").incident(|event| {
         cleared(event)
@@ -71,7 +76,7 @@ fn a_container_whose_command_ends_has_itself_to_blame() {
 #[test]
 fn a_network_that_is_removed_by_force_takes_its_containers_main_process_first() {
     let _web = Container::run("web", "sleep 1000");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     podman("network rm --force --time 0 mv");
     ended(trace, "web")
         .incident(|event| cleared(event).verdict("container-killed", "likely").is("/culprit/comm", "crun"));
@@ -89,7 +94,7 @@ fn cleared(event: Checked<'_>) -> Checked<'_> {
 }
 
 /// Everything until the link of a container is deleted.
-fn ended(mut trace: Trace, container: &str) -> Stream {
+fn ended(mut trace: Watch, container: &str) -> Stream {
     trace.wait_for("a deletion", |record| {
         record["event"] == "deleted" && record["victim"]["container"]["name"] == container
     });

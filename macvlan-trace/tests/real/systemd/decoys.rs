@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::{File, NETWORK_MANAGER, only_manager};
 use crate::{
     dockerd::{Container, docker, start, start_daemon, stop_daemon},
-    harness::{Checked, Stream, Trace, run, until},
+    harness::{Checked, Stream, ip_path, run, until},
+    watch::Watch,
 };
 
 /// The main process of a container that ends when it is asked to.
@@ -14,8 +15,8 @@ const OBEDIENT: &str = "trap 'exit 0' TERM; sleep 1000 & wait";
 #[test]
 fn networkmanager_looks_on_while_docker_takes_a_link_away() {
     only_manager(NETWORK_MANAGER);
-    let _web = Container::run("web", "", "sleep 1000");
-    let mut trace = Trace::start(&[]);
+    let _web = Container::run("web", "", "exec sleep 1000");
+    let mut trace = Watch::start();
     docker("kill web");
     trace.wait_for("the end of web", |record| record["event"] == "deleted");
     trace.stop().incident(|event| {
@@ -32,7 +33,7 @@ fn networkmanager_looks_on_while_docker_takes_a_link_away() {
 fn a_container_that_outlives_its_daemon_keeps_its_link() {
     let _live = LiveRestore::set();
     let _web = Container::run("web", "", OBEDIENT);
-    let mut trace = Trace::start(&[]);
+    let mut trace = Watch::start();
     stop_daemon();
     start_daemon();
     docker("stop web");
@@ -45,7 +46,7 @@ fn a_container_that_outlives_its_daemon_keeps_its_link() {
 fn containers_that_end_with_their_daemon_are_an_incident_each() {
     let _web = Container::run("web", "", OBEDIENT);
     let _db = Container::run("db", "", OBEDIENT);
-    let mut trace = Trace::start(&[]);
+    let mut trace = Watch::start();
     stop_daemon();
     for end in ["the first end", "the second end"] {
         trace.wait_for(end, |record| record["event"] == "deleted");
@@ -64,6 +65,39 @@ fn containers_that_end_with_their_daemon_are_an_incident_each() {
     let strangers =
         stream.events().into_iter().filter(|event| event["victim"]["container"]["name"].is_null());
     assert_eq!(strangers.count(), 0, "{stream}");
+}
+
+#[test]
+fn a_nightly_job_that_deletes_the_link_of_one_of_two_containers_is_told_by_its_unit() {
+    let web = Container::run("web", "", "exec sleep 1000");
+    let _db = Container::run("db", "", "exec sleep 1000");
+    let mut trace = Watch::start();
+    job(&["--wait", "--unit=nightly.service"], &enter(&web, "link del eth0"));
+    trace.wait_for_event("deleted", "eth0");
+    trace
+        .stop()
+        .only("deleted", "eth0")
+        .by("ip")
+        .verdict("direct", "certain")
+        .is("/culprit/unit", "nightly.service")
+        .is("/victim/container/name", "web");
+}
+
+#[test]
+fn a_person_in_a_login_session_is_told_by_the_terminal() {
+    let web = Container::run("web", "", "exec sleep 1000");
+    let mut trace = Watch::start();
+    let typed = format!("exec script --quiet --command '{}' /dev/null", enter(&web, "link set eth0 down"));
+    job(&["--scope", "--slice=user-1000.slice", "--unit=session-7.scope"], &typed);
+    trace.wait_for_event("down", "eth0");
+    trace
+        .stop()
+        .only("down", "eth0")
+        .by("ip")
+        .verdict("by-hand", "likely")
+        .is("/culprit/unit", "session-7.scope")
+        .is("/culprit/session", "7")
+        .is("/victim/container/name", "web");
 }
 
 /// Docker stopped it, by way of runc, and it ended by itself.
@@ -95,4 +129,14 @@ impl Drop for LiveRestore {
         let _ = std::fs::write("/etc/docker/daemon.json", "{ \"live-restore\": false }\n");
         let _ = std::process::Command::new("systemctl").args(["reload", "docker"]).status();
     }
+}
+
+/// The command that changes the link of a container from outside.
+fn enter(container: &Container, words: &str) -> String {
+    format!("nsenter --net=/proc/{}/ns/net {} {words}", container.pid, ip_path())
+}
+
+/// Runs a command line in a unit of its own.
+fn job(options: &[&str], line: &str) {
+    run("systemd-run", &[options, &["--quiet", "sh", "-c", line]].concat());
 }

@@ -3,14 +3,17 @@
 use std::process::{Command, Stdio};
 
 use super::{Foreign, NETWORK_MANAGER, only_manager, paste};
-use crate::harness::{Checked, Trace, ip, run, until};
+use crate::{
+    harness::{Checked, Trace, ip, run, until},
+    watch::Watch,
+};
 
 #[test]
 fn a_foreign_link_that_it_deletes_is_told_with_the_log_that_names_who_asked() {
     only_manager(NETWORK_MANAGER);
     let link = Foreign::link("foreign0");
     until("it knows the link", || state("foreign0").contains("externally"));
-    let mut trace = Trace::start(&[]);
+    let mut trace = Watch::start();
     nmcli("device delete foreign0");
     trace.wait_for_event("deleted", link.0);
     let stream = trace.stop();
@@ -25,7 +28,7 @@ fn a_foreign_link_that_it_takes_over_loses_its_address_and_the_remedy_keeps_it_o
     let link = Foreign::link("foreign1");
     until("it knows the link", || state("foreign1").contains("externally"));
     let profile = Profile::add("taker", "foreign1");
-    let mut trace = Trace::start(&["-e", "all"]);
+    let mut trace = Watch::all();
     nmcli("connection up taker");
     let taken = trace.wait_for("the address gone", |record| record["address"] == "192.0.2.7/24");
     trace.stop().incident(|event| of_network_manager(event.is("/event", "address_removed")));
@@ -34,7 +37,7 @@ fn a_foreign_link_that_it_takes_over_loses_its_address_and_the_remedy_keeps_it_o
     let _unmanaged = paste(&taken["verdict"]);
     until("it leaves the link alone", || state("foreign1").contains("unmanaged"));
     link.set_up();
-    let trace = Trace::start(&["-e", "all"]);
+    let trace = Watch::all();
     assert!(refused("connection up taker"));
     assert!(refused("device disconnect foreign1"));
     trace.stop().nothing();
@@ -45,7 +48,7 @@ fn a_foreign_link_that_it_takes_over_loses_its_address_and_the_remedy_keeps_it_o
 fn a_link_of_its_own_profile_is_its_own() {
     only_manager(NETWORK_MANAGER);
     let _profile = Profile::add("own", "own0");
-    let mut trace = Trace::start(&[]);
+    let mut trace = Watch::start();
     nmcli("connection up own");
     nmcli("connection down own");
     trace.wait_for_event("deleted", "own0");
@@ -78,7 +81,7 @@ fn a_link_of_its_own_from_before_goes_with_the_profile() {
 fn the_parent_stays_up_when_it_is_disconnected_and_goes_down_with_all_networking() {
     only_manager(NETWORK_MANAGER);
     let link = Foreign::link("foreign2");
-    let mut trace = Trace::start(&[]);
+    let mut trace = Watch::start();
     nmcli("device disconnect eth0");
     nmcli("networking off");
     trace.wait_for_event("parent_down", link.0);

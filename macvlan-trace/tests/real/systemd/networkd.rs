@@ -1,13 +1,16 @@
 //! systemd-networkd, which goes by files, and its client, which acts by itself.
 
 use super::{File, Foreign, NETWORKD, only_manager, paste};
-use crate::harness::{Checked, Stream, Trace, ip, run, until};
+use crate::{
+    harness::{Checked, Stream, ip, run, until},
+    watch::Watch,
+};
 
 #[test]
 fn its_client_is_told_as_who_it_is() {
     only_manager(NETWORKD);
     let link = Foreign::link("foreign0");
-    let mut trace = Trace::start(&[]);
+    let mut trace = Watch::start();
     run("networkctl", &["down", link.0]);
     run("networkctl", &["delete", link.0]);
     trace.wait_for_event("deleted", link.0);
@@ -22,7 +25,7 @@ fn its_client_is_told_as_who_it_is() {
 fn a_file_that_matches_too_much_takes_the_address_and_the_remedy_keeps_it_off() {
     only_manager(NETWORKD);
     let link = Foreign::link("foreign1");
-    let mut trace = Trace::start(&["-e", "all"]);
+    let mut trace = Watch::all();
     let _all = File::write(
         "/etc/systemd/network/50-all.network",
         "[Match]\nType=ether\n[Network]\nAddress=192.0.2.99/24\n",
@@ -39,7 +42,7 @@ fn a_file_that_matches_too_much_takes_the_address_and_the_remedy_keeps_it_off() 
     let _unmanaged = paste(&taken["verdict"]);
     until("it leaves the link alone", || setup(link.0) == "unmanaged");
     link.set_up();
-    let trace = Trace::start(&["-e", "all"]);
+    let trace = Watch::all();
     run("systemctl", &["restart", NETWORKD]);
     until("it has the card again", || setup("eth0").starts_with("configur"));
     assert_eq!(setup(link.0), "unmanaged");
@@ -51,7 +54,7 @@ fn a_file_that_matches_too_much_takes_the_address_and_the_remedy_keeps_it_off() 
 fn a_policy_that_keeps_links_down_is_told_each_time_and_the_remedy_keeps_it_off() {
     only_manager(NETWORKD);
     let link = Foreign::link("foreign2");
-    let mut trace = Trace::start(&[]);
+    let mut trace = Watch::start();
     let _policy = File::write(
         "/etc/systemd/network/50-down.network",
         "[Match]\nKind=macvlan\n[Link]\nActivationPolicy=always-down\n",
@@ -66,7 +69,7 @@ fn a_policy_that_keeps_links_down_is_told_each_time_and_the_remedy_keeps_it_off(
 
     let _unmanaged = paste(&again["verdict"]);
     until("it leaves the link alone", || setup(link.0) == "unmanaged");
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     link.set_up();
     run("systemctl", &["restart", NETWORKD]);
     until("it knows the link", || setup(link.0) == "unmanaged");
@@ -77,7 +80,7 @@ fn a_policy_that_keeps_links_down_is_told_each_time_and_the_remedy_keeps_it_off(
 fn a_policy_that_sets_the_parent_down_is_told_with_its_file() {
     only_manager(NETWORKD);
     let link = Foreign::link("foreign3");
-    let mut trace = Trace::start(&[]);
+    let mut trace = Watch::start();
     let _policy = File::write(
         "/etc/systemd/network/50-parent.network",
         "[Match]\nName=eth0\n[Link]\nActivationPolicy=always-down\n",
@@ -108,7 +111,7 @@ fn a_link_of_its_own_is_its_own() {
         )
     };
     let _up = policy("up");
-    let mut trace = Trace::start(&["-e", "created,up,down"]);
+    let mut trace = Watch::all();
     run("networkctl", &["reload"]);
     let own = trace.wait_for_event("up", "own0");
     assert_eq!(own["actor"]["unit"], NETWORKD, "{own}");
