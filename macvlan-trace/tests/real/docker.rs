@@ -212,6 +212,30 @@ fn a_restart_is_a_stop_of_a_container_that_is_made_again() {
 }
 
 #[test]
+fn a_crash_loop_is_counted() {
+    dockerd::start();
+    let mut trace = Watch::start();
+    let _web = Container::run("web", "--restart always", "exit 1");
+    for _ in 0..3 {
+        trace.wait_for("the end of web", |record| record["event"] == "deleted");
+    }
+    let stream = trace.stop();
+    stream.complete();
+    let ends = stream.events_of("deleted");
+    let first = &ends[0]["incident"];
+    assert_eq!(ends[0]["recurrence"], serde_json::Value::Null, "{stream}");
+    for (end, count) in ends.iter().zip(1..).skip(1) {
+        assert_ne!(end["incident"], *first, "{stream}");
+        assert_eq!(
+            (&end["recurrence"]["count"], &end["recurrence"]["first_incident"]),
+            (&count.into(), first),
+            "{stream}"
+        );
+    }
+    assert!(stream.events().iter().all(|event| event["verdict"]["rule"] == "container-exited"), "{stream}");
+}
+
+#[test]
 fn of_two_containers_the_one_that_is_stopped_is_told() {
     let (web, db) =
         (Container::run("web", "", "exec sleep 1000"), Container::run("db", "", "exec sleep 1000"));

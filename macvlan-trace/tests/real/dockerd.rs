@@ -92,11 +92,24 @@ impl Container {
 
     /// The same on another network.
     pub fn run_on(network: &str, name: &'static str, options: &str, script: &str) -> Self {
+        let options = format!("--interactive --network {network} {options}");
+        Self::detached("alpine", name, &options, &["sh", "-c", script])
+    }
+
+    /// What an image does by itself, with nobody at its input.
+    pub fn of_image(image: &str, name: &'static str, options: &str) -> Self {
+        Self::of_command(image, name, options, &[])
+    }
+
+    /// A command in an image, with nobody at its input.
+    pub fn of_command(image: &str, name: &'static str, options: &str, command: &[&str]) -> Self {
+        Self::detached(image, name, &format!("--network mv {options}"), command)
+    }
+
+    fn detached(image: &str, name: &'static str, options: &str, command: &[&str]) -> Self {
         start();
-        let words = format!(
-            "run --detach --interactive --name {name} --network {network} {options} alpine:latest sh -c"
-        );
-        run("docker", &words.split_whitespace().chain([script]).collect::<Vec<_>>());
+        let words = format!("run --detach --name {name} {options} {image}:latest");
+        run("docker", &words.split_whitespace().chain(command.iter().copied()).collect::<Vec<_>>());
         let pid = docker(&format!("inspect --format {{{{.State.Pid}}}} {name}"));
         Self { name, pid: pid.parse().expect("a process id") }
     }
@@ -119,7 +132,8 @@ impl Container {
 
     /// What it has said.
     pub fn logs(&self) -> String {
-        docker(&format!("logs {}", self.name))
+        let said = Command::new("docker").args(["logs", self.name]).output().expect("docker is installed");
+        String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned()
     }
 
     /// Whether it runs.

@@ -4,6 +4,7 @@
 //! They run one at a time, and leave no link behind. What is in the modules `nspawn` and `systemd` needs systemd as the
 //! first process.
 
+mod article;
 mod cni;
 mod containerd;
 mod dhcp;

@@ -1,6 +1,10 @@
 //! One tracer for all tests: to attach and detach its hooks takes seconds where the processor is emulated.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -58,6 +62,18 @@ impl Watch {
         self.wait_for(&format!("{event} of {link}"), |record| {
             record["event"] == event && record["link"]["name"] == link
         })
+    }
+
+    /// For so many seconds nothing happens that is wanted.
+    pub fn stays_quiet_for_seconds(&mut self, seconds: u64) {
+        thread::sleep(Duration::from_secs(seconds));
+        let mut guard = tracer();
+        let to = mark(&mut guard);
+        let trace = guard.as_ref().expect("it was started");
+        let breaks = self.breaks;
+        let found = trace.records()[self.seen..to].iter().find(|record| wants(record, breaks));
+        assert!(found.is_none(), "something happened: {}", found.unwrap_or(&Value::Null));
+        self.seen = to;
     }
 
     /// Everything that was said.
