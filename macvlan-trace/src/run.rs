@@ -374,6 +374,7 @@ impl Tracer {
             What::Link(link) if !matches!(link.change, LinkChange::Deleted | LinkChange::UnseenDeleted) => {
                 named_here(&fact.what).for_each(|netns| self.residents.expect_in(netns));
             }
+            What::NetnsMove(change) => self.residents.entered(&change.to),
             What::NetnsEnd(end) if end.last => self.residents.ended(&end.netns),
             _ => {}
         }

@@ -71,6 +71,13 @@ impl Residents {
         self.searches.insert(netns.ptr, Search { netns: *netns, looks: 0, pause: 0 });
     }
 
+    /// Somebody comes into a namespace, perhaps to live there: it is looked at again soon.
+    pub fn entered(&mut self, netns: &Netns) {
+        if let Some(search) = self.searches.get_mut(&netns.ptr) {
+            search.pause = 0;
+        }
+    }
+
     /// A namespace that has ended: its inode number is another's from now on.
     pub fn ended(&mut self, netns: &Netns) {
         self.searches.remove(&netns.ptr);
@@ -346,6 +353,18 @@ mod tests {
         assert_eq!(residents.take_found().len(), 1);
         residents.tick();
         assert!(residents.take_found().is_empty());
+    }
+
+    #[test]
+    fn a_namespace_that_somebody_enters_is_looked_at_at_the_next_tick() {
+        let machine = Machine::new();
+        let mut residents = machine.residents();
+        residents.expect_in(&BLUE);
+        (0..5).for_each(|_| residents.tick());
+        machine.has(40, 7, &docker(WEB), "40\t1");
+        residents.entered(&BLUE);
+        residents.tick();
+        assert_eq!(residents.take_found().len(), 1);
     }
 
     #[test]

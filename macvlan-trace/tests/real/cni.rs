@@ -27,7 +27,8 @@ fn del_in_a_living_container_is_the_plugins_own_doing() {
         .verdict("direct", "certain")
         .is("/link/netns/inode", container.netns())
         .holds("the link's age is that of a call or two", |record| {
-            let [age, up] = [&record["link"]["age_ns"], &record["link"]["up_for_ns"]].map(|ns| ns.as_u64());
+            let [age, up] =
+                [&record["link"]["age_ns"], &record["link"]["up_for_ns"]].map(serde_json::Value::as_u64);
             up > Some(0) && age > up && age < Some(60_000_000_000)
         });
 }
@@ -71,7 +72,7 @@ fn a_name_that_goes_without_del_takes_the_link_along() {
 /// a server that gives such ones, and half a second for an answer are all that shortens it: to 25 seconds.
 #[test]
 fn a_lease_that_no_server_renews_ends_with_the_link_down() {
-    let segment = Segment::new();
+    let _segment = Segment::new();
     let _pod = NamedNetns::add("pod");
     fs::write(
         "/tmp/udhcpd.conf",
@@ -81,7 +82,7 @@ fn a_lease_that_no_server_renews_ends_with_the_link_down() {
     .expect("a file can be made");
     fs::write("/tmp/udhcpd.leases", "").expect("a file can be made");
     fs::create_dir_all("/run/cni").expect("a folder can be made");
-    let server = segment.serve("busybox udhcpd -f /tmp/udhcpd.conf");
+    let server = Segment::serve("busybox udhcpd -f /tmp/udhcpd.conf");
     let _daemon = Daemon::start("/usr/lib/cni/dhcp daemon -timeout 500ms -resendmax 1s");
     until("the daemon listens", || fs::exists("/run/cni/dhcp.sock").is_ok_and(|exists| exists));
     plugin("ADD", "/run/netns/pod", "up0", r#"{"type": "dhcp"}"#);

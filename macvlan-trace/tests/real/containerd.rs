@@ -24,8 +24,8 @@ const ROOTFS: &str = "/tmp/rootfs";
 fn a_pods_link_goes_with_its_sandbox_and_not_with_an_app_container() {
     let pod = Pod::start();
     let trace = Watch::start();
-    pod.kill(APP);
-    pod.kill(SANDBOX);
+    Pod::kill(APP);
+    Pod::kill(SANDBOX);
     plugin("DEL", NETNS, "par0", STATIC);
     ip("netns del cni-shop");
     trace.stop().incident(|event| {
@@ -97,7 +97,7 @@ impl Pod {
         Self { sandbox, _netns: netns, _parent: parent }
     }
 
-    fn kill(&self, id: &str) {
+    fn kill(id: &str) {
         ctr(&["task", "kill", "--signal", "KILL", id]);
         until("the container has ended", || main_process(id).is_none());
     }

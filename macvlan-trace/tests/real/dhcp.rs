@@ -57,7 +57,7 @@ struct Lan {
 impl Lan {
     fn new() -> Self {
         let segment = Segment::new();
-        let server = segment.serve(
+        let server = Segment::serve(
             "dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --interface=srv0 --bind-interfaces \
              --dhcp-range=192.168.2.10,192.168.2.50,255.255.255.0 --dhcp-leasefile=/tmp/dnsmasq.leases \
              --pid-file --no-ping --dhcp-authoritative",

@@ -7,7 +7,7 @@ use std::{
     sync::Mutex,
 };
 
-use crate::harness::{ip, run, until};
+use crate::harness::{ip, run, signal, until};
 
 /// The network's addresses.
 const SUBNET: &str = "192.168.1.0/24";
@@ -56,7 +56,7 @@ pub fn stop_daemon() {
     }
     let daemon = DAEMON.lock().expect("nobody panicked").take();
     let mut daemon = daemon.expect("the daemon runs");
-    crate::harness::signal(daemon.id(), rustix::process::Signal::TERM);
+    signal(daemon.id(), rustix::process::Signal::TERM);
     daemon.wait().expect("it ends");
 }
 
@@ -94,6 +94,16 @@ impl Container {
     pub fn run_on(network: &str, name: &'static str, options: &str, script: &str) -> Self {
         let options = format!("--interactive --network {network} {options}");
         Self::detached("alpine", name, &options, &["sh", "-c", script])
+    }
+
+    /// A container that sleeps, and whose namespace the tracer knows for its own: a signal tells it at once, where it
+    /// would look now and then.
+    pub fn known(network: &str, name: &'static str, options: &str) -> Self {
+        let container =
+            Self::run_on(network, name, options, "trap : USR1; echo ready; sleep 1000 & wait; wait");
+        until("it listens", || container.logs().contains("ready"));
+        signal(container.pid, rustix::process::Signal::USR1);
+        container
     }
 
     /// What an image does by itself, with nobody at its input.

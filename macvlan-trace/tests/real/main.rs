@@ -9,6 +9,7 @@ mod cni;
 mod containerd;
 mod dhcp;
 mod docker;
+mod docker_links;
 mod dockerd;
 #[path = "../harness/mod.rs"]
 mod harness;

@@ -24,7 +24,7 @@ impl Segment {
     }
 
     /// Starts a server at the other end.
-    pub fn serve(&self, command: &str) -> Daemon {
+    pub fn serve(command: &str) -> Daemon {
         Daemon::start(&format!("ip netns exec server {command}"))
     }
 }

@@ -18,9 +18,6 @@ use crate::vm::{Guest, Job, Outcome, Sinks};
 /// A guest with all its tests may take so long; they take some minutes under emulation.
 const GUEST_TIMEOUT: Duration = Duration::from_secs(2400);
 
-/// Two, so that the tracer and what it traces really run at once.
-const GUEST_CPUS: u32 = 2;
-
 /// A guest that the tests of a suite can run in.
 pub struct Ready {
     /// The kernel's series and what the suite is called.
@@ -100,7 +97,7 @@ impl Tests {
             ],
             terminal: None,
             copies: vec![executable.to_owned()],
-            cpus: GUEST_CPUS,
+            cpus: suite.cpus,
             timeout: GUEST_TIMEOUT,
         })
     }

@@ -121,7 +121,7 @@ struct Check {
     run: fn(&Workspace) -> Result<()>,
 }
 
-const CHECKS: [Check; 3] = [
+const CHECKS: [Check; 4] = [
     Check {
         name: "formatting",
         run: |workspace| process::run(cargo(workspace).args(["fmt", "--all", "--check"])),
@@ -132,6 +132,19 @@ const CHECKS: [Check; 3] = [
             process::run(
                 cargo(workspace)
                     .args(["clippy", "--quiet", "--workspace", "--exclude", ebpf::PACKAGE, "--all-targets"])
+                    .args(["--", "-D", "warnings"]),
+            )
+        },
+    },
+    Check {
+        name: "lints of the tests that need a kernel",
+        // To cargo, these are no tests unless they are named.
+        run: |workspace| {
+            let names = SUITES.iter().flat_map(|suite| ["--test", suite.program]);
+            process::run(
+                cargo(workspace)
+                    .args(["clippy", "--quiet", "--package", "macvlan-trace"])
+                    .args(names)
                     .args(["--", "-D", "warnings"]),
             )
         },

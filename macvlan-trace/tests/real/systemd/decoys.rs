@@ -69,8 +69,8 @@ fn containers_that_end_with_their_daemon_are_an_incident_each() {
 
 #[test]
 fn a_nightly_job_that_deletes_the_link_of_one_of_two_containers_is_told_by_its_unit() {
-    let web = Container::run("web", "", "exec sleep 1000");
-    let _db = Container::run("db", "", "exec sleep 1000");
+    let web = Container::known("mv", "web", "");
+    let _db = Container::known("mv", "db", "");
     let mut trace = Watch::start();
     job(&["--wait", "--unit=nightly.service"], &enter(&web, "link del eth0"));
     trace.wait_for_event("deleted", "eth0");
@@ -85,7 +85,7 @@ fn a_nightly_job_that_deletes_the_link_of_one_of_two_containers_is_told_by_its_u
 
 #[test]
 fn a_person_in_a_login_session_is_told_by_the_terminal() {
-    let web = Container::run("web", "", "exec sleep 1000");
+    let web = Container::known("mv", "web", "");
     let mut trace = Watch::start();
     let typed = format!("exec script --quiet --command '{}' /dev/null", enter(&web, "link set eth0 down"));
     job(&["--scope", "--slice=user-1000.slice", "--unit=session-7.scope"], &typed);

@@ -1,0 +1,192 @@
+//! What happens to the links of Docker's containers, whoever does it. Docker is asked and acts in the same way with
+//! systemd and without, so this is tried with systemd only.
+
+use crate::{
+    docker::{cleared, ends_by_itself, gone},
+    dockerd::{self, Container, docker},
+    harness::{Parent, Stream, ip, run, sh},
+    watch::Watch,
+};
+
+#[test]
+fn removal_by_force_is_told_as_a_kill_by_runc() {
+    let _web = Container::run("web", "", "exec sleep 1000");
+    let trace = Watch::start();
+    docker("rm --force web");
+    gone(trace, "web").incident(|event| {
+        cleared(event, "web").verdict("container-killed", "likely").is("/culprit/comm", "runc")
+    });
+}
+
+#[test]
+fn a_main_process_that_ends_well_is_told_with_its_code() {
+    ends_by_itself("exit 0", 0);
+}
+
+#[test]
+fn a_main_process_that_is_killed_from_the_host_leads_to_who_did_it() {
+    let web = Container::run("web", "", "exec sleep 1000");
+    let trace = Watch::start();
+    let killer = run("sh", &["-c", &format!("echo $$; exec busybox kill -9 {}", web.pid)]);
+    gone(trace, "web").incident(|event| {
+        cleared(event, "web")
+            .verdict("container-killed", "likely")
+            .is("/culprit/comm", "busybox")
+            .is("/culprit/pid", killer.parse::<u32>().expect("a process id"))
+            .says("/verdict/cause", &format!("busybox kill -9 {}", web.pid))
+    });
+}
+
+#[test]
+fn a_network_whose_parent_docker_made_takes_foreign_links_on_it_along() {
+    dockerd::start();
+    docker("network create --driver macvlan --subnet 192.168.7.0/24 --opt parent=eth0.7 vlan7");
+    ip("link add macvlan7 link eth0.7 type macvlan");
+    let trace = Watch::start();
+    docker("network rm vlan7");
+    let stream = trace.stop();
+    stream
+        .only("deleted", "macvlan7")
+        .is("/actor/comm", "dockerd")
+        .is("/culprit/comm", "dockerd")
+        .verdict("parent-deleted", "certain")
+        .is("/victim/container", serde_json::Value::Null)
+        .says("/verdict/cause", "eth0.7");
+}
+
+#[test]
+fn a_parent_that_is_set_down_under_two_containers_is_one_incident() {
+    let (_web, _db) = (Container::known("mv", "web", ""), Container::known("mv", "db", ""));
+    let trace = Watch::start();
+    ip("link set eth0 down");
+    let stream = trace.stop();
+    ip("link set eth0 up");
+    stream.incident(|event| event.by("ip").verdict("parent-down", "certain").is("/event", "parent_down"));
+    assert_eq!(victims(&stream), ["db", "web"], "{stream}");
+}
+
+#[test]
+fn a_parent_that_is_deleted_under_two_containers_is_one_incident() {
+    let parent = Parent::dummy("par0");
+    docker_on("par0", "mv-par0");
+    let (web, db) = (Container::known("mv-par0", "web", ""), Container::known("mv-par0", "db", ""));
+    let trace = Watch::start();
+    drop(parent);
+    let stream = trace.stop();
+    stream
+        .incident(|event| event.by("ip").verdict("shared-parent-deleted", "certain").is("/event", "deleted"));
+    assert_eq!(victims(&stream), ["db", "web"], "{stream}");
+    drop((web, db));
+    docker("network rm mv-par0");
+}
+
+#[test]
+fn a_restart_is_a_stop_of_a_container_that_is_made_again() {
+    let web = Container::run("web", "", "exec sleep 1000");
+    let trace = Watch::start();
+    docker("restart --time 1 web");
+    gone(trace, "web").incident(|event| {
+        event
+            .verdict("container-stopped", "likely")
+            .is("/victim/container/name", "web")
+            .is("/victim/init/pid", web.pid)
+    });
+    assert!(web.is_alive());
+}
+
+#[test]
+fn of_two_containers_the_one_that_is_stopped_is_told() {
+    let (web, db) =
+        (Container::run("web", "", "exec sleep 1000"), Container::run("db", "", "exec sleep 1000"));
+    let trace = Watch::start();
+    docker("kill web");
+    gone(trace, "web").incident(|event| {
+        cleared(event, "web").verdict("container-killed", "likely").is("/victim/init/pid", web.pid)
+    });
+    assert!(db.is_alive());
+}
+
+#[test]
+fn a_link_that_the_container_sets_down_is_its_own_doing() {
+    let web = Container::known("mv", "web", "--cap-add NET_ADMIN");
+    let trace = Watch::start();
+    docker("exec web ip link set eth0 down");
+    trace
+        .stop()
+        .only("down", "eth0")
+        .by("ip")
+        .verdict("direct", "certain")
+        .is("/culprit/container/name", "web")
+        .is("/victim/container/name", "web");
+    assert!(web.is_alive());
+}
+
+#[test]
+fn a_link_that_somebody_sets_down_from_the_host_is_theirs() {
+    let web = Container::known("mv", "web", "");
+    let trace = Watch::start();
+    sh(&format!("nsenter --net=/proc/{}/ns/net $IP link set eth0 down", web.pid));
+    trace
+        .stop()
+        .only("down", "eth0")
+        .by("ip")
+        .verdict("direct", "certain")
+        .is("/culprit/container", serde_json::Value::Null)
+        .is("/victim/container/name", "web");
+    assert!(web.is_alive());
+}
+
+#[test]
+fn a_link_that_somebody_deletes_from_the_host_is_theirs() {
+    let web = Container::known("mv", "web", "");
+    let trace = Watch::start();
+    sh(&format!("nsenter --net=/proc/{}/ns/net $IP link del eth0", web.pid));
+    trace
+        .stop()
+        .only("deleted", "eth0")
+        .by("ip")
+        .verdict("direct", "certain")
+        .is("/culprit/container", serde_json::Value::Null)
+        .is("/victim/container/name", "web");
+    assert!(web.is_alive());
+}
+
+#[test]
+fn a_crash_loop_is_counted() {
+    dockerd::start();
+    let mut trace = Watch::start();
+    let _web = Container::run("web", "--restart always", "exit 1");
+    for _ in 0..3 {
+        trace.wait_for("the end of web", |record| record["event"] == "deleted");
+    }
+    let stream = trace.stop();
+    stream.complete();
+    let ends = stream.events_of("deleted");
+    let first = &ends[0]["incident"];
+    assert_eq!(ends[0]["recurrence"], serde_json::Value::Null, "{stream}");
+    for (end, count) in ends.iter().zip(1..).skip(1) {
+        assert_ne!(end["incident"], *first, "{stream}");
+        assert_eq!(
+            (&end["recurrence"]["count"], &end["recurrence"]["first_incident"]),
+            (&count.into(), first),
+            "{stream}"
+        );
+    }
+    assert!(stream.events().iter().all(|event| event["verdict"]["rule"] == "container-exited"), "{stream}");
+}
+
+/// The names of the containers that lost a link.
+fn victims(stream: &Stream) -> Vec<String> {
+    let name = |event: &&serde_json::Value| event["victim"]["container"]["name"].as_str().map(str::to_owned);
+    let mut names: Vec<_> = stream.events().iter().filter_map(name).collect();
+    names.sort();
+    names
+}
+
+/// A macvlan network on a parent.
+fn docker_on(parent: &str, network: &str) {
+    dockerd::start();
+    docker(&format!(
+        "network create --driver macvlan --subnet 192.168.9.0/24 --opt parent={parent} {network}"
+    ));
+}
