@@ -193,14 +193,15 @@ fn a_creation_that_fails_is_no_deletion() {
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
     let mac = run("cat", &["/sys/class/net/macvlan0/address"]);
-    let trace = Trace::start(&[]);
     // The address is taken, so the new link cannot come up, and is undone.
-    let failed = Command::new(ip_path())
-        .args(["link", "add", "macvlan1", "link", "par0", "address", &mac, "up", "type", "macvlan"])
-        .output()
-        .expect("ip runs");
-    assert!(!failed.status.success());
+    let add = ["link", "add", "macvlan1", "link", "par0", "address", &mac, "up", "type", "macvlan"];
+    let fails = || assert!(!Command::new(ip_path()).args(add).output().expect("ip runs").status.success());
+    let trace = Trace::start(&[]);
+    fails();
     trace.stop().nothing();
+    let trace = Trace::start(&["-e", "all"]);
+    fails();
+    trace.stop().one("deleted", "macvlan1").by("ip").verdict("creation-failed", "certain");
     ip("link del macvlan0");
 }
 

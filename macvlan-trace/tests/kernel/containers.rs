@@ -1,6 +1,9 @@
 //! How containers end, and what their runtimes do afterwards.
 
-use crate::harness::{Container, Parent, Trace, Unit, ip, sh, until};
+use crate::{
+    carrier_control::in_guest,
+    harness::{Container, Parent, Trace, Unit, ip, sh, until},
+};
 
 #[test]
 fn memory_that_runs_out_in_a_control_group_is_told_with_its_limit() {
@@ -29,6 +32,30 @@ fn memory_that_runs_out_in_a_control_group_is_told_with_its_limit() {
         .is("/victim/init/pid", pid)
         .is("/verdict/evidence/0/what", "oom")
         .says("/verdict/cause", "limited.scope, whose limit was reached");
+    container.wait();
+}
+
+#[test]
+fn memory_that_runs_out_on_the_machine_is_told_as_such() {
+    if !in_guest() {
+        return; // A real machine's memory is somebody's.
+    }
+    let parent = Parent::dummy("par0");
+    let script = "read line; echo 1000 > /proc/self/oom_score_adj; exec busybox tail /dev/zero";
+    let mut container = Container::with_link("macvlan0", &parent, script);
+    let pid = container.pid;
+    let mut trace = Trace::start(&[]);
+    container.go();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("out-of-memory", "certain")
+        .is("/culprit/pid", pid)
+        .is("/culprit/exit/signal", 9)
+        .is("/victim/init/pid", pid)
+        .says("/verdict/cause", "Memory ran out on the machine and the kernel killed the main process");
     container.wait();
 }
 

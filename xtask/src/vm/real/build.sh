@@ -18,6 +18,7 @@ cd "$root"
 rm -rf boot/* var/cache/apt/* var/lib/apt/lists/* var/log/*.log
 echo guest >etc/hostname
 printf '127.0.0.1 localhost guest\n::1 localhost\n' >etc/hosts
+: >etc/resolv.conf
 : >etc/fstab
 # A machine that has been started before: systemd enables nothing by itself.
 echo 00000000000000000000000000000001 >etc/machine-id
