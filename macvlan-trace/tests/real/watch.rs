@@ -102,7 +102,8 @@ fn tracer() -> MutexGuard<'static, Option<Trace>> {
 fn mark(trace: &mut Option<Trace>) -> usize {
     let trace = trace.get_or_insert_with(|| {
         ip(&format!("link add {MARKS_PARENT} type dummy"));
-        Trace::start(&["-e", "all"])
+        // The marks are not missed, nor is what a test has made.
+        Trace::start(&["-e", "all", "--missed-after", "0"])
     });
     ip(&format!("link add {MARK} link {MARKS_PARENT} type macvlan"));
     ip(&format!("link del {MARK}"));
