@@ -119,7 +119,8 @@ pub fn remark(when: When, remark: &Remark) -> event::Notice {
     event::Notice { when, rule: Some(rule.to_owned()), incident: Some(remark.incident), message }
 }
 
-fn kind(change: LinkChange) -> EventKind {
+/// The word for a change.
+pub(crate) fn kind(change: LinkChange) -> EventKind {
     match change {
         LinkChange::Created => EventKind::Created,
         LinkChange::Up => EventKind::Up,

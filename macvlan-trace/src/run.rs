@@ -241,6 +241,7 @@ impl Tracer {
         };
         let early = self.find_residents()?;
         self.pipeline.begin(&record(Body::Run(Box::new(run))))?;
+        report_lost(&mut self.pipeline, &mut self.reported_lost, self.decoder.gaps(), at)?;
         for fact in early {
             self.feed(fact)?;
         }

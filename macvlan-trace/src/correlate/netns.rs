@@ -43,6 +43,8 @@ const CLEANUP_NS: u64 = 120_000_000_000;
 const STARTING_NS: u64 = 10_000_000_000;
 /// The signal that cannot be refused.
 const SIGKILL: u32 = 9;
+/// The usual request to end.
+const SIGTERM: u32 = 15;
 /// How many parent-death signals in a row are followed to whoever ended the first parent.
 const MAX_CHAIN: usize = 4;
 
@@ -308,12 +310,16 @@ impl Namespace {
 
     /// A runtime's request to end that a fatal signal carries out: that signal itself, or the one before SIGKILL.
     fn request_before(&self, process: ProcessId, kill: &Kill) -> Option<Kill> {
-        let of_runtime = |kill: &Kill| kill.sender.as_deref().is_some_and(runtime::works_for_one);
+        let of_runtime = |kill: &Kill| kill.sender.as_deref().is_some_and(runtime::is_sent_by_one);
+        // What was handled may have been meant for something else, such as QUIT for a dump of threads.
+        let patience = |asked: &Kill| {
+            if asked.ignored || asked.number == SIGTERM { STOPPING_NS } else { GRACE_NS }
+        };
         let is_request = |(target, asked): &&(ProcessId, Kill)| {
             *target == process
                 && asks_to_end(asked.number)
                 && of_runtime(asked)
-                && kill.at.0.checked_sub(asked.at.0).is_some_and(|waited| waited <= STOPPING_NS)
+                && kill.at.0.checked_sub(asked.at.0).is_some_and(|waited| waited <= patience(asked))
         };
         let carries_out = kill.number == SIGKILL || asks_to_end(kill.number);
         (kill.fatal && carries_out && of_runtime(kill))

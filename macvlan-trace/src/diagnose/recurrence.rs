@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use super::Verdict;
 use crate::{
     correlate::Case,
-    fact::{ExitStatus, Ktime, LinkChange},
+    fact::{ExitStatus, Ktime},
+    publish,
     text::Text,
 };
 
@@ -30,19 +31,22 @@ pub struct Recurrence {
 #[derive(Default)]
 pub struct Recurrences(HashMap<Key, Known>);
 
-/// What makes two incidents the same over again: what happened, how the main process ended, and to whom.
+/// What makes two incidents the same over again: what happened, how the main process ended, who did it, and to whom.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     rule: &'static str,
     status: Option<ExitStatus>,
-    whom: Whom,
+    culprit: Option<(Text, Option<Text>)>,
+    link: Text,
+    whose: Whose,
 }
 
-/// Who was hit. A container keeps its id when it is started again, a link nothing but its name.
+/// Whose the link is. A container keeps its id when it is started again; without one, a namespace that ended with its
+/// main process is another one each time.
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Whom {
+enum Whose {
     Container(String),
-    Link(Text),
+    Namespace(Option<u64>),
 }
 
 struct Known {
@@ -51,31 +55,38 @@ struct Known {
     last: (u64, Ktime),
 }
 
+impl Key {
+    fn of(case: &Case, verdict: &Verdict) -> Self {
+        let status = case.cause.exit().map(|ended| ended.status);
+        let whose = match &case.victim {
+            Some(victim) => Whose::Container(victim.id.clone()),
+            None => {
+                let home = case.fact.home().filter(|_| status.is_none());
+                Whose::Namespace(home.map(|netns| netns.ptr))
+            }
+        };
+        let culprit = verdict.culprit.as_ref().map(|culprit| &culprit.task);
+        let culprit = culprit.map(|task| (task.task.comm.clone(), task.cgroup.path.clone()));
+        Self { rule: verdict.rule, status, culprit, link: case.life.known_as.clone(), whose }
+    }
+}
+
 impl Recurrences {
     /// Counts an incident that breaks a link, and says if it has happened before.
     pub fn count(&mut self, case: &Case, verdict: &Verdict) -> Option<Recurrence> {
-        let breaks = matches!(
-            case.fact.change,
-            LinkChange::Down | LinkChange::ParentDown | LinkChange::CarrierLost | LinkChange::Deleted
-        );
-        if !breaks {
+        if !publish::kind(case.fact.change).is_break() {
             return None;
         }
-        let whom = match &case.victim {
-            Some(victim) => Whom::Container(victim.id.clone()),
-            None => Whom::Link(case.life.known_as.clone()),
-        };
-        let status = case.cause.exit().map(|ended| ended.status);
-        let now = (case.incident, case.at);
         if self.0.len() >= MAX_KNOWN {
             self.forget_oldest();
         }
+        let now = (case.incident, case.at);
         let known = self
             .0
-            .entry(Key { rule: verdict.rule, status, whom })
+            .entry(Key::of(case, verdict))
             .and_modify(|known| known.comes(now))
             .or_insert(Known { count: 1, first: now, last: now });
-        (known.count > 1).then(|| Recurrence {
+        (known.first.0 != case.incident).then(|| Recurrence {
             count: known.count,
             first_incident: known.first.0,
             since_ns: case.at.0.saturating_sub(known.first.1.0),
@@ -94,10 +105,13 @@ impl Known {
     fn comes(&mut self, now: (u64, Ktime)) {
         if now.1.0.saturating_sub(self.last.1.0) > PAUSE_NS {
             *self = Self { count: 1, first: now, last: now };
-        } else if now.0 != self.last.0 {
+        } else if now.0 > self.last.0 {
             self.count += 1;
+            self.last = now;
+        } else {
+            // More of an incident that is counted: incidents have numbers in their order.
+            self.last.1 = now.1;
         }
-        self.last = now;
     }
 }
 
@@ -145,6 +159,23 @@ mod tests {
     fn another_end_is_another_story() {
         let told = restarts(&[1, 2, 1], 2_000);
         assert_eq!(counts(&told), [Value::Null, Value::Null, 2.into()], "{told}");
+    }
+
+    #[test]
+    fn two_that_do_the_same_or_one_that_does_it_to_two_links_do_not_come_again() {
+        let links = [macvlan("eth0", netns(1), 7), macvlan("eth1", netns(1), 8)];
+        let [cron, backup] = ["cron", "backup"].map(|unit| {
+            in_cgroup(running(process("ip", 900), "ip link set"), &format!("/system.slice/{unit}.service"))
+        });
+        let mut story = Story::new();
+        for link in &links {
+            story.creates(&process("setup", 600), link);
+        }
+        story.sets_down(&cron, &links[0]).sets_down(&cron, &links[1]).sets_down(&backup, &links[0]);
+        let told = story.tell();
+        for event in told.events() {
+            event.is("/recurrence", Value::Null);
+        }
     }
 
     #[test]

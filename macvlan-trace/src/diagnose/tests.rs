@@ -222,10 +222,46 @@ fn a_runtime_that_kills_what_does_not_heed_its_request_has_stopped_it() {
                 .says(
                     "/verdict/cause",
                     "runc (PID 791), called by containerd-shim (PID 790), sent SIGTERM to the main process sh (PID 812), \
-                     and SIGKILL 40.0 s later, since it had not ended",
+                     and SIGKILL 40.0 s later",
                 )
                 .steps(&["signal", "signal", "exit", "netns_end", "deleted"]);
         }
+    }
+}
+
+#[test]
+fn an_agent_in_a_container_kills_on_its_own_account() {
+    let Container { mut story, init, netns, link } = container();
+    let group = format!("/system.slice/docker-{}.scope", "c".repeat(64));
+    let agent = in_cgroup(
+        child_of(running(process("agent", 901), "agent --kill"), &process("containerd-shim", 790)),
+        &group,
+    );
+    story
+        .sends_in_vain(&agent, 15, &init, netns)
+        .wait_ms(100)
+        .sends(&agent, 9, &init, netns)
+        .dies(&init, netns, 9);
+    story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+    story
+        .tell()
+        .last()
+        .verdict("container-killed", "certain")
+        .culprit(&agent)
+        .says("/verdict/cause", "agent --kill");
+}
+
+#[test]
+fn a_request_that_was_handled_long_before_is_no_stop() {
+    for (waited, rule) in [(20_000, "container-stopped"), (300_000, "container-killed")] {
+        let Container { mut story, init, netns, link } = container();
+        story
+            .sends(&runc(), 3, &init, netns)
+            .wait_ms(waited)
+            .sends(&runc(), 9, &init, netns)
+            .dies(&init, netns, 9);
+        story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+        story.tell().last().is("/verdict/rule", rule).culprit(&runc());
     }
 }
 

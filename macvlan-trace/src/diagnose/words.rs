@@ -78,8 +78,8 @@ pub fn sender(task: &Task) -> String {
 }
 
 /// What to do, and where the container's runtime keeps what it was asked for, of which the kernel knows nothing.
-pub fn find_out_who(case: &Case, what: &str) -> String {
-    let Some(victim) = &case.victim else { return format!("{what}.") };
+pub fn find_out_who(case: &Case, ended: &Ended, what: &str) -> String {
+    let Some(victim) = container_of(case, ended) else { return format!("{what}.") };
     let or = |name: &str, placeholder| pasteable(name.as_bytes()).unwrap_or(placeholder).to_owned();
     let name = or(victim.name.as_ref().unwrap_or(&victim.id), "CONTAINER");
     let place = match (&victim.pod, victim.runtime.as_deref()) {
@@ -105,12 +105,14 @@ pub fn client_unseen(task: &Task) -> &'static str {
 /// namespace. The container is named where it is the one that lost the link.
 pub fn ended_process(case: &Case, ended: &Ended) -> String {
     let role = if ended.is_init { "main" } else { "last" };
-    let lived_in = ended.task.cgroup.path.as_ref().and_then(|path| place_of(path).container);
-    let of = match (&case.victim, lived_in) {
-        (Some(victim), Some(own)) if victim.id == own.id => format!(" of {}", container(victim)),
-        _ => String::new(),
-    };
+    let of = container_of(case, ended).map_or_else(String::new, |own| format!(" of {}", container(own)));
     format!("the {role} process {}{of}", process(&ended.task))
+}
+
+/// The container of a process that ended, where it is the one that lost the link.
+fn container_of<'a>(case: &'a Case, ended: &Ended) -> Option<&'a Container> {
+    let own = ended.task.cgroup.path.as_ref().and_then(|path| place_of(path).container)?;
+    case.victim.as_ref().filter(|victim| victim.id == own.id)
 }
 
 /// The same at the beginning of a sentence. Only words of ours get a capital: a process may call itself "the boss".

@@ -1,6 +1,6 @@
 //! Who works for a container's runtime.
 
-use super::party;
+use super::{party, place_of};
 use crate::{
     fact::{Ancestor, Ktime, Task},
     text::Text,
@@ -67,17 +67,26 @@ pub fn unit(task: &Task) -> Option<String> {
     known.then_some(unit)
 }
 
-/// Whether a task works for a runtime: by its unit, or by the program that it or its parent runs. A program's name can be
-/// taken by anybody: it is believed only of somebody who clears away what has ended already.
+/// Whether a task works for a runtime: by its unit, or by the program that it or who called it runs. A program's name can
+/// be taken by anybody: it is believed of somebody who clears away what has ended already, and never makes a culprit.
 pub fn works_for_one(task: &Task) -> bool {
-    unit(task).is_some()
+    is_sent_by_one(task)
         || own_path(task)
             .is_some_and(|path| is_one_of(party::base_name(path), &PROGRAMS) || is_cni_plugin(path))
-        || employer(task).is_some()
 }
 
-/// The task of a runtime that called this one, a program such as runc that does one thing and ends.
+/// Whether a task does what a runtime has told it: by its unit, or by who called it.
+pub fn is_sent_by_one(task: &Task) -> bool {
+    unit(task).is_some() || employer(task).is_some()
+}
+
+/// The task of a runtime that called this one, a program such as runc that does one thing and ends. What runs inside a
+/// container has a runtime's shim for an ancestor too, and does not work for it.
 pub fn employer(task: &Task) -> Option<&Ancestor> {
+    let inside = task.cgroup.path.as_ref().is_some_and(|path| place_of(path).container.is_some());
+    if inside {
+        return None;
+    }
     task.ancestors.iter().take(NEAR).find(|ancestor| is_one_of(ancestor.comm.as_bytes(), &PROGRAMS))
 }
 

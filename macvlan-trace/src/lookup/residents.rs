@@ -21,6 +21,8 @@ use crate::{
 
 /// How often a namespace is looked for; the pauses between double each time.
 const MAX_LOOKS: u32 = 7;
+/// So many ticks apart are looks because somebody came in: `ip netns exec` may do so all the time.
+const REST: u32 = 8;
 /// How many namespaces are remembered.
 const MAX_REMEMBERED: usize = 16_384;
 
@@ -43,6 +45,40 @@ struct Search {
     looks: u32,
     /// Ticks until the next look.
     pause: u32,
+    /// Somebody has come in since the last look.
+    entered: bool,
+    /// Ticks until that is a reason to look once more.
+    rest: u32,
+    found: bool,
+}
+
+impl Search {
+    fn new(netns: Netns) -> Self {
+        Self { netns, looks: 0, pause: 0, entered: false, rest: 0, found: false }
+    }
+
+    /// Whether to look at this tick.
+    fn is_due(&mut self) -> bool {
+        if self.found {
+            return false;
+        }
+        let mut due = false;
+        if self.looks < MAX_LOOKS {
+            if self.pause == 0 {
+                self.pause = 1 << self.looks;
+                self.looks += 1;
+                due = true;
+            }
+            self.pause -= 1;
+        }
+        self.rest = self.rest.saturating_sub(1);
+        if self.entered && self.rest == 0 {
+            self.rest = REST;
+            due = true;
+        }
+        self.entered &= !due;
+        due
+    }
 }
 
 impl Residents {
@@ -68,13 +104,13 @@ impl Residents {
         if self.searches.len() >= MAX_REMEMBERED {
             self.searches.clear();
         }
-        self.searches.insert(netns.ptr, Search { netns: *netns, looks: 0, pause: 0 });
+        self.searches.insert(netns.ptr, Search::new(*netns));
     }
 
     /// Somebody comes into a namespace, perhaps to live there: it is looked at again soon.
     pub fn entered(&mut self, netns: &Netns) {
         if let Some(search) = self.searches.get_mut(&netns.ptr) {
-            search.pause = 0;
+            search.entered = true;
         }
     }
 
@@ -88,16 +124,9 @@ impl Residents {
     pub fn tick(&mut self) {
         let mut due = Vec::new();
         for search in self.searches.values_mut() {
-            if search.looks >= MAX_LOOKS {
-                continue;
+            if search.is_due() {
+                due.push(search.netns);
             }
-            if search.pause > 0 {
-                search.pause -= 1;
-                continue;
-            }
-            search.pause = (1 << search.looks) - 1;
-            search.looks += 1;
-            due.push(search.netns);
         }
         if due.is_empty() {
             return;
@@ -106,7 +135,7 @@ impl Residents {
         for netns in due {
             let resident = netns.inode.and_then(|inode| processes.main_of(inode));
             if let (Some(resident), Some(search)) = (resident, self.searches.get_mut(&netns.ptr)) {
-                search.looks = MAX_LOOKS;
+                search.found = true;
                 self.found.push(resident.into_fact(netns));
             }
         }
@@ -357,14 +386,22 @@ mod tests {
 
     #[test]
     fn a_namespace_that_somebody_enters_is_looked_at_at_the_next_tick() {
-        let machine = Machine::new();
-        let mut residents = machine.residents();
-        residents.expect_in(&BLUE);
-        (0..5).for_each(|_| residents.tick());
-        machine.has(40, 7, &docker(WEB), "40\t1");
-        residents.entered(&BLUE);
-        residents.tick();
-        assert_eq!(residents.take_found().len(), 1);
+        // Before the looks are over, after them, and after visits at every tick.
+        for (ticks, visits) in [(5, false), (200, false), (200, true)] {
+            let machine = Machine::new();
+            let mut residents = machine.residents();
+            residents.expect_in(&BLUE);
+            for _ in 0..ticks {
+                residents.tick();
+                if visits {
+                    residents.entered(&BLUE);
+                }
+            }
+            machine.has(40, 7, &docker(WEB), "40\t1");
+            residents.entered(&BLUE);
+            (0..=if visits { REST } else { 0 }).for_each(|_| residents.tick());
+            assert_eq!(residents.take_found().len(), 1);
+        }
     }
 
     #[test]

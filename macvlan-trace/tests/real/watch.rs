@@ -82,7 +82,8 @@ impl Watch {
         let to = mark(&mut guard);
         let trace = guard.as_ref().expect("it was started");
         let records = &trace.records()[self.from..to];
-        Stream { records: records.iter().filter(|record| wants(record, self.breaks)).cloned().collect() }
+        let wanted = records.iter().filter(|record| wants(record, self.breaks));
+        Stream { records: wanted.cloned().collect(), is_part: true }
     }
 }
 

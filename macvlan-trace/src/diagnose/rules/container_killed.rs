@@ -38,7 +38,9 @@ pub const RULE: Rule = Rule {
                 words::fate(case),
                 sender.flatten().map_or("", |sender| words::client_unseen(sender)),
             ),
-            remedy: Some(words::find_out_who(case, "Find out why the culprit ends the container").into()),
+            remedy: Some(
+                words::find_out_who(case, ended, "Find out why the culprit ends the container").into(),
+            ),
             confidence,
             culprit,
         })

@@ -17,7 +17,7 @@ pub const RULE: Rule = Rule {
         let waited = words::duration(asked.at, ended.at);
         let end = match &ended.kill {
             Some(kill) if !by_itself && kill.number != asked.number => {
-                format!("and {} {waited} later, since it had not ended", words::signal(kill.number))
+                format!("and {} {waited} later", words::signal(kill.number))
             }
             _ => format!("which {} {waited} later", words::how_it_ended(ended)),
         };
@@ -35,6 +35,7 @@ pub const RULE: Rule = Rule {
             remedy: Some(
                 words::find_out_who(
                     case,
+                    ended,
                     "Nothing, if the stop was wanted; otherwise find out who asked for it",
                 )
                 .into(),

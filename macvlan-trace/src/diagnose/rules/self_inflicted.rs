@@ -4,7 +4,7 @@ use super::network_manager;
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
-    enrich::party,
+    enrich::{party, runtime},
     event::Confidence,
     fact::LinkChange,
 };
@@ -18,6 +18,10 @@ pub const RULE: Rule = Rule {
         let breaks =
             matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted | LinkChange::AddressRemoved);
         let creator = case.life.creator.as_ref().filter(|_| breaks)?;
+        // A runtime makes links for others, even where it is not known for whom this one was.
+        if runtime::works_for_one(task) {
+            return None;
+        }
         let same_process = creator.task.process == task.task.process;
         // Not two sessions of a login service, nor two people.
         let same_service =

@@ -44,14 +44,17 @@ impl Incidents {
             if self.0.len() == KEPT {
                 self.0.remove(0);
             }
-            let like = event.recurrence.is_some_and(|before| self.has_told(before.first_incident));
+            let first = event.recurrence.and_then(|before| self.told_the_same(before.first_incident, &why));
+            if let Some(first) = first {
+                // It stays in sight as long as it comes again.
+                let first = self.0.remove(first);
+                self.0.push(first);
+                self.0.push(Told { incident: event.incident, why, remedies: Vec::new() });
+                return Heading::Like;
+            }
             let remedies = event.verdict.remedy.iter().cloned().collect();
             self.0.push(Told { incident: event.incident, why, remedies });
-            return if like {
-                Heading::Like
-            } else {
-                Heading::Full { remedy: event.verdict.remedy.is_some() }
-            };
+            return Heading::Full { remedy: event.verdict.remedy.is_some() };
         };
         let is_open = at + 1 == self.0.len();
         let mut told = self.0.remove(at);
@@ -65,9 +68,14 @@ impl Incidents {
         heading
     }
 
-    /// Whether the block of an incident has been shown, and a while ago at most.
-    fn has_told(&self, incident: u64) -> bool {
-        self.0.iter().any(|told| told.incident == incident)
+    /// Where an incident is remembered whose block has said the same, whoever the process was.
+    fn told_the_same(&self, incident: u64, why: &Why) -> Option<usize> {
+        self.0.iter().position(|told| {
+            told.incident == incident
+                && told.why.rule == why.rule
+                && told.why.confidence == why.confidence
+                && told.why.cause == why.cause
+        })
     }
 }
 
@@ -185,17 +193,20 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_again_is_not_explained_again_while_its_first_time_is_in_sight() {
+    fn what_comes_again_is_not_explained_again_while_it_goes_on() {
         let mut incidents = Incidents::default();
-        let mut again = |incident, first_incident| {
-            let mut event = event(incident, "a");
+        let mut again = |incident, first_incident, cause| {
+            let mut event = event(incident, cause);
             event.recurrence = Some(Recurrence { count: 2, first_incident, since_ns: 1 });
             incidents.heading(&event)
         };
-        assert_eq!(
-            [again(2, 1), again(3, 2), again(3, 2), again(4, 2)],
-            [FULL, Heading::Like, Heading::None, Heading::Like]
-        );
+        // The first was not shown, since a filter hides it.
+        assert_eq!(again(2, 1, "sh (PID 812) ended."), FULL);
+        for incident in 3..3 + 2 * KEPT as u64 {
+            assert_eq!(again(incident, 2, "sh (PID 900) ended."), Heading::Like);
+            assert_eq!(again(incident, 2, "sh (PID 900) ended."), Heading::None);
+        }
+        assert_eq!(again(1000, 2, "dd (PID 900) ended."), FULL);
     }
 
     #[test]

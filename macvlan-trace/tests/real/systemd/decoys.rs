@@ -57,7 +57,7 @@ fn containers_that_end_with_their_daemon_are_an_incident_each() {
         let others =
             |record: &Value| record["type"] == "event" && record["victim"]["container"]["name"] != name;
         let records = stream.records.iter().filter(|record| !others(record)).cloned().collect();
-        let its = Stream { records };
+        let its = Stream { records, is_part: true };
         its.incident(|event| stopped(event, name));
         its.events()[0]["incident"].clone()
     });
