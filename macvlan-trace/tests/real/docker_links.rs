@@ -1,5 +1,5 @@
 //! What happens to the links of Docker's containers, whoever does it. Docker is asked and acts in the same way with
-//! systemd and without, so this is tried with systemd only.
+//! systemd and without, so this is tried without only, where it is quicker.
 
 use crate::{
     docker::{cleared, ends_by_itself, gone},

@@ -2,7 +2,7 @@
 
 use super::{File, Foreign, NETWORKD, only_manager, paste};
 use crate::{
-    harness::{Checked, Stream, ip, run, until},
+    harness::{Checked, Stream, Trace, ip, run, until},
     watch::Watch,
 };
 
@@ -10,7 +10,7 @@ use crate::{
 fn its_client_is_told_as_who_it_is() {
     only_manager(NETWORKD);
     let link = Foreign::link("foreign0");
-    let mut trace = Watch::start();
+    let mut trace = Trace::start(&[]);
     run("networkctl", &["down", link.0]);
     run("networkctl", &["delete", link.0]);
     trace.wait_for_event("deleted", link.0);
@@ -54,7 +54,7 @@ fn a_file_that_matches_too_much_takes_the_address_and_the_remedy_keeps_it_off() 
 fn a_policy_that_keeps_links_down_is_told_each_time_and_the_remedy_keeps_it_off() {
     only_manager(NETWORKD);
     let link = Foreign::link("foreign2");
-    let mut trace = Watch::start();
+    let mut trace = Trace::start(&[]);
     let _policy = File::write(
         "/etc/systemd/network/50-down.network",
         "[Match]\nKind=macvlan\n[Link]\nActivationPolicy=always-down\n",
