@@ -110,7 +110,7 @@ pub fn ended_process(case: &Case, ended: &Ended) -> String {
 }
 
 /// The container of a process that ended, where it is the one that lost the link.
-fn container_of<'a>(case: &'a Case, ended: &Ended) -> Option<&'a Container> {
+pub fn container_of<'a>(case: &'a Case, ended: &Ended) -> Option<&'a Container> {
     let own = ended.task.cgroup.path.as_ref().and_then(|path| place_of(path).container)?;
     case.victim.as_ref().filter(|victim| victim.id == own.id)
 }

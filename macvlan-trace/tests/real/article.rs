@@ -21,7 +21,7 @@ fn the_first_snippet_as_it_stands_finds_no_link_and_exits() {
     let mut trace = Watch::start();
     let web = Container::of_image("snippet1", "web", "");
     trace.wait_for("its end", |record| record["event"] == "deleted");
-    let code = docker("inspect --format {{.State.ExitCode}} web");
+    let code = docker("wait web");
     assert_ne!(code, "0");
     trace.stop().incident(|event| {
         event

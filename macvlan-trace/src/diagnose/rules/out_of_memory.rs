@@ -11,7 +11,10 @@ pub const RULE: Rule = Rule {
         let oom = ended.oom.as_ref()?;
         let place = match &oom.limit {
             Some(limit) => match &limit.path {
-                Some(_) if limit.path == ended.task.cgroup.path => {
+                // The container's name says more than the path that has its id.
+                Some(_)
+                    if limit.path == ended.task.cgroup.path && words::container_of(case, ended).is_some() =>
+                {
                     "in its control group, whose limit was reached,".to_owned()
                 }
                 Some(path) => format!("in the control group {path}, whose limit was reached,"),
