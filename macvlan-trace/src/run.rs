@@ -255,9 +255,7 @@ impl Tracer {
         let mut early = Vec::new();
         while early.len() < DRAIN {
             let Some(fact) = self.read()? else {
-                for resident in self.residents.take_found() {
-                    self.feed(Fact { at: now(), what: What::Resident(resident) })?;
-                }
+                self.tell_residents()?;
                 break;
             };
             if let What::NetnsEnd(end) = &fact.what {
@@ -336,9 +334,7 @@ impl Tracer {
                 if let Some(log) = &mut self.log {
                     log.flush();
                 }
-                for resident in self.residents.take_found() {
-                    self.feed(Fact { at: now(), what: What::Resident(resident) })?;
-                }
+                self.tell_residents()?;
                 return Ok(false);
             };
             let at = fact.at;
@@ -347,6 +343,14 @@ impl Tracer {
             report_lost(&mut self.pipeline, &mut self.reported_lost, gaps, at)?;
         }
         Ok(true)
+    }
+
+    /// Tells who was found living in a namespace, now that the ring is empty.
+    fn tell_residents(&mut self) -> Result<()> {
+        for resident in self.residents.take_found() {
+            self.feed(Fact { at: now(), what: What::Resident(resident) })?;
+        }
+        Ok(())
     }
 
     /// The next fact in the ring; records of a kind that is not known are passed over.

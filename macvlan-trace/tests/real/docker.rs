@@ -3,7 +3,7 @@
 
 use crate::{
     dockerd::{self, Container, docker, has_systemd},
-    harness::{Checked, Stream, until},
+    harness::{Checked, until},
     watch::Watch,
 };
 
@@ -12,7 +12,7 @@ fn kill_is_told_as_a_kill_by_runc() {
     let _web = Container::run("web", "", "exec sleep 1000");
     let trace = Watch::start();
     docker("kill web");
-    gone(trace, "web").incident(|event| {
+    trace.until_gone("web").incident(|event| {
         cleared(event, "web")
             .verdict("container-killed", "likely")
             .is("/culprit/comm", "runc")
@@ -29,7 +29,7 @@ fn stop_of_a_process_that_does_not_heed_it_is_told_as_a_stop() {
     let _web = Container::run("web", "", "exec sleep 1000");
     let trace = Watch::start();
     docker("stop --time 1 web");
-    gone(trace, "web").incident(|event| {
+    trace.until_gone("web").incident(|event| {
         cleared(event, "web")
             .verdict("container-stopped", "likely")
             .is("/culprit/comm", "runc")
@@ -46,7 +46,7 @@ fn stop_of_a_process_that_heeds_it_is_told_as_a_stop() {
     until("the trap is set", || web.logs().contains("ready"));
     let trace = Watch::start();
     docker("stop web");
-    gone(trace, "web").incident(|event| {
+    trace.until_gone("web").incident(|event| {
         cleared(event, "web")
             .verdict("container-stopped", "likely")
             .is("/culprit/comm", "runc")
@@ -66,7 +66,7 @@ pub fn ends_by_itself(script: &str, code: i32) {
     let trace = Watch::start();
     let web = Container::run("web", "", &format!("read line; {script}"));
     web.type_line();
-    gone(trace, "web").incident(|event| {
+    trace.until_gone("web").incident(|event| {
         cleared(event, "web")
             .verdict("container-exited", "likely")
             .is("/culprit/comm", "sh")
@@ -89,7 +89,7 @@ fn a_container_that_runs_out_of_memory_is_told_with_its_limit() {
     let script = "read line; exec dd if=/dev/zero of=/dev/null bs=256M count=1";
     let web = Container::run("web", "--memory 64m", script);
     web.type_line();
-    gone(trace, "web").incident(|event| {
+    trace.until_gone("web").incident(|event| {
         cleared(event, "web")
             .verdict("out-of-memory", "likely")
             .is("/culprit/container/name", "web")
@@ -105,7 +105,7 @@ fn a_network_that_is_disconnected_is_taken_away_from_a_living_container() {
     let trace = Watch::start();
     let web = Container::known("mv", "web", "");
     docker("network disconnect mv web");
-    gone(trace, "web").incident(|event| {
+    trace.until_gone("web").incident(|event| {
         let event = event
             .is("/actor/comm", "dockerd")
             .is("/culprit/comm", "dockerd")
@@ -133,14 +133,6 @@ fn a_container_whose_daemon_is_stopped_is_stopped_with_it() {
             .is("/victim/init/pid", web.pid)
             .verdict("container-stopped", "likely")
     });
-}
-
-/// Everything until the link of a container is deleted.
-pub fn gone(mut trace: Watch, container: &str) -> Stream {
-    trace.wait_for("a deletion", |record| {
-        record["event"] == "deleted" && record["victim"]["container"]["name"] == container
-    });
-    trace.stop()
 }
 
 /// dockerd took the link of a container away after its end.

@@ -2,7 +2,7 @@
 //! systemd and without, so this is tried without only, where it is quicker.
 
 use crate::{
-    docker::{cleared, ends_by_itself, gone},
+    docker::{cleared, ends_by_itself},
     dockerd::{self, Container, docker},
     harness::{Parent, Stream, ip, run, sh},
     watch::Watch,
@@ -13,7 +13,7 @@ fn removal_by_force_is_told_as_a_kill_by_runc() {
     let _web = Container::run("web", "", "exec sleep 1000");
     let trace = Watch::start();
     docker("rm --force web");
-    gone(trace, "web").incident(|event| {
+    trace.until_gone("web").incident(|event| {
         cleared(event, "web").verdict("container-killed", "likely").is("/culprit/comm", "runc")
     });
 }
@@ -28,7 +28,7 @@ fn a_main_process_that_is_killed_from_the_host_leads_to_who_did_it() {
     let web = Container::run("web", "", "exec sleep 1000");
     let trace = Watch::start();
     let killer = run("sh", &["-c", &format!("echo $$; exec busybox kill -9 {}", web.pid)]);
-    gone(trace, "web").incident(|event| {
+    trace.until_gone("web").incident(|event| {
         cleared(event, "web")
             .verdict("container-killed", "likely")
             .is("/culprit/comm", "busybox")
@@ -85,7 +85,7 @@ fn a_restart_is_a_stop_of_a_container_that_is_made_again() {
     let web = Container::run("web", "", "exec sleep 1000");
     let trace = Watch::start();
     docker("restart --time 1 web");
-    gone(trace, "web").incident(|event| {
+    trace.until_gone("web").incident(|event| {
         event
             .verdict("container-stopped", "likely")
             .is("/victim/container/name", "web")
@@ -100,7 +100,7 @@ fn of_two_containers_the_one_that_is_stopped_is_told() {
         (Container::run("web", "", "exec sleep 1000"), Container::run("db", "", "exec sleep 1000"));
     let trace = Watch::start();
     docker("kill web");
-    gone(trace, "web").incident(|event| {
+    trace.until_gone("web").incident(|event| {
         cleared(event, "web").verdict("container-killed", "likely").is("/victim/init/pid", web.pid)
     });
     assert!(db.is_alive());
@@ -123,27 +123,22 @@ fn a_link_that_the_container_sets_down_is_its_own_doing() {
 
 #[test]
 fn a_link_that_somebody_sets_down_from_the_host_is_theirs() {
-    let web = Container::known("mv", "web", "");
-    let trace = Watch::start();
-    sh(&format!("nsenter --net=/proc/{}/ns/net $IP link set eth0 down", web.pid));
-    trace
-        .stop()
-        .only("down", "eth0")
-        .by("ip")
-        .verdict("direct", "certain")
-        .is("/culprit/container", serde_json::Value::Null)
-        .is("/victim/container/name", "web");
-    assert!(web.is_alive());
+    is_done_from_the_host("link set eth0 down", "down");
 }
 
 #[test]
 fn a_link_that_somebody_deletes_from_the_host_is_theirs() {
+    is_done_from_the_host("link del eth0", "deleted");
+}
+
+/// Who enters a container's namespace from the host and does that is the culprit, and the container the victim.
+fn is_done_from_the_host(words: &str, event: &str) {
     let web = Container::known("mv", "web", "");
     let trace = Watch::start();
-    sh(&format!("nsenter --net=/proc/{}/ns/net $IP link del eth0", web.pid));
+    sh(&format!("nsenter --net=/proc/{}/ns/net $IP {words}", web.pid));
     trace
         .stop()
-        .only("deleted", "eth0")
+        .only(event, "eth0")
         .by("ip")
         .verdict("direct", "certain")
         .is("/culprit/container", serde_json::Value::Null)

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::{
-    harness::{Checked, Stream, ip, run},
+    harness::{Checked, ip, run},
     watch::Watch,
 };
 
@@ -12,7 +12,7 @@ fn a_container_that_is_killed_is_its_killers() {
     let web = Container::run("web", "sleep 1000");
     let trace = Watch::start();
     podman("kill web");
-    ended(trace, "web").incident(|event| {
+    trace.until_gone("web").incident(|event| {
         cleared(event)
             .verdict("container-killed", "likely")
             .is("/culprit/comm", "crun")
@@ -26,7 +26,7 @@ fn a_container_that_does_not_heed_a_stop_is_stopped_all_the_same() {
     let _web = Container::run("web", "sleep 1000");
     let trace = Watch::start();
     podman("stop --time 1 web");
-    ended(trace, "web").incident(|event| {
+    trace.until_gone("web").incident(|event| {
         cleared(event)
             .verdict("container-stopped", "likely")
             .is("/culprit/comm", "crun")
@@ -41,7 +41,7 @@ fn a_container_that_ends_when_asked_to_is_stopped_by_who_asked() {
     let _web = Container::run("web", "trap 'exit 0' TERM; while :; do sleep 0.1; done");
     let trace = Watch::start();
     podman("stop --time 30 web");
-    ended(trace, "web").incident(|event| {
+    trace.until_gone("web").incident(|event| {
         cleared(event)
             .verdict("container-stopped", "likely")
             .is("/culprit/comm", "crun")
@@ -55,7 +55,8 @@ fn a_container_that_is_removed_by_force_is_its_killers() {
     let _web = Container::run("web", "sleep 1000");
     let trace = Watch::start();
     podman("rm --force --time 0 web");
-    ended(trace, "web")
+    trace
+        .until_gone("web")
         .incident(|event| cleared(event).verdict("container-killed", "likely").is("/culprit/comm", "crun"));
 }
 
@@ -64,7 +65,7 @@ fn a_container_whose_command_ends_has_itself_to_blame() {
     let web = Container::run("web", "until [ -e /tmp/end ]; do sleep 0.1; done; exit 4");
     let trace = Watch::start();
     podman("exec web touch /tmp/end");
-    ended(trace, "web").incident(|event| {
+    trace.until_gone("web").incident(|event| {
         cleared(event)
             .verdict("container-exited", "likely")
             .is("/culprit/comm", "sh")
@@ -78,7 +79,8 @@ fn a_network_that_is_removed_by_force_takes_its_containers_main_process_first() 
     let _web = Container::run("web", "sleep 1000");
     let trace = Watch::start();
     podman("network rm --force --time 0 mv");
-    ended(trace, "web")
+    trace
+        .until_gone("web")
         .incident(|event| cleared(event).verdict("container-killed", "likely").is("/culprit/comm", "crun"));
 }
 
@@ -91,14 +93,6 @@ fn cleared(event: Checked<'_>) -> Checked<'_> {
         .is("/victim/container/name", "web")
         .is("/victim/container/runtime", "podman")
         .says("/verdict/cause", "netavark")
-}
-
-/// Everything until the link of a container is deleted.
-fn ended(mut trace: Watch, container: &str) -> Stream {
-    trace.wait_for("a deletion", |record| {
-        record["event"] == "deleted" && record["victim"]["container"]["name"] == container
-    });
-    trace.stop()
 }
 
 /// The program, which has to succeed; what it says. systemd, whose control groups it would take, is not there.

@@ -64,6 +64,14 @@ impl Watch {
         })
     }
 
+    /// Everything until the link of a container is deleted.
+    pub fn until_gone(mut self, container: &str) -> Stream {
+        self.wait_for("a deletion", |record| {
+            record["event"] == "deleted" && record["victim"]["container"]["name"] == container
+        });
+        self.stop()
+    }
+
     /// For so many seconds nothing happens that is wanted.
     pub fn stays_quiet_for_seconds(&mut self, seconds: u64) {
         thread::sleep(Duration::from_secs(seconds));
