@@ -31,7 +31,8 @@ fn the_first_snippet_as_it_stands_finds_no_link_and_exits() {
             .is("/victim/container/name", "web")
             .says("/verdict/cause", &format!("of container web exited with code {code}"))
     });
-    assert!(web.logs().contains("macvlan0"), "it says which link it did not find");
+    // The shell of the image has an `ip` of its own.
+    assert!(web.logs().contains("ip: SIOCGIFFLAGS: No such device"), "{}", web.logs());
 }
 
 #[test]
