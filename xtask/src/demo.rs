@@ -3,23 +3,21 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use guest_init::System;
 
 use crate::cargo::GuestBuild;
 use crate::host;
 use crate::process;
 use crate::progress::Progress;
-use crate::vm::{DEFAULT_SERIES, Guests, Job, MirrorOption, Programs, Series, standard_streams};
+use crate::vm::{self, DEFAULT_SERIES, MirrorOption, Series};
 use crate::workspace::Workspace;
 
 const SCRIPT: &str = include_str!("demo.sh");
 
 /// Much more than it takes, even under emulation.
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT_SECONDS: u64 = 120;
 
 /// Show a link break three times, and macvlan-trace naming who broke it
 ///
@@ -50,19 +48,9 @@ pub fn main(options: Options, workspace: &Workspace) -> Result<u8> {
             }
         },
     };
-    let guest = Guests::new(workspace, options.mirror.url, &progress)?.get(&series, System::Small)?;
-    progress.say(format_args!("in a virtual machine, on kernel {}", guest.release()));
-    let programs = Programs { init: build.binary("guest-init")?, tracer };
+    progress.say(format_args!("in a virtual machine, on a kernel of the series {series}"));
     let command = command("macvlan-trace", "/usr/bin/ip").map(Into::into).to_vec();
-    let job = Job {
-        command,
-        environment: Vec::new(),
-        terminal: None,
-        copies: Vec::new(),
-        cpus: 2,
-        timeout: TIMEOUT,
-    };
-    Ok(guest.run(&programs, &job, || Ok(standard_streams()))?.code())
+    vm::main(vm::Options::small(series, options.mirror, command, TIMEOUT_SECONDS), workspace)
 }
 
 /// The traced script, in a network namespace of its own: on a real machine nothing of its network is touched.

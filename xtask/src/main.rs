@@ -1,5 +1,6 @@
 //! `cargo xtask`: builds, tests and shows macvlan-trace.
 
+mod bench;
 mod cargo;
 mod demo;
 mod ebpf;
@@ -31,6 +32,7 @@ enum Task {
     Test(test::Options),
     Vm(vm::Options),
     Demo(demo::Options),
+    Bench(bench::Options),
     Ebpf(ebpf::Options),
 }
 
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::main(&options, &workspace).map(|()| 0),
         Task::Vm(options) => vm::main(options, &workspace),
         Task::Demo(options) => demo::main(options, &workspace),
+        Task::Bench(options) => bench::main(options, &workspace),
         Task::Ebpf(options) => ebpf::main(&options, &workspace).map(|()| 0),
     });
     match result {

@@ -91,6 +91,14 @@ pub struct Options {
     command: Vec<OsString>,
 }
 
+impl Options {
+    /// A command in the small guest.
+    pub fn small(kernel: Series, mirror: MirrorOption, command: Vec<OsString>, timeout: u64) -> Self {
+        let (image, init) = (Image::Small, Init::Script);
+        Self { image, init, kernel, copy: Vec::new(), timeout, mirror, command }
+    }
+}
+
 /// The user space of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Image {
