@@ -1,6 +1,6 @@
 //! What DHCP clients do to a link of the host when they give its lease back.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use crate::{
     harness::{ip, run, until},
@@ -29,7 +29,7 @@ fn dhclient_that_gives_its_lease_back_takes_the_address() {
 }
 
 #[test]
-fn dhcpcd_that_gives_its_lease_back_takes_the_address() {
+fn dhcpcd_that_gives_its_lease_back_takes_the_address_and_the_remedy_keeps_it_off() {
     let _lan = Lan::new();
     run("dhcpcd", &["-4", "--noarp", "mv0"]);
     until("the link has its address", || has_address("mv0"));
@@ -41,8 +41,19 @@ fn dhcpcd_that_gives_its_lease_back_takes_the_address() {
         .only("address_removed", "mv0")
         .by("dhcpcd")
         .verdict("dhcp-client", "likely")
-        .says("/verdict/remedy", "`denyinterfaces mv0`");
+        .says("/verdict/remedy", "`denyinterfaces mv0` in /etc/dhcpcd.conf");
+
+    let before = fs::read_to_string(CONFIG).expect("dhcpcd is installed");
+    fs::write(CONFIG, format!("{before}\ndenyinterfaces mv0\n")).expect("a file can be written");
+    let trace = Watch::all();
+    let again = Command::new("dhcpcd").args(["-4", "--noarp", "mv0"]).output().expect("it is installed");
+    assert!(!again.status.success(), "it takes the link all the same");
+    trace.stop().nothing();
+    assert!(!has_address("mv0"));
+    fs::write(CONFIG, before).expect("a file can be written");
 }
+
+const CONFIG: &str = "/etc/dhcpcd.conf";
 
 fn has_address(link: &str) -> bool {
     !ip(&format!("-4 -oneline addr show {link}")).is_empty()

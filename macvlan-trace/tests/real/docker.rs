@@ -120,21 +120,6 @@ fn a_network_that_is_disconnected_is_taken_away_from_a_living_container() {
     assert!(web.is_alive());
 }
 
-#[test]
-fn a_container_whose_daemon_is_stopped_is_stopped_with_it() {
-    let web = Container::run("web", "--stop-timeout 1", "exec sleep 1000");
-    let trace = Watch::start();
-    dockerd::stop_daemon();
-    let stream = trace.stop();
-    dockerd::start_daemon();
-    stream.incident(|event| {
-        event
-            .is("/victim/container/name", "web")
-            .is("/victim/init/pid", web.pid)
-            .verdict("container-stopped", "likely")
-    });
-}
-
 /// dockerd took the link of a container away after its end.
 pub fn cleared<'a>(event: Checked<'a>, container: &str) -> Checked<'a> {
     event

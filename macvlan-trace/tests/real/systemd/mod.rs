@@ -3,6 +3,7 @@
 mod decoys;
 mod network_manager;
 mod networkd;
+mod networking;
 
 use std::{fs, path::Path, process::Command};
 
