@@ -439,3 +439,6 @@ fn push<T>(queue: &mut VecDeque<T>, value: T, max: usize) {
     }
     queue.push_back(value);
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,3 +107,6 @@ impl Parents {
         self.by_dev.get(&parent.dev?)?.up.clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

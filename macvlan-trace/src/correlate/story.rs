@@ -3,6 +3,8 @@
 //! Nothing but facts goes in, so every story is also told a second time from a copy that went through JSON, and has to
 //! come out the same.
 
+pub mod cast;
+
 use std::{
     cell::RefCell,
     collections::HashSet,
@@ -33,7 +35,7 @@ pub const HOST_PIDNS: NsInode = NsInode(4_026_531_836);
 /// The story begins so long after boot.
 const BEGIN: u64 = 90_000_000_000;
 
-/// Kernel paths that drop the last reference to a namespace, innermost first.
+/// Kernel paths, innermost first.
 pub mod path {
     /// A process exits.
     pub const EXIT: &[&str] = &["__put_net", "free_nsproxy", "do_exit", "do_group_exit"];
@@ -61,6 +63,11 @@ pub mod path {
     /// The driver is unloaded.
     pub const UNLOAD: &[&str] =
         &["unregister_netdevice_queue", "macvlan_dellink", "__rtnl_link_unregister", "rtnl_link_unregister"];
+    /// The driver of a card takes its carrier away.
+    pub const DRIVER: &[&str] = &["netif_carrier_off", "virtnet_config_changed_work", "process_one_work"];
+    /// A link loses its carrier after its parent.
+    pub const LINKWATCH: &[&str] =
+        &["netif_carrier_off", "macvlan_device_event", "linkwatch_do_dev", "process_one_work"];
 }
 
 /// The network namespace with that number; number 0 is the host's.

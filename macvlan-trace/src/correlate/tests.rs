@@ -241,6 +241,22 @@ fn a_task_is_shown_as_the_record_at_hand_has_it() {
 }
 
 #[test]
+fn a_task_that_was_never_sent_whole_is_named_all_the_same() {
+    let link = macvlan("macvlan0", netns(0), 7);
+    let mut story = Story::new();
+    story.fact(What::Link(Box::new(link.fact(LinkChange::Down, &ip(), &[]))));
+    story
+        .tell()
+        .last()
+        .verdict("direct", "certain")
+        .is("/culprit/pid", 901)
+        .is("/culprit/comm", "ip")
+        .is("/culprit/args", Value::Null)
+        .is("/culprit/uid", Value::Null)
+        .is("/culprit/cgroup/path", Value::Null);
+}
+
+#[test]
 fn links_beyond_the_limit_are_told_without_a_past() {
     const MANY: u32 = 66_000;
     let mut memory = Memory::new();

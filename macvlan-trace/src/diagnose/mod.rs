@@ -1,20 +1,19 @@
 //! From a case to a verdict: which rule it is, one sentence that says why, what to do, who is responsible, and how
-//! sure that is. A rule is one file in `rules` and one line in [`RULES`].
+//! sure that is. A rule is one file in `rules` and its lines in `rules/mod.rs`.
 
 #[cfg(test)]
 mod pages;
 mod recurrence;
 pub(crate) mod rules;
 #[cfg(test)]
-mod stories;
-#[cfg(test)]
 mod tests;
 mod words;
 
 pub use recurrence::{Recurrence, Recurrences};
+pub use rules::{RULES, pages};
 pub use words::{errno, mac};
 
-use std::{borrow::Cow, iter, rc::Rc};
+use std::{borrow::Cow, rc::Rc};
 
 use crate::{
     correlate::{Awaited, Case, Drop, Ended, NamespaceEnd, Remark},
@@ -55,52 +54,6 @@ pub struct Rule {
     pub page: &'static str,
     /// The verdict, if the case is one of its kind.
     pub judge: fn(&Case) -> Option<Verdict>,
-}
-
-/// The rules; the first that recognises a case decides. A cause comes before a mechanism.
-pub const RULES: &[Rule] = &[
-    rules::unattributed::RULE,
-    rules::creation_failed::RULE,
-    rules::out_of_memory::RULE,
-    rules::container_stopped::RULE,
-    rules::container_killed::RULE,
-    rules::container_exited::RULE,
-    rules::netns_deleted::RULE,
-    rules::parent_unplugged::RULE,
-    rules::driver_reloaded::RULE,
-    rules::parent_recreated::RULE,
-    rules::shared_parent_deleted::RULE,
-    rules::parent_deleted::RULE,
-    rules::parent_moved::RULE,
-    rules::parent_down::RULE,
-    rules::carrier_lost::RULE,
-    rules::carrier_back::RULE,
-    rules::address_in_use::RULE,
-    rules::module_unloaded::RULE,
-    rules::two_managers::RULE,
-    rules::dhcp_lease_ended::RULE,
-    rules::network_manager::RULE,
-    rules::dhcp_client::RULE,
-    rules::ifupdown::RULE,
-    rules::wrong_target::RULE,
-    rules::daemon_restarted::RULE,
-    rules::runtime_teardown::RULE,
-    rules::self_inflicted::RULE,
-    rules::by_hand::RULE,
-    rules::mac_changed::RULE,
-    rules::moved::RULE,
-    rules::direct::RULE,
-];
-
-/// The name and the page of every rule, of the verdict that no rule gives, and of what is only remarked or
-/// hinted at.
-pub fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let rules = RULES.iter().map(|rule| (rule.name, rule.page));
-    rules.chain(iter::once((rules::unknown::NAME, rules::unknown::PAGE))).chain([
-        (rules::not_recreated::NAME, rules::not_recreated::PAGE),
-        (rules::reference_leak::NAME, rules::reference_leak::PAGE),
-        (rules::carrier_lost::HINT, rules::carrier_lost::HINT_PAGE),
-    ])
 }
 
 /// Judges a case.

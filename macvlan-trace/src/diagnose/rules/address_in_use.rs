@@ -58,3 +58,44 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        correlate::story::{
+            Macvlan,
+            cast::{ip, link},
+            macvlan, netns,
+        },
+        fact::{LinkChange, LinkFact, What},
+    };
+
+    #[test]
+    fn an_address_that_is_taken_is_told_with_its_holder() {
+        let (mut story, holder) = link();
+        let wanting = Macvlan { ..macvlan("macvlan1", netns(0), 8) };
+        let by = ip("ip link set macvlan1 up");
+        story.creates(&by, &wanting);
+        let fact = LinkFact { error: Some(98), ..wanting.fact(LinkChange::UpFailed, &by, &[]) };
+        let told = story.fact(What::Link(Box::new(fact))).tell();
+        told.last()
+            .is("/event", "up_failed")
+            .verdict("address-in-use", "certain")
+            .nobody()
+            .says("/verdict/cause", "macvlan0 has its hardware address 02:00:00:00:00:07");
+        drop(holder);
+    }
+
+    #[test]
+    fn another_failure_is_no_address_in_use() {
+        let (mut story, link) = link();
+        let by = ip("ip link set macvlan0 up");
+        let fact = LinkFact { error: Some(100), ..link.fact(LinkChange::UpFailed, &by, &[]) };
+        story
+            .fact(What::Link(Box::new(fact)))
+            .tell()
+            .last()
+            .verdict("direct", "certain")
+            .says("/verdict/cause", "could not set macvlan0 up (ENETDOWN)");
+    }
+}

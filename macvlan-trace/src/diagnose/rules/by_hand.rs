@@ -51,3 +51,34 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        correlate::story::{
+            cast::{ip, link},
+            child_of, in_cgroup, process,
+        },
+        text::Text,
+    };
+
+    #[test]
+    fn a_person_is_told_by_a_terminal_and_a_daemon_has_none() {
+        let (mut story, link) = link();
+        let mut by = child_of(ip("ip link set macvlan0 down"), &process("sudo", 870));
+        (by.tty, by.login_uid) = (Some(Text::from("pts0")), Some(1000));
+        by = in_cgroup(by, "/user.slice/user-1000.slice/session-3.scope");
+        story
+            .sets_down(&by, &link)
+            .tell()
+            .last()
+            .verdict("by-hand", "likely")
+            .says("/verdict/cause", "by hand, logged in as user 1000, through sudo, at pts0");
+        let (mut story, link) = self::link();
+        story
+            .sets_down(&in_cgroup(by, "/system.slice/cron.service"), &link)
+            .tell()
+            .last()
+            .verdict("direct", "certain");
+    }
+}

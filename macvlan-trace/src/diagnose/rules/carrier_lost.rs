@@ -74,3 +74,117 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        correlate::story::{
+            Story,
+            cast::{eth0, ip, link, setup},
+            macvlan, netns, nic,
+            path::{DRIVER, LINKWATCH},
+            worker,
+        },
+        fact::{Link, LinkChange},
+        text::Text,
+    };
+
+    const VETH_CLOSE: &[&str] = &["netif_carrier_off", "veth_close", "__dev_close_many", "do_setlink"];
+
+    #[test]
+    fn a_lost_carrier_is_nobodys_doing_where_a_driver_reports_it() {
+        let (mut story, link) = link();
+        story.parent(&worker(), LinkChange::CarrierLost, &eth0(), None, DRIVER).wait_ms(1);
+        story
+            .link(&worker(), LinkChange::CarrierLost, &link, LINKWATCH)
+            .tell()
+            .last()
+            .is("/event", "carrier_lost")
+            .verdict("carrier-lost", "certain")
+            .nobody()
+            .says("/verdict/cause", "its driver virtio_net; no process did this")
+            .steps(&["parent_carrier_lost", "carrier_lost"]);
+    }
+
+    #[test]
+    fn who_sets_the_other_end_down_took_the_carrier() {
+        let (mut story, link) = link();
+        let peer = nic("peer0", netns(0), 4);
+        let by = ip("ip link set peer0 down");
+        story.parent(&by, LinkChange::CarrierLost, &eth0(), Some(&peer), VETH_CLOSE).wait_ms(40);
+        story
+            .link(&worker(), LinkChange::CarrierLost, &link, LINKWATCH)
+            .tell()
+            .last()
+            .verdict("carrier-lost", "certain")
+            .culprit(&by)
+            .says("/verdict/cause", "set peer0, the other end of eth0, down");
+    }
+
+    #[test]
+    fn a_vlan_that_loses_its_carrier_leads_to_the_card_below() {
+        let vlan = Link { driver: None, kind: Some(Text::from("vlan")), ..nic("eth0.10", netns(0), 5) };
+        let mut link = macvlan("macvlan0", netns(0), 7);
+        link.parent = Some(vlan.clone());
+        for (by, path, culprit) in
+            [(worker(), DRIVER, false), (ip("ip link set peer0 down"), VETH_CLOSE, true)]
+        {
+            let mut story = Story::new();
+            story.creates(&setup(), &link).wait_ms(1_000);
+            story.parent(&by, LinkChange::CarrierLost, &eth0(), None, path).wait_ms(1);
+            story.parent(&worker(), LinkChange::CarrierLost, &vlan, Some(&eth0()), LINKWATCH).wait_ms(1);
+            let told = story.link(&worker(), LinkChange::CarrierLost, &link, LINKWATCH).tell();
+            let last = told.last().verdict("carrier-lost", "certain");
+            last.steps(&["parent_carrier_lost", "parent_carrier_lost", "carrier_lost"]);
+            if culprit {
+                last.culprit(&by).says("/verdict/cause", "acted on eth0, and with that eth0.10");
+            } else {
+                last.nobody().says("/verdict/cause", "with eth0 below it, reported by its driver virtio_net");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bond_whose_carrier_went_in_a_worker_is_only_likely_nobodys_doing() {
+        let bond = Link { driver: None, kind: Some(Text::from("bond")), ..nic("bond0", netns(0), 5) };
+        let mut link = macvlan("macvlan0", netns(0), 7);
+        link.parent = Some(bond.clone());
+        let mut story = Story::new();
+        story.creates(&setup(), &link).wait_ms(1_000);
+        story.parent(&worker(), LinkChange::CarrierLost, &bond, None, DRIVER).wait_ms(1);
+        let told = story.link(&worker(), LinkChange::CarrierLost, &link, LINKWATCH).tell();
+        told.last().verdict("carrier-lost", "likely").nobody();
+    }
+
+    #[test]
+    fn a_carrier_whose_path_has_no_names_blames_nobody_and_is_not_certain() {
+        let (mut story, link) = link();
+        story.parent(&ip("ip addr"), LinkChange::CarrierLost, &eth0(), None, &[]).wait_ms(1);
+        let told = story.link(&worker(), LinkChange::CarrierLost, &link, LINKWATCH).tell();
+        told.last().verdict("carrier-lost", "likely").nobody();
+    }
+
+    #[test]
+    fn an_interrupted_process_is_innocent_of_a_lost_carrier() {
+        let (mut story, link) = link();
+        let path = &["netif_carrier_off", "e1000_watchdog", "call_timer_fn", "handle_softirqs"];
+        story.parent(&ip("ip addr"), LinkChange::CarrierLost, &eth0(), None, path).wait_ms(1);
+        story
+            .link(&worker(), LinkChange::CarrierLost, &link, LINKWATCH)
+            .tell()
+            .last()
+            .verdict("carrier-lost", "certain")
+            .nobody();
+    }
+
+    #[test]
+    fn a_lost_carrier_whose_reason_was_not_seen_is_unknown() {
+        let (mut story, link) = link();
+        story
+            .link(&worker(), LinkChange::CarrierLost, &link, LINKWATCH)
+            .tell()
+            .last()
+            .verdict("unknown", "unknown")
+            .nobody();
+    }
+}

@@ -23,3 +23,173 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::correlate::story::{
+        Story,
+        cast::{Container, container, container_of, dockerd, ip, of_unit, setup},
+        child_of, init, macvlan, netns, path, process, running, swapper,
+    };
+
+    #[test]
+    fn a_main_process_that_exits_is_the_culprit() {
+        for code in [0, 3] {
+            let Container { mut story, init, netns, link } = container();
+            story.exits(&init, netns, code).drops(&init, netns, path::EXIT).is_torn_down(&link);
+            let cause = format!(
+                "The main process sh (PID 812) exited with code {code}, 3.2 s after macvlan0 came up; the network \
+                 namespace ended with it, and macvlan0 with that."
+            );
+            story
+                .tell()
+                .last()
+                .is("/event", "deleted")
+                .is("/actor/comm", "kworker/u8:2")
+                .verdict("container-exited", "certain")
+                .culprit(&init)
+                .is(
+                    "/culprit/exit",
+                    json!({"code": code, "signal": null, "core_dumped": false, "sender": null}),
+                )
+                .is("/victim/init/pid", 812)
+                .is("/verdict/cause", cause)
+                .steps(&["exit", "netns_end", "deleted"]);
+        }
+    }
+
+    #[test]
+    fn a_crash_is_the_processs_own_fault() {
+        let Container { mut story, init, netns, link } = container();
+        story.dies(&init, netns, 11).drops(&init, netns, path::EXIT).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("container-exited", "certain")
+            .culprit(&init)
+            .is("/culprit/exit/signal", 11)
+            .says("/verdict/cause", "was ended by SIGSEGV, 3.2 s after");
+    }
+
+    #[test]
+    fn a_core_that_was_dumped_is_told() {
+        let Container { mut story, init, netns, link } = container();
+        story.dumps_core(&init, netns, 11).drops(&init, netns, path::EXIT).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("container-exited", "certain")
+            .is("/culprit/exit", json!({"code": null, "signal": 11, "core_dumped": true, "sender": null}))
+            .is("/verdict/evidence/0/detail", "signal 11, core dumped")
+            .says("/verdict/cause", "sh (PID 812) was ended by SIGSEGV and dumped its core, 3.2 s after");
+    }
+
+    #[test]
+    fn without_a_pid_namespace_the_last_process_is_the_culprit() {
+        let shell = process("sh", 815);
+        let Container { mut story, netns, link, .. } = container_of(shell.clone());
+        story.exits(&process("sleep", 816), netns, 0).wait_ms(10).exits(&shell, netns, 7);
+        story.drops(&shell, netns, path::EXIT).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("container-exited", "certain")
+            .culprit(&shell)
+            .says("/verdict/cause", "The last process sh (PID 815) exited with code 7");
+    }
+
+    #[test]
+    fn without_a_pid_namespace_a_deferred_end_is_likely_the_last_processs() {
+        let shell = process("sh", 815);
+        let Container { mut story, netns, link, .. } = container_of(shell.clone());
+        story.exits(&shell, netns, 7).wait_ms(60).drops(&swapper(), netns, path::SOFTIRQ).is_torn_down(&link);
+        story.tell().last().verdict("container-exited", "likely").culprit(&shell);
+    }
+
+    #[test]
+    fn a_descriptor_that_outlives_the_last_resident_only_puts_the_end_off() {
+        let holder = process("holder", 940);
+        for (resident, confidence) in [(init("sh", 812), "certain"), (process("sh", 815), "likely")] {
+            let Container { mut story, netns, link, .. } = container_of(resident.clone());
+            story
+                .exits(&resident, netns, 3)
+                .wait_ms(5_000)
+                .drops(&holder, netns, path::CLOSE)
+                .is_torn_down(&link);
+            story
+                .tell()
+                .last()
+                .verdict("container-exited", confidence)
+                .culprit(&resident)
+                .steps(&["exit", "close", "deleted"])
+                .is("/verdict/evidence/1/task/comm", "holder");
+        }
+    }
+
+    #[test]
+    fn an_unmount_after_the_main_process_ended_is_cleaning_up_and_that_is_likely() {
+        let Container { mut story, init, netns, link } = container();
+        story.exits(&init, netns, 0).wait_ms(200).drops(&dockerd(), netns, path::UNMOUNT).is_torn_down(&link);
+        let told = story.tell();
+        told.last()
+            .verdict("container-exited", "likely")
+            .culprit(&init)
+            .steps(&["exit", "unmount", "deleted"])
+            .is("/verdict/evidence/1/task/comm", "dockerd");
+    }
+
+    #[test]
+    fn what_a_runtime_clears_away_after_an_exit_is_the_exits() {
+        let (init, inside) = (init("sh", 812), netns(1));
+        let runtime = of_unit("docker.service", 700);
+        let link = macvlan("eth0", inside, 2);
+        let renamed = link.clone().called("veth12ab");
+        let back = renamed.clone().moved_to(netns(0), 9);
+        let mut story = Story::new();
+        story
+            .creates(&runtime, &link)
+            .sets_up(&init, &link)
+            .wait_ms(3_000)
+            .exits(&init, inside, 3)
+            .wait_ms(40);
+        story.sets_down(&runtime, &link).renames(&runtime, &renamed).moves(&runtime, (inside, 2), &back);
+        let told = story.deletes(&runtime, &back).tell();
+        let incidents = told.incidents();
+        assert!(incidents[2..].iter().all(|number| *number == incidents[2]), "{told}");
+        for event in &told.events()[2..] {
+            event
+                .verdict("container-exited", "likely")
+                .is("/culprit/pid", 812)
+                .is("/actor/pid", 700)
+                .is("/victim/init/exit/code", 3);
+        }
+    }
+
+    #[test]
+    fn a_cni_plugin_that_clears_away_after_a_dead_container_is_not_the_cause() {
+        let pod = netns(1);
+        let link = macvlan("eth0", pod, 7);
+        let main = init("app", 700);
+        let mut story = Story::new();
+        story.creates(&setup(), &link).sets_up(&setup(), &link).wait_ms(10);
+        story.exits(&main, pod, 3).wait_ms(500);
+        let plugin = child_of(running(process("macvlan", 901), "/usr/lib/cni/macvlan"), &process("sh", 900));
+        let told = story.deletes(&plugin, &link).tell();
+        told.last()
+            .verdict("container-exited", "likely")
+            .culprit(&main)
+            .says("/verdict/cause", "macvlan (PID 901) then cleared eth0 away");
+    }
+
+    #[test]
+    fn a_deletion_by_a_stranger_after_an_exit_is_the_strangers() {
+        let (init, inside) = (init("sh", 812), netns(1));
+        let link = macvlan("eth0", inside, 2);
+        let by = ip("ip -n x link del eth0");
+        let mut story = Story::new();
+        story.creates(&setup(), &link).wait_ms(3_000).exits(&init, inside, 3).wait_ms(40);
+        story.deletes(&by, &link).tell().last().verdict("direct", "certain").culprit(&by);
+    }
+}

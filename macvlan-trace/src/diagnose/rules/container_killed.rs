@@ -46,3 +46,129 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::correlate::story::{
+        cast::{Container, container, container_of, kill},
+        child_of, in_cgroup, init, path, process, running,
+    };
+
+    #[test]
+    fn who_kills_the_main_process_is_the_culprit() {
+        let Container { mut story, init, netns, link } = container();
+        story.sends(&kill(), 9, &init, netns).dies(&init, netns, 9);
+        story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("container-killed", "certain")
+            .culprit(&kill())
+            .is("/culprit/exit", Value::Null)
+            .is("/victim/init/pid", 812)
+            .is("/victim/init/exit/signal", 9)
+            .is("/victim/init/exit/sender/pid", 900)
+            .says(
+                "/verdict/cause",
+                "kill (PID 900: kill -9 812) sent SIGKILL to the main process sh (PID 812)",
+            )
+            .steps(&["signal", "exit", "netns_end", "deleted"]);
+    }
+
+    #[test]
+    fn who_kills_the_last_process_is_the_culprit() {
+        let shell = process("sh", 815);
+        let Container { mut story, netns, link, .. } = container_of(shell.clone());
+        story.sends(&kill(), 9, &shell, netns).dies(&shell, netns, 9);
+        story.drops(&shell, netns, path::EXIT).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("container-killed", "certain")
+            .culprit(&kill())
+            .is("/victim/init/exit/signal", 9);
+    }
+
+    #[test]
+    fn a_stop_that_has_to_use_force_is_the_one_who_uses_it() {
+        let shim = process("containerd-shim", 750);
+        let Container { mut story, init, netns, link } = container_of(child_of(init("sh", 812), &shim));
+        story
+            .sends(&shim, 15, &init, netns)
+            .wait_ms(10_000)
+            .sends(&kill(), 9, &init, netns)
+            .dies(&init, netns, 9);
+        story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+        story.tell().last().verdict("container-killed", "certain").culprit(&kill());
+    }
+
+    #[test]
+    fn an_agent_in_a_container_kills_on_its_own_account() {
+        let Container { mut story, init, netns, link } = container();
+        let group = format!("/system.slice/docker-{}.scope", "c".repeat(64));
+        let agent = in_cgroup(
+            child_of(running(process("agent", 901), "agent --kill"), &process("containerd-shim", 790)),
+            &group,
+        );
+        story
+            .sends_in_vain(&agent, 15, &init, netns)
+            .wait_ms(100)
+            .sends(&agent, 9, &init, netns)
+            .dies(&init, netns, 9);
+        story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("container-killed", "certain")
+            .culprit(&agent)
+            .says("/verdict/cause", "agent --kill");
+    }
+
+    #[test]
+    fn a_core_that_was_dumped_after_other_threads_ended_is_told() {
+        // Where one of several threads crashes, the others end before it has dumped the core.
+        let Container { mut story, init, netns, link } = container();
+        story.sends(&kill(), 6, &init, netns).dies(&init, netns, 6).wait_ms(400).dumps_core(&init, netns, 6);
+        story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("container-killed", "certain")
+            .culprit(&kill())
+            .is("/victim/init/exit/core_dumped", true)
+            .says("/verdict/cause", "sent SIGABRT to the main process sh (PID 812), which dumped its core")
+            .steps(&["signal", "exit", "netns_end", "deleted"]);
+    }
+
+    #[test]
+    fn what_the_kernel_kills_is_its_own_culprit_and_that_is_likely() {
+        let Container { mut story, init, netns, link } = container();
+        story.kernel_sends(9, &init, netns).dies(&init, netns, 9);
+        story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("container-killed", "likely")
+            .culprit(&init)
+            .is("/culprit/exit", json!({"code": null, "signal": 9, "core_dumped": false, "sender": null}))
+            .says("/verdict/cause", "The kernel sent SIGKILL to the main process sh (PID 812)")
+            .steps(&["signal", "exit", "netns_end", "deleted"]);
+    }
+
+    #[test]
+    fn a_killer_that_was_not_seen_is_not_guessed() {
+        let Container { mut story, init, netns, link } = container();
+        // One was seen that sent something else.
+        story.sends(&kill(), 15, &init, netns).dies(&init, netns, 9);
+        story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("container-killed", "unknown")
+            .nobody()
+            .is("/victim/init/pid", 812)
+            .says("/verdict/cause", "SIGKILL ended the main process sh (PID 812); who sent it was not seen");
+    }
+}

@@ -46,3 +46,116 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        correlate::story::{
+            cast::{Container, container, container_of, dockerd, kill},
+            child_of, in_cgroup, init, path, process, running,
+        },
+        fact::Task,
+    };
+
+    /// What `docker stop` and `docker kill` make containerd's shim call.
+    fn runc() -> Task {
+        let shim = in_cgroup(process("containerd-shim", 790), "/system.slice/containerd.service");
+        child_of(running(process("runc", 791), "runc --root /run/docker/runtime-runc/moby kill"), &shim)
+    }
+
+    #[test]
+    fn who_asks_the_main_process_to_end_is_the_likely_culprit() {
+        for wait in [1, 30_000] {
+            let Container { mut story, init, netns, link } = container();
+            story.sends(&dockerd(), 15, &init, netns).wait_ms(wait).exits(&init, netns, 0);
+            story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+            story
+                .tell()
+                .last()
+                .verdict("container-stopped", "likely")
+                .culprit(&dockerd())
+                .is("/victim/init/exit/code", 0)
+                .is("/victim/init/exit/sender/comm", "dockerd")
+                .says(
+                    "/verdict/cause",
+                    "sent SIGTERM to the main process sh (PID 812), which exited with code 0",
+                )
+                .steps(&["signal", "exit", "netns_end", "deleted"]);
+        }
+    }
+
+    #[test]
+    fn who_stops_a_container_is_the_culprit_and_not_who_cleans_up_behind_it() {
+        let shim = process("containerd-shim", 750);
+        let Container { mut story, init, netns, link } = container_of(child_of(init("sh", 812), &shim));
+        story.sends(&kill(), 15, &init, netns).wait_ms(900).exits(&init, netns, 143).exits(&shim, netns, 0);
+        story.drops(&dockerd(), netns, path::UNMOUNT).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("container-stopped", "likely")
+            .culprit(&kill())
+            .steps(&["signal", "exit", "unmount", "deleted"]);
+    }
+
+    #[test]
+    fn a_runtime_that_kills_what_does_not_heed_its_request_has_stopped_it() {
+        for (asks, waited, rule) in [
+            (runc(), 40_000, "container-stopped"),
+            (kill(), 10_000, "container-killed"),
+            (runc(), 900_000, "container-killed"),
+        ] {
+            let Container { mut story, init, netns, link } = container();
+            story
+                .sends_in_vain(&asks, 15, &init, netns)
+                .wait_ms(waited)
+                .sends(&runc(), 9, &init, netns)
+                .dies(&init, netns, 9);
+            story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+            let told = story.tell();
+            told.last()
+                .is("/verdict/rule", rule)
+                .culprit(&runc())
+                .says("/verdict/cause", "who asked the runtime for it is not seen");
+            if rule == "container-stopped" {
+                told.last()
+                    .verdict("container-stopped", "likely")
+                    .says(
+                        "/verdict/cause",
+                        "runc (PID 791), called by containerd-shim (PID 790), sent SIGTERM to the main process \
+                         sh (PID 812), and SIGKILL 40.0 s later",
+                    )
+                    .steps(&["signal", "signal", "exit", "netns_end", "deleted"]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_runtimes_request_that_ends_a_process_by_itself_is_a_stop() {
+        let Container { mut story, netns, link, .. } = container();
+        let resident = process("nginx", 830);
+        story.sends(&runc(), 15, &resident, netns).dies(&resident, netns, 15);
+        story.drops(&resident, netns, path::EXIT).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("container-stopped", "likely")
+            .culprit(&runc())
+            .says("/verdict/cause", "which was ended by SIGTERM 1 ms later")
+            .steps(&["signal", "exit", "netns_end", "deleted"]);
+    }
+
+    #[test]
+    fn a_request_that_was_handled_long_before_is_no_stop() {
+        for (waited, rule) in [(20_000, "container-stopped"), (300_000, "container-killed")] {
+            let Container { mut story, init, netns, link } = container();
+            story
+                .sends(&runc(), 3, &init, netns)
+                .wait_ms(waited)
+                .sends(&runc(), 9, &init, netns)
+                .dies(&init, netns, 9);
+            story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+            story.tell().last().is("/verdict/rule", rule).culprit(&runc());
+        }
+    }
+}

@@ -32,3 +32,24 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        correlate::story::{Story, macvlan, netns, path, process, running},
+        fact::LinkChange,
+    };
+
+    #[test]
+    fn a_creation_that_fails_is_no_deletion_by_somebody() {
+        let add = running(process("ip", 951), "ip link add macvlan0 type macvlan");
+        let mut story = Story::new();
+        story.link(&add, LinkChange::Deleted, &macvlan("macvlan0", netns(0), 7), path::UNDO);
+        story
+            .tell()
+            .last()
+            .verdict("creation-failed", "certain")
+            .culprit(&add)
+            .says("/verdict/cause", "asked for macvlan0, which could be made but not set up");
+    }
+}

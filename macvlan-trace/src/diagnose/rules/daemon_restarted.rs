@@ -43,3 +43,24 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::correlate::story::{Story, cast::setup, in_cgroup, macvlan, netns, process, running, started};
+
+    #[test]
+    fn a_daemon_is_blamed_for_its_restart_only_if_the_link_is_older() {
+        let link = macvlan("eth0", netns(0), 2);
+        let daemon = |start| {
+            in_cgroup(
+                started(running(process("dockerd", 700), "dockerd"), start),
+                "/system.slice/docker.service",
+            )
+        };
+        for (start, rule) in [(95_000_000_000, "daemon-restarted"), (80_000_000_000, "runtime-teardown")] {
+            let mut story = Story::new();
+            story.creates(&setup(), &link).wait_ms(10_000);
+            story.deletes(&daemon(start), &link).tell().last().is("/verdict/rule", rule);
+        }
+    }
+}

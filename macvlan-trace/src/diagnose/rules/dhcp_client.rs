@@ -47,3 +47,36 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::correlate::story::{
+        cast::{link, of_unit},
+        child_of, inside, process, running,
+    };
+
+    #[test]
+    fn the_unit_of_a_client_is_evidence() {
+        let (mut story, link) = link();
+        story
+            .sets_down(&of_unit("dhcpcd.service", 901), &link)
+            .tell()
+            .last()
+            .verdict("dhcp-client", "certain");
+    }
+
+    #[test]
+    fn a_clients_script_is_a_hint() {
+        let (mut story, link) = link();
+        let by = running(process("ip", 901), "ip link set macvlan0 down");
+        let by = child_of(by, &process("dhclient-script", 880));
+        story.sets_down(&by, &link).tell().last().verdict("dhcp-client", "likely");
+    }
+
+    #[test]
+    fn a_client_in_a_container_is_the_containers_own_business() {
+        let (mut story, link) = link();
+        let by = inside(process("dhclient", 901), 5, 1, 7);
+        story.sets_down(&by, &link).tell().last().verdict("direct", "certain").culprit(&by);
+    }
+}

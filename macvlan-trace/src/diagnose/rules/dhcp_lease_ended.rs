@@ -38,3 +38,18 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::correlate::story::{cast::link, inside, process, running};
+
+    #[test]
+    fn the_dhcp_daemon_of_cni_is_told_only_outside_the_pod() {
+        let daemon = running(process("dhcp", 901), "/usr/lib/cni/dhcp daemon");
+        let in_pod = inside(daemon.clone(), 5, 1, 7);
+        for (by, rule) in [(daemon, "dhcp-lease-ended"), (in_pod, "direct")] {
+            let (mut story, link) = link();
+            story.sets_down(&by, &link).tell().last().is("/verdict/rule", rule).culprit(&by);
+        }
+    }
+}

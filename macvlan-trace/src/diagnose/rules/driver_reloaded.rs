@@ -43,3 +43,15 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::correlate::story::{cast::deletes_parent, process};
+
+    #[test]
+    fn who_takes_the_driver_of_the_parent_away_is_the_culprit() {
+        let by = process("rmmod", 702);
+        let told = deletes_parent(&by, "__x64_sys_delete_module");
+        told.last().verdict("driver-reloaded", "certain").culprit(&by);
+    }
+}

@@ -42,3 +42,73 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        correlate::story::{
+            cast::{link, of_unit},
+            child_of, process, running,
+        },
+        fact::LinkChange,
+    };
+
+    #[test]
+    fn the_unit_of_ifupdown_is_evidence() {
+        let (mut story, link) = link();
+        story
+            .sets_down(&of_unit("networking.service", 901), &link)
+            .tell()
+            .last()
+            .verdict("ifupdown", "certain");
+    }
+
+    #[test]
+    fn programs_are_told_by_arguments_and_ancestors_and_never_for_certain() {
+        for (ancestor, rule, confidence) in
+            [("ifreload", "ifupdown", "likely"), ("cron", "direct", "certain")]
+        {
+            let (mut story, link) = link();
+            let by = running(process("ip", 901), "ip link set macvlan0 down");
+            story
+                .sets_down(&child_of(by, &process(ancestor, 880)), &link)
+                .tell()
+                .last()
+                .verdict(rule, confidence);
+        }
+        let (mut story, link) = link();
+        let by = running(process("python3", 901), "/usr/bin/python3 /usr/sbin/ifreload -a");
+        story.sets_down(&by, &link).tell().last().verdict("ifupdown", "likely");
+    }
+
+    #[test]
+    fn what_ifdown_has_others_do_is_one_incident_and_says_ifdown() {
+        let (mut story, link) = link();
+        let ifdown = process("ifdown", 890);
+        let client = child_of(process("dhclient", 892), &child_of(process("sh", 891), &ifdown));
+        let release = child_of(
+            running(process("ip", 902), "ip -4 addr flush dev macvlan0"),
+            &child_of(process("dhclient-script", 893), &client),
+        );
+        let ip = |args, pid| {
+            child_of(running(process("ip", pid), args), &child_of(process("sh", pid - 1), &ifdown))
+        };
+        story.link(&release, LinkChange::AddressRemoved, &link, &[]);
+        let told = story
+            .sets_down(&ip("ip link set macvlan0 down", 904), &link)
+            .deletes(&ip("ip link del macvlan0", 906), &link)
+            .tell();
+        let events = told.events();
+        let broken = &events[events.len() - 3..];
+        for event in broken {
+            event
+                .verdict("ifupdown", "likely")
+                .is("/incident", broken[0].record["incident"].clone())
+                .says("/verdict/remedy", "`ifup macvlan0`");
+        }
+        broken[0].says("/verdict/cause", "called by dhclient-script (PID 893)");
+        broken[2]
+            .culprit(&ip("", 906))
+            .says("/verdict/cause", "called by ifdown (PID 890), deleted macvlan0");
+    }
+}

@@ -36,3 +36,26 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        correlate::story::cast::{ip, link},
+        fact::LinkChange,
+    };
+
+    #[test]
+    fn a_hardware_address_that_changes_is_told_with_the_one_before() {
+        let (mut story, mut link) = link();
+        link.link.mac = Some([2, 0, 0, 0, 0, 9]);
+        story
+            .link(&ip("ip link set macvlan0 address 02:00:00:00:00:09"), LinkChange::MacChanged, &link, &[])
+            .tell()
+            .last()
+            .verdict("mac-changed", "certain")
+            .says(
+                "/verdict/cause",
+                "from 02:00:00:00:00:07 to 02:00:00:00:00:09, 3.2 s after it was created",
+            );
+    }
+}

@@ -1,4 +1,4 @@
-//! One file a rule.
+//! One file a rule, and the list of all.
 
 pub mod address_in_use;
 pub mod by_hand;
@@ -34,3 +34,53 @@ pub mod two_managers;
 pub mod unattributed;
 pub mod unknown;
 pub mod wrong_target;
+
+use std::iter;
+
+use super::Rule;
+
+/// The rules; the first that recognises a case decides. A cause comes before a mechanism.
+pub const RULES: &[Rule] = &[
+    unattributed::RULE,
+    creation_failed::RULE,
+    out_of_memory::RULE,
+    container_stopped::RULE,
+    container_killed::RULE,
+    container_exited::RULE,
+    netns_deleted::RULE,
+    parent_unplugged::RULE,
+    driver_reloaded::RULE,
+    parent_recreated::RULE,
+    shared_parent_deleted::RULE,
+    parent_deleted::RULE,
+    parent_moved::RULE,
+    parent_down::RULE,
+    carrier_lost::RULE,
+    carrier_back::RULE,
+    address_in_use::RULE,
+    module_unloaded::RULE,
+    two_managers::RULE,
+    dhcp_lease_ended::RULE,
+    network_manager::RULE,
+    dhcp_client::RULE,
+    ifupdown::RULE,
+    wrong_target::RULE,
+    daemon_restarted::RULE,
+    runtime_teardown::RULE,
+    self_inflicted::RULE,
+    by_hand::RULE,
+    mac_changed::RULE,
+    moved::RULE,
+    direct::RULE,
+];
+
+/// The name and the page of every rule, of the verdict that no rule gives, and of what is only remarked or
+/// hinted at.
+pub fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let rules = RULES.iter().map(|rule| (rule.name, rule.page));
+    rules.chain(iter::once((unknown::NAME, unknown::PAGE))).chain([
+        (not_recreated::NAME, not_recreated::PAGE),
+        (reference_leak::NAME, reference_leak::PAGE),
+        (carrier_lost::HINT, carrier_lost::HINT_PAGE),
+    ])
+}

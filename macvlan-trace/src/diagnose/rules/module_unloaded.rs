@@ -27,3 +27,27 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        correlate::story::{Story, macvlan, netns, path, process, running},
+        fact::LinkChange,
+    };
+
+    #[test]
+    fn who_unloads_the_driver_is_the_culprit() {
+        let rmmod = running(process("rmmod", 950), "rmmod macvlan");
+        let mut story = Story::new();
+        for ifindex in [7, 8] {
+            let link = macvlan("macvlan0", netns(ifindex), ifindex);
+            story.link(&rmmod, LinkChange::Deleted, &link, path::UNLOAD);
+        }
+        let told = story.tell();
+        told.last()
+            .verdict("module-unloaded", "certain")
+            .culprit(&rmmod)
+            .says("/verdict/cause", "rmmod (PID 950: rmmod macvlan) unloaded the driver of macvlan0");
+        assert_eq!(told.incidents(), [1, 1], "{told}");
+    }
+}

@@ -15,3 +15,19 @@ pub const RULE: Rule = Rule {
         (case.fact.change == LinkChange::Moved).then(|| asked(RULE.name, case, task))
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::correlate::story::{
+        cast::{ip, link},
+        netns,
+    };
+
+    #[test]
+    fn a_link_that_moves_is_told_to_be_elsewhere() {
+        let (mut story, link) = link();
+        let by = ip("ip link set macvlan0 netns x");
+        story.moves(&by, (netns(0), 7), &link.moved_to(netns(1), 2));
+        story.tell().last().verdict("moved", "certain").culprit(&by);
+    }
+}

@@ -36,3 +36,84 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use crate::correlate::story::{
+        cast::{Container, container_of, named},
+        child_of, netns, path, process, running, started, swapper,
+    };
+
+    #[test]
+    fn who_unmounts_a_namespace_is_the_culprit_even_after_visitors() {
+        let Container { mut story, netns, link, .. } = named();
+        for pid in [920, 921] {
+            let visitor = process("true", pid);
+            story.goes(&visitor, self::netns(0), netns).exits(&visitor, netns, 0);
+        }
+        let del = running(process("ip", 930), "ip netns del blue");
+        story.drops(&del, netns, path::UNMOUNT).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("netns-deleted", "certain")
+            .culprit(&del)
+            .is("/link/netns/name", "blue")
+            .is("/victim/init", Value::Null)
+            .says("/verdict/cause", "ip (PID 930: ip netns del blue) unmounted the network namespace")
+            .steps(&["unmount", "deleted"]);
+    }
+
+    #[test]
+    fn what_holds_a_namespace_for_a_moment_after_its_unmount_is_no_culprit() {
+        // A visitor had a connection, whose remains hold the namespace.
+        let Container { mut story, netns, link, .. } = named();
+        let visitor = process("curl", 920);
+        let del = running(process("ip", 930), "ip netns del blue");
+        story.goes(&visitor, self::netns(0), netns).exits(&visitor, netns, 0).lets_go(
+            &del,
+            netns,
+            path::UNMOUNT,
+        );
+        story.wait_ms(60_000).drops(&swapper(), netns, path::SOFTIRQ).is_torn_down(&link);
+        let told = story.tell();
+        told.last().verdict("netns-deleted", "likely").culprit(&del).steps(&[
+            "unmount",
+            "netns_end",
+            "deleted",
+        ]);
+    }
+
+    #[test]
+    fn who_closes_the_last_descriptor_is_the_culprit_if_nobody_lived_there() {
+        let Container { mut story, netns, link, .. } = named();
+        let visitor = process("true", 920);
+        let grandchild = started(child_of(process("sleep", 921), &visitor), 100_000_000_000);
+        story.goes(&visitor, self::netns(0), netns).exits(&visitor, netns, 0).exits(&grandchild, netns, 0);
+        let holder = process("holder", 940);
+        story.drops(&holder, netns, path::CLOSE).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("netns-deleted", "certain")
+            .culprit(&holder)
+            .says("/verdict/cause", "closed the last descriptor")
+            .steps(&["close", "deleted"]);
+    }
+
+    #[test]
+    fn the_last_process_that_goes_elsewhere_is_the_culprit() {
+        let shell = process("nsenter", 815);
+        let Container { mut story, netns, link, .. } = container_of(shell.clone());
+        story.goes(&shell, netns, self::netns(0)).drops(&shell, netns, path::SWITCH).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("netns-deleted", "certain")
+            .culprit(&shell)
+            .says("/verdict/cause", "left the network namespace as its last process")
+            .steps(&["netns_end", "deleted"]);
+    }
+}

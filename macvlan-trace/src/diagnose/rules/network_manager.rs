@@ -76,3 +76,42 @@ pub(super) fn whence(task: &Task, link: &Text) -> String {
         String::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        correlate::story::{
+            cast::{eth0, link, of_unit},
+            path::{DRIVER, LINKWATCH},
+            worker,
+        },
+        fact::LinkChange,
+    };
+
+    #[test]
+    fn units_tell_managers_apart() {
+        for (unit, rule) in [
+            ("NetworkManager.service", "network-manager"),
+            ("systemd-networkd.service", "network-manager"),
+            ("cron.service", "direct"),
+            ("docker-9f3.scope/system.slice/NetworkManager.service", "direct"),
+        ] {
+            let (mut story, link) = link();
+            story.sets_down(&of_unit(unit, 901), &link).tell().last().verdict(rule, "certain");
+        }
+    }
+
+    #[test]
+    fn a_manager_that_reacts_to_a_lost_carrier_is_the_second_step_of_one_incident() {
+        let (mut story, link) = link();
+        story.parent(&worker(), LinkChange::CarrierLost, &eth0(), None, DRIVER).wait_ms(1);
+        story.link(&worker(), LinkChange::CarrierLost, &link, LINKWATCH).wait_ms(900);
+        let told = story.sets_down(&of_unit("NetworkManager.service", 500), &link).tell();
+        let incidents = told.incidents();
+        assert_eq!(incidents[2], incidents[3], "{told}");
+        told.last()
+            .verdict("network-manager", "certain")
+            .says("/verdict/cause", "903 ms after its parent eth0 had lost its carrier")
+            .steps(&["parent_carrier_lost", "down"]);
+    }
+}

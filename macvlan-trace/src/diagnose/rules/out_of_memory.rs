@@ -41,3 +41,50 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::correlate::story::{Story, init, macvlan, netns, process};
+
+    #[test]
+    fn memory_that_ran_out_comes_before_the_signal_that_it_sent() {
+        for (limit, words) in [
+            (
+                Some("/mt.slice/web.scope"),
+                "in the control group /mt.slice/web.scope, whose limit was reached",
+            ),
+            (None, "on the machine"),
+        ] {
+            let (init, netns) = (init("java", 812), netns(1));
+            let link = macvlan("macvlan0", netns, 2);
+            let mut story = Story::new();
+            story.creates(&init, &link).sets_up(&init, &link).wait_ms(3_000);
+            story.runs_out_of_memory(&init, netns, limit).kernel_sends(9, &init, netns).dies(&init, netns, 9);
+            story
+                .drops(&init, netns, &["__put_net", "do_exit"])
+                .is_torn_down(&link)
+                .tell()
+                .last()
+                .verdict("out-of-memory", "certain")
+                .culprit(&init)
+                .says("/verdict/cause", words)
+                .steps(&["oom", "signal", "exit", "netns_end", "deleted"]);
+        }
+    }
+
+    #[test]
+    fn a_shortage_that_killed_somebody_else_does_not_explain_a_clean_exit() {
+        let (init, netns) = (init("sh", 812), netns(1));
+        let link = macvlan("macvlan0", netns, 2);
+        let mut story = Story::new();
+        story.creates(&init, &link).wait_ms(100);
+        story.runs_out_of_memory(&process("child", 830), netns, None).wait_ms(5).exits(&init, netns, 137);
+        story
+            .drops(&init, netns, &["__put_net", "do_exit"])
+            .is_torn_down(&link)
+            .tell()
+            .last()
+            .verdict("container-exited", "certain")
+            .culprit(&init);
+    }
+}

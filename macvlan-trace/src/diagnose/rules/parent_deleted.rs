@@ -29,3 +29,36 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        correlate::story::{Story, cast::ip, macvlan, netns, nic, path},
+        fact::LinkChange,
+    };
+
+    #[test]
+    fn who_removes_the_parent_is_the_culprit() {
+        let mut story = Story::new();
+        let del = ip("ip link del eth0");
+        for ifindex in 7..10 {
+            let link = macvlan(&format!("macvlan{ifindex}"), netns(1), ifindex).losing_parent(nic(
+                "eth0",
+                netns(0),
+                2,
+            ));
+            story.link(&del, LinkChange::Deleted, &link, path::CASCADE);
+        }
+        let told = story.tell();
+        for event in told.events() {
+            event
+                .verdict("parent-deleted", "certain")
+                .culprit(&del)
+                .is("/link/parent/name", "eth0")
+                .is("/link/parent/deleted", true)
+                .says("/verdict/cause", "called by bash (PID 880), removed the parent eth0 of macvlan")
+                .steps(&["parent_deleted", "deleted"]);
+        }
+        assert_eq!(told.incidents(), [1, 1, 1], "{told}");
+    }
+}

@@ -34,3 +34,22 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::correlate::story::{
+        cast::{deletes_parent, of_unit},
+        process,
+    };
+
+    #[test]
+    fn the_unit_of_a_wifi_daemon_tells_it_and_its_name_does_not() {
+        for (by, rule, confidence) in [
+            (of_unit("iwd.service", 700), "parent-recreated", "likely"),
+            (process("iwd", 700), "parent-deleted", "certain"),
+        ] {
+            let told = deletes_parent(&by, "rtnl_dellink");
+            told.last().verdict(rule, confidence).culprit(&by);
+        }
+    }
+}

@@ -55,3 +55,20 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::correlate::story::{cast::deletes_parent, process, worker};
+
+    #[test]
+    fn a_tap_goes_with_its_descriptor() {
+        let by = process("qemu", 701);
+        let told = deletes_parent(&by, "tun_chr_close");
+        told.last().verdict("parent-unplugged", "certain").culprit(&by);
+    }
+
+    #[test]
+    fn a_card_that_is_unplugged_is_nobodys_doing() {
+        deletes_parent(&worker(), "usb_disconnect").last().verdict("parent-unplugged", "certain").nobody();
+    }
+}

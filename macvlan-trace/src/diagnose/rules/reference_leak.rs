@@ -18,3 +18,31 @@ pub fn sentence(remark: &Remark) -> String {
         words::period(remark.waited_ns)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        correlate::story::cast::{ip, link},
+        fact::What,
+    };
+
+    #[test]
+    fn memory_that_is_not_freed_is_told_where_frees_are_seen() {
+        for (hooks, freed, wanted) in [
+            (&["free_netdev"][..], false, true),
+            (&["free_netdev"], true, false),
+            (&["unregister"], false, false),
+        ] {
+            let (mut story, link) = link();
+            story
+                .fact(What::Hooks(hooks.iter().map(ToString::to_string).collect()))
+                .deletes(&ip("ip"), &link);
+            if freed {
+                story.fact(What::Freed { dev: link.link.dev.expect("it has an address") });
+            }
+            let told = story.ticks_after_ms(5_000).ticks_after_ms(6_000).ticks_after_ms(6_000).tell();
+            let leaks = told.notices().iter().filter(|notice| notice["rule"] == "reference-leak").count();
+            assert_eq!(leaks, usize::from(wanted), "{hooks:?}, {freed}: {told}");
+        }
+    }
+}

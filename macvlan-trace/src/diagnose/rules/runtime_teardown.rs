@@ -54,3 +54,77 @@ fn customer<'a>(case: &'a Case, task: &Task) -> Option<&'a Container> {
     let own = case.actor_container.as_ref().map(|container| &container.id);
     case.victim.as_ref().filter(|victim| made_it && own != Some(&victim.id))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        correlate::story::{
+            Story,
+            cast::{link, of_unit, setup},
+            in_cgroup, init, macvlan, netns, process, running, started,
+        },
+        fact::Task,
+    };
+
+    #[test]
+    fn the_unit_of_a_runtime_is_evidence() {
+        let (mut story, link) = link();
+        let told = story.sets_down(&of_unit("containerd.service", 901), &link).tell();
+        told.last().verdict("runtime-teardown", "certain");
+    }
+
+    #[test]
+    fn a_runtime_that_acts_long_after_an_exit_acts_on_its_own() {
+        let (init, inside) = (init("sh", 812), netns(1));
+        let runtime = of_unit("containerd.service", 700);
+        let link = macvlan("eth0", inside, 2);
+        let mut story = Story::new();
+        story.creates(&setup(), &link).wait_ms(3_000).exits(&init, inside, 3).wait_ms(600_000);
+        story.deletes(&runtime, &link).tell().last().verdict("runtime-teardown", "certain").culprit(&runtime);
+    }
+
+    #[test]
+    fn who_made_a_link_for_a_container_and_takes_it_away_is_a_runtime_by_its_deeds() {
+        let inside = netns(1);
+        let main = in_cgroup(init("sh", 812), &format!("/docker/{}", "a".repeat(64)));
+        let daemon = in_cgroup(running(process("anything", 700), "anything --daemon"), "/");
+        let (outside, link) = (macvlan("veth1", netns(0), 7), macvlan("eth0", inside, 2));
+        let back = macvlan("veth2", netns(0), 9).at(outside.link.dev.unwrap());
+        for found in [true, false] {
+            let mut story = Story::new();
+            story.creates(&daemon, &outside);
+            let moved = link.clone().at(outside.link.dev.unwrap());
+            story.moves(&daemon, (netns(0), 7), &moved).sets_up(&daemon, &moved);
+            if found {
+                story.found_in(inside, &main);
+            }
+            story.wait_ms(3_000).sets_down(&daemon, &moved).moves(&daemon, (inside, 2), &back);
+            let told = story.deletes(&daemon, &back).tell();
+            if found {
+                told.last().verdict("runtime-teardown", "likely").culprit(&daemon).says(
+                    "/verdict/cause",
+                    "which had made it for container aaaaaaaaaaaa, deleted eth0, by then called veth2, and no end",
+                );
+            } else {
+                // For all that is known, it is its own; a program by a runtime's name gets the benefit of the doubt.
+                told.last().verdict("self-inflicted", "certain");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sidecar_that_ends_is_not_the_container() {
+        let (inside, id) = (netns(1), |digit: &str| digit.repeat(64));
+        let of = |task: Task, id: String| in_cgroup(task, &format!("/system.slice/docker-{id}.scope"));
+        let (main, sidecar) = (of(init("app", 812), id("a")), of(init("proxy", 830), id("b")));
+        // As /proc has it, the main process started at a hundredth of a second.
+        let found = started(main.clone(), 810_000_000);
+        let runtime = of_unit("docker.service", 700);
+        let link = macvlan("eth0", inside, 2);
+        for (ending, rule) in [(&main, "container-exited"), (&sidecar, "runtime-teardown")] {
+            let mut story = Story::new();
+            story.creates(&setup(), &link).found_in(inside, &found).wait_ms(3_000).exits(ending, inside, 0);
+            story.wait_ms(40).deletes(&runtime, &link).tell().last().is("/verdict/rule", rule);
+        }
+    }
+}

@@ -53,3 +53,39 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::correlate::story::{Story, cast::of_unit, macvlan, netns};
+
+    #[test]
+    fn a_service_that_deletes_what_it_made_did_it_to_itself() {
+        let link = macvlan("vrrp.51", netns(0), 7);
+        let mut story = Story::new();
+        story.creates(&of_unit("keepalived.service", 901), &link).wait_ms(3_000);
+        story
+            .deletes(&of_unit("keepalived.service", 950), &link)
+            .tell()
+            .last()
+            .verdict("self-inflicted", "likely")
+            .says("/verdict/cause", "3.0 s after it was created");
+    }
+
+    #[test]
+    fn a_manager_that_breaks_its_own_link_is_told_with_where_it_says_why() {
+        for (unit, place) in [
+            ("NetworkManager.service", "`journalctl -u NetworkManager --grep audit:`"),
+            ("systemd-networkd.service", "`networkctl status macvlan0`"),
+        ] {
+            let link = macvlan("macvlan0", netns(0), 7);
+            let manager = of_unit(unit, 500);
+            let mut story = Story::new();
+            story.creates(&manager, &link).sets_up(&manager, &link).wait_ms(3_000);
+            let told = story.sets_down(&manager, &link).deletes(&manager, &link).tell();
+            for event in &told.events()[2..] {
+                event.verdict("self-inflicted", "certain").says("/verdict/remedy", place);
+            }
+            assert_eq!(told.events().len(), 4, "{told}");
+        }
+    }
+}

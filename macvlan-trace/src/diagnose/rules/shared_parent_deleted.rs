@@ -34,3 +34,33 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        correlate::story::{
+            Story,
+            cast::{eth0, ip, setup},
+            macvlan, netns, path,
+        },
+        fact::LinkChange,
+    };
+
+    #[test]
+    fn a_parent_under_several_namespaces_is_told_as_shared() {
+        let mut story = Story::new();
+        let children = [1, 2].map(|number| macvlan(&format!("macvlan{number}"), netns(number), 6 + number));
+        for child in &children {
+            story.creates(&setup(), child);
+        }
+        let by = ip("ip link del eth0");
+        for child in children {
+            story.link(&by, LinkChange::Deleted, &child.losing_parent(eth0()), path::CASCADE);
+        }
+        let told = story.tell();
+        for deleted in &told.events()[2..] {
+            deleted.verdict("shared-parent-deleted", "certain").culprit(&by);
+            deleted.says("/verdict/cause", "eth0, the parent of 2 links in 2 network namespaces");
+        }
+    }
+}

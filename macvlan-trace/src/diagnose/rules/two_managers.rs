@@ -34,3 +34,37 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::correlate::story::cast::{link, of_unit};
+
+    #[test]
+    fn a_fight_is_told_with_its_rounds_and_its_period() {
+        let (mut story, link) = link();
+        let (inside, outside) = (of_unit("a.service", 901), of_unit("b.service", 902));
+        for _ in 0..3 {
+            story.sets_up(&inside, &link).wait_ms(1_000).sets_down(&outside, &link).wait_ms(3_000);
+        }
+        let told = story.tell();
+        let downs: Vec<_> =
+            told.events().into_iter().filter(|event| event.record["event"] == "down").collect();
+        downs[0].is("/verdict/rule", "direct");
+        downs[2]
+            .verdict("two-managers", "certain")
+            .culprit(&outside)
+            .says("/verdict/cause", "3 times, once in 4.0 s")
+            .steps(&["up", "down", "up", "down", "up", "down"]);
+    }
+
+    #[test]
+    fn rounds_a_day_apart_are_no_fight() {
+        let (mut story, link) = link();
+        for _ in 0..3 {
+            story.sets_up(&of_unit("a.service", 901), &link).wait_ms(1_000);
+            story.sets_down(&of_unit("b.service", 902), &link).wait_ms(86_400_000);
+        }
+        let told = story.tell();
+        assert!(told.events().iter().all(|event| event.record["verdict"]["rule"] == "direct"), "{told}");
+    }
+}

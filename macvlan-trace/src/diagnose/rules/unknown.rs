@@ -26,3 +26,31 @@ pub fn verdict(case: &Case) -> Verdict {
     };
     Verdict { rule: NAME, cause, remedy: None, confidence: Confidence::Unknown, culprit: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        correlate::story::{Story, macvlan, netns, nic, path, worker},
+        fact::LinkChange,
+    };
+
+    #[test]
+    fn a_kernel_worker_without_a_known_reason_is_nobodys_fault() {
+        let mut story = Story::new();
+        story.sets_down(&worker(), &macvlan("macvlan0", netns(0), 7));
+        story.tell().last().verdict("unknown", "unknown").nobody().says("/verdict/cause", "why was not seen");
+    }
+
+    #[test]
+    fn a_parent_that_a_worker_removes_for_unknown_reasons_is_nobodys_fault() {
+        let mut story = Story::new();
+        let child = macvlan("macvlan0", netns(1), 7).losing_parent(nic("eth0", netns(0), 2));
+        story.link(&worker(), LinkChange::Deleted, &child, path::CASCADE);
+        story
+            .tell()
+            .last()
+            .verdict("unknown", "unknown")
+            .nobody()
+            .says("/verdict/cause", "The parent eth0 of macvlan0 was deleted, and by whom was not seen");
+    }
+}

@@ -43,3 +43,26 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+#[cfg(test)]
+mod tests {
+    use crate::correlate::story::{
+        Story, cast::setup, child_of, in_cgroup, init, macvlan, netns, process, running,
+    };
+
+    #[test]
+    fn what_one_container_does_to_anothers_link_is_the_wrong_target() {
+        let group = |digit: &str| format!("/system.slice/docker-{}.scope", digit.repeat(64));
+        let owner = in_cgroup(init("sh", 812), &group("b"));
+        for (of, rule) in [("a", "wrong-target"), ("b", "direct")] {
+            let link = macvlan("eth0", netns(1), 7);
+            // A container's main process has the runtime's shim for its parent, and does not work for it.
+            let shim = process("containerd-shim", 700);
+            let by =
+                in_cgroup(child_of(running(process("controller", 901), "controller"), &shim), &group(of));
+            let mut story = Story::new();
+            story.creates(&setup(), &link).sets_up(&setup(), &link).found_in(netns(1), &owner);
+            story.deletes(&by, &link).tell().last().is("/verdict/rule", rule).culprit(&by);
+        }
+    }
+}
