@@ -26,6 +26,7 @@ fn the_first_snippet_as_it_stands_finds_no_link_and_exits() {
     trace.stop().incident(|event| {
         event
             .verdict("container-exited", "likely")
+            .is("/culprit/comm", "sh")
             .is("/culprit/container/name", "web")
             .is("/culprit/exit/code", code.parse::<u8>().expect("an exit code"))
             .is("/victim/container/name", "web")

@@ -88,6 +88,7 @@ fn a_restart_is_a_stop_of_a_container_that_is_made_again() {
     trace.until_gone("web").incident(|event| {
         event
             .verdict("container-stopped", "likely")
+            .is("/culprit/comm", "runc")
             .is("/victim/container/name", "web")
             .is("/victim/init/pid", web.pid)
     });
@@ -103,9 +104,10 @@ fn a_container_whose_daemon_is_stopped_is_stopped_with_it() {
     dockerd::start_daemon();
     stream.incident(|event| {
         event
+            .verdict("container-stopped", "likely")
+            .is("/culprit/comm", "runc")
             .is("/victim/container/name", "web")
             .is("/victim/init/pid", web.pid)
-            .verdict("container-stopped", "likely")
     });
 }
 
@@ -116,7 +118,10 @@ fn of_two_containers_the_one_that_is_stopped_is_told() {
     let trace = Watch::start();
     docker("kill web");
     trace.until_gone("web").incident(|event| {
-        cleared(event, "web").verdict("container-killed", "likely").is("/victim/init/pid", web.pid)
+        cleared(event, "web")
+            .verdict("container-killed", "likely")
+            .is("/culprit/comm", "runc")
+            .is("/victim/init/pid", web.pid)
     });
     assert!(db.is_alive());
 }
@@ -182,7 +187,14 @@ fn a_crash_loop_is_counted() {
             "{stream}"
         );
     }
-    assert!(stream.events().iter().all(|event| event["verdict"]["rule"] == "container-exited"), "{stream}");
+    for end in stream.events() {
+        assert_eq!(
+            (&end["verdict"]["rule"], &end["verdict"]["confidence"], &end["culprit"]["exit"]["code"]),
+            (&"container-exited".into(), &"likely".into(), &1.into()),
+            "{stream}"
+        );
+        assert_eq!(end["victim"]["container"]["name"], "web", "{stream}");
+    }
 }
 
 /// The names of the containers that lost a link.
