@@ -76,10 +76,11 @@ fn asked(rule: &'static str, case: &Case, task: &Rc<Task>) -> Verdict {
     Verdict {
         rule,
         cause: format!(
-            "{}{} {}",
+            "{}{} {}{}",
             words::process_with_command(task),
             words::called_by(task),
-            words::deed(case)
+            words::deed(case),
+            words::age(case, task)
         ),
         remedy: None,
         confidence: Confidence::Certain,

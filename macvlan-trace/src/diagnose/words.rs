@@ -151,10 +151,28 @@ pub fn after_up(case: &Case, at: Ktime) -> String {
     }
 }
 
-/// ", 3.2 s after it was created", where that was seen.
-pub fn after_created(case: &Case) -> String {
-    let since = |created| format!(", {} after it was created", duration(created, case.at));
-    case.life.created.map_or_else(String::new, since)
+/// ", 3.2 s after it came up, 3.4 s after dockerd (PID 700) created it": how old a link was when somebody broke it or
+/// changed its address, as far as that was seen.
+pub fn age(case: &Case, by: &Task) -> String {
+    let breaks =
+        matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted | LinkChange::AddressRemoved);
+    if !breaks && case.fact.change != LinkChange::MacChanged {
+        return String::new();
+    }
+    let mut age = String::new();
+    if let Some(up) = case.life.up_since.filter(|_| breaks) {
+        let _ = write!(age, ", {} after it came up", duration(up, case.at));
+    }
+    if let Some(created) = case.life.created {
+        let since = duration(created, case.at);
+        let other = case.life.creator.as_ref().filter(|creator| creator.task.process != by.task.process);
+        if let Some(creator) = other {
+            let _ = write!(age, ", {since} after {} created it", process(creator));
+        } else if age.is_empty() {
+            let _ = write!(age, ", {since} after it was created");
+        }
+    }
+    age
 }
 
 /// "3.2 s", for a time that comes again.

@@ -40,7 +40,12 @@ pub const RULE: Rule = Rule {
         }
         Some(Verdict {
             rule: RULE.name,
-            cause: format!("{} {}, by hand{person}", words::process_with_command(task), words::deed(case)),
+            cause: format!(
+                "{} {}, by hand{person}{}",
+                words::process_with_command(task),
+                words::deed(case),
+                words::age(case, task)
+            ),
             remedy: (case.fact.change == LinkChange::Down).then(|| {
                 format!("If it was a mistake: `ip link set {} up`.", words::plain(&case.fact.link.name))
                     .into()

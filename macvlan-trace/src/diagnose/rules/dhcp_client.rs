@@ -35,10 +35,11 @@ pub const RULE: Rule = Rule {
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{} {}: a DHCP client",
+                "{}{} {}{}: a DHCP client",
                 words::process_with_command(task),
                 words::called_by(task),
-                words::deed(case)
+                words::deed(case),
+                words::age(case, task)
             ),
             remedy: Some(remedy.into()),
             // The name of a program can be anybody's; that of a unit cannot.

@@ -60,6 +60,18 @@ mod tests {
     }
 
     #[test]
+    fn how_old_a_link_was_is_told_with_who_created_it() {
+        let (mut story, link) = link();
+        let told = story.sets_down(&ip(""), &link).wait_ms(1_000).deletes(&ip(""), &link).tell();
+        let [.., down, deleted] = &told.events()[..] else { panic!("{told}") };
+        down.says(
+            "/verdict/cause",
+            "set macvlan0 down, 3.2 s after it came up, 3.2 s after setup (PID 600) created it.",
+        );
+        deleted.says("/verdict/cause", "deleted macvlan0, 4.2 s after setup (PID 600) created it.");
+    }
+
+    #[test]
     fn an_address_that_was_removed_is_told() {
         let (mut story, link) = link();
         let by = ip("ip addr del");

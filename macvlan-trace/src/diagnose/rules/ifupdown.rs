@@ -31,10 +31,11 @@ pub const RULE: Rule = Rule {
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{} {}: ifupdown",
+                "{}{} {}{}: ifupdown",
                 words::process_with_command(task),
                 words::called_by(task),
-                words::deed(case)
+                words::deed(case),
+                words::age(case, task)
             ),
             remedy: Some(remedy.into()),
             confidence: if of_unit { Confidence::Certain } else { Confidence::Likely },

@@ -24,7 +24,7 @@ pub const RULE: Rule = Rule {
                 "{} changed the hardware address of {}{from}{to}{}",
                 words::process_with_command(task),
                 case.fact.link.name,
-                words::after_created(case),
+                words::age(case, task),
             ),
             remedy: Some(
                 "Where udev did it: `MACAddressPolicy=none` for the link in a file of /etc/systemd/network, and give \
@@ -55,7 +55,7 @@ mod tests {
             .verdict("mac-changed", "certain")
             .says(
                 "/verdict/cause",
-                "from 02:00:00:00:00:07 to 02:00:00:00:00:09, 3.2 s after it was created",
+                "from 02:00:00:00:00:07 to 02:00:00:00:00:09, 3.2 s after setup (PID 600) created it",
             );
     }
 }

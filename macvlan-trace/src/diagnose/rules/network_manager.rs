@@ -52,7 +52,7 @@ pub const RULE: Rule = Rule {
                 words::duration(lost.at, case.at),
                 lost.parent.name
             ),
-            _ => words::after_created(case),
+            _ => words::age(case, task),
         };
         Some(Verdict {
             rule: RULE.name,

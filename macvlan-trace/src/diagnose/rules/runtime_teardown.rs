@@ -30,9 +30,10 @@ pub const RULE: Rule = Rule {
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{who} {}, and no end of a main process came first; who asked the runtime for it is not seen",
+                "{}{who} {}{}, and no end of a main process came first; who asked the runtime for it is not seen",
                 words::process_with_command(task),
                 words::deed(case),
+                words::age(case, task),
             ),
             remedy: Some(
                 format!(
@@ -103,7 +104,8 @@ mod tests {
             if found {
                 told.last().verdict("runtime-teardown", "likely").culprit(&daemon).says(
                     "/verdict/cause",
-                    "which had made it for container aaaaaaaaaaaa, deleted eth0, by then called veth2, and no end",
+                    "which had made it for container aaaaaaaaaaaa, deleted eth0, by then called veth2, 3.0 s after it was \
+                     created, and no end",
                 );
             } else {
                 // For all that is known, it is its own; a program by a runtime's name gets the benefit of the doubt.

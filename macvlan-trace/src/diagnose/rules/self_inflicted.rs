@@ -38,7 +38,7 @@ pub const RULE: Rule = Rule {
                 words::process_with_command(task),
                 words::deed(case),
                 if same_process { "it" } else { "that service" },
-                words::after_created(case),
+                words::age(case, creator),
             ),
             remedy: Some(
                 format!(

@@ -26,11 +26,12 @@ pub const RULE: Rule = Rule {
         (breaks && own.id != victim.id && !same_pod).then(|| Verdict {
             rule: RULE.name,
             cause: format!(
-                "{} in {} {}, which belongs to {}",
+                "{} in {} {}, which belongs to {}{}",
                 words::process_with_command(task),
                 words::container(own),
                 words::deed(case),
                 words::container(victim),
+                words::age(case, task),
             ),
             remedy: Some(
                 "Find out what the culprit's container was told to work on: a controller or network plugin that mixes \
