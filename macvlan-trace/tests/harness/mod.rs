@@ -138,10 +138,9 @@ impl Stream {
 
     /// The one event that there is; nothing was lost, and nothing left without an author.
     pub fn only(&self, event: &str, link: &str) -> Checked<'_> {
-        self.complete();
-        let events = self.events();
+        let events = self.all();
         assert!(events.len() == 1, "{} events instead of one; the stream:\n{self}", events.len());
-        self.check(events[0], event, link)
+        events[0].tells(event, link)
     }
 
     /// The one event of that kind and link, among others.
@@ -149,17 +148,21 @@ impl Stream {
         let events: Vec<_> =
             self.events_of(event).into_iter().filter(|record| record["link"]["name"] == link).collect();
         assert!(events.len() == 1, "{} times {event} of {link}; the stream:\n{self}", events.len());
-        self.check(events[0], event, link)
+        Checked { stream: self, record: events[0] }
+    }
+
+    /// All events, in order; nothing was lost, and nothing left without an author.
+    pub fn all(&self) -> Vec<Checked<'_>> {
+        self.complete();
+        self.events().into_iter().map(|record| Checked { stream: self, record }).collect()
     }
 
     /// All events are one incident, whose each event is as `check` wants it; nothing was lost or left without an author.
     pub fn incident<'a>(&'a self, check: impl Fn(Checked<'a>) -> Checked<'a>) {
-        self.complete();
-        let events = self.events();
+        let events = self.all();
         assert!(!events.is_empty(), "no event; the stream:\n{self}");
-        for record in &events {
-            let event = Checked { stream: self, record };
-            check(event).is("/incident", events[0]["incident"].clone());
+        for event in &events {
+            check(*event).is("/incident", events[0].value("/incident"));
         }
     }
 
@@ -184,10 +187,6 @@ impl Stream {
         let last = self.records.last().expect("a run says something");
         assert!(last["type"] == "summary", "the last record is no summary; the stream:\n{self}");
         last
-    }
-
-    fn check<'a>(&'a self, record: &'a Value, event: &str, link: &str) -> Checked<'a> {
-        Checked { stream: self, record }.is("/event", event).is("/link/name", link)
     }
 }
 
@@ -242,10 +241,20 @@ impl Checked<'_> {
         self
     }
 
+    /// What happened, and to which link.
+    pub fn tells(self, event: &str, link: &str) -> Self {
+        self.is("/event", event).is("/link/name", link)
+    }
+
     /// Actor and culprit are the same process, which has this name.
     pub fn by(self, comm: &str) -> Self {
         let pid = self.record["actor"]["pid"].clone();
         self.is("/actor/comm", comm).is("/culprit/comm", comm).is("/culprit/pid", pid)
+    }
+
+    /// The victim is this container: the link lived in its network namespace, and its main process ended.
+    pub fn victim(self, container: &Container) -> Self {
+        self.is("/victim/init/pid", container.pid).is("/link/netns/inode", container.netns())
     }
 
     /// The verdict.
@@ -386,6 +395,7 @@ pub struct Container {
     stdout: BufReader<ChildStdout>,
     /// Process id of the shell, seen from outside.
     pub pid: u32,
+    netns: u64,
 }
 
 impl Container {
@@ -413,8 +423,9 @@ impl Container {
             .unwrap_or_else(|error| panic!("{}: {error}", command[0]));
         let stdin = child.stdin.take().expect("it has a stdin");
         let stdout = BufReader::new(child.stdout.take().expect("it has a stdout"));
-        let mut container = Self { child, stdin, stdout, pid: 0 };
+        let mut container = Self { child, stdin, stdout, pid: 0, netns: 0 };
         container.pid = container.line().parse().expect("a process id");
+        container.netns = netns_inode(format!("/proc/{}/ns/net", container.pid));
         container
     }
 
@@ -431,9 +442,9 @@ impl Container {
         self
     }
 
-    /// Inode number of its network namespace.
+    /// Inode number of its network namespace, even where that has ended.
     pub fn netns(&self) -> u64 {
-        netns_inode(format!("/proc/{}/ns/net", self.pid))
+        self.netns
     }
 
     /// The next line that the script says.
@@ -449,7 +460,7 @@ impl Container {
     }
 
     /// Waits for its end.
-    pub fn wait(mut self) {
+    pub fn wait(&mut self) {
         self.child.wait().expect("it ends");
     }
 }

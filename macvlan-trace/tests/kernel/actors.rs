@@ -54,6 +54,7 @@ fn ioctl_down_names_who_called_it() {
         .stop()
         .only("down", "macvlan0")
         .by("busybox")
+        .verdict("direct", "certain")
         .is("/link/mode", "vepa")
         .holds("the path leads from the ioctl to the probe", |event| {
             event["kernel"]["stack"].to_string().contains("devinet_ioctl")
@@ -98,13 +99,14 @@ fn deletion_through_a_script_shows_its_ancestors() {
     ip("link add macvlan0 link par0 type macvlan");
     let trace = Trace::start(&[]);
     sh("sh -c '$IP link del macvlan0; true'; true");
-    trace.stop().only("deleted", "macvlan0").by("ip").holds("two shells, then this test", |event| {
-        let ancestors = event["actor"]["ancestors"].as_array().cloned().unwrap_or_default();
-        ancestors.len() >= 3
-            && ancestors[0]["comm"] == "sh"
-            && ancestors[1]["comm"] == "sh"
-            && ancestors[2]["pid"] == std::process::id()
-    });
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by("ip")
+        .verdict("direct", "certain")
+        .is("/actor/ancestors/0/comm", "sh")
+        .is("/actor/ancestors/1/comm", "sh")
+        .is("/actor/ancestors/2/pid", std::process::id());
 }
 
 #[test]
@@ -118,7 +120,7 @@ fn an_actor_that_is_gone_at_once_is_still_named() {
     let event = trace.wait_for_event("down", "macvlan0");
     let pid = event["culprit"]["pid"].as_u64().expect("a process id");
     crate::harness::until("it is gone", || fs::metadata(format!("/proc/{pid}")).is_err());
-    trace.stop().only("down", "macvlan0").by("ip").says("/culprit/args/4", "down");
+    trace.stop().only("down", "macvlan0").by("ip").verdict("direct", "certain").is("/culprit/args/4", "down");
 }
 
 #[test]
@@ -138,6 +140,7 @@ fn the_cgroup_is_known_three_levels_deep_and_after_its_removal() {
         .stop()
         .only("deleted", "macvlan0")
         .by("ip")
+        .verdict("direct", "certain")
         .is("/actor/cgroup/path", "/mt-one/mt-two.slice/mt-three.service")
         .is("/actor/unit", "mt-three.service")
         .holds("the id is a number in a string", |event| {
@@ -201,7 +204,15 @@ fn a_creation_that_fails_is_no_deletion() {
     trace.stop().nothing();
     let trace = Trace::start(&["-e", "all"]);
     fails();
-    trace.stop().one("deleted", "macvlan1").by("ip").verdict("creation-failed", "certain");
+    let stream = trace.stop();
+    stream.one("created", "macvlan1").by("ip").verdict("direct", "certain");
+    stream
+        .one("up_failed", "macvlan1")
+        .is("/actor/comm", "ip")
+        .is("/culprit", serde_json::Value::Null)
+        .verdict("address-in-use", "certain");
+    stream.one("deleted", "macvlan1").by("ip").verdict("creation-failed", "certain");
+    assert_eq!(stream.all().len(), 3, "{stream}");
     ip("link del macvlan0");
 }
 
@@ -233,6 +244,8 @@ fn what_no_probe_announces_comes_out_as_unattributed() {
     for (record, event) in unseen.iter().zip(["down", "deleted"]) {
         assert_eq!(record["event"], event, "{stream}");
         assert_eq!(record["link"]["name"], "macvlan0", "{stream}");
+        assert_eq!(record["link"]["netns"]["inode"], here(), "{stream}");
+        assert_eq!(record["verdict"]["rule"], "unattributed", "{stream}");
         assert!(record["culprit"].is_null() && record["verdict"]["confidence"] == "unknown", "{stream}");
     }
     let degraded = stream.records[0]["degraded"].to_string();
@@ -247,7 +260,12 @@ fn what_the_kernel_closes_by_itself_is_seen_without_a_request() {
     // The probe below the one on the flags sees what that one would.
     let trace = Trace::start(&["--without", "change_flags"]);
     ip("link set macvlan0 down");
-    trace.stop().only("down", "macvlan0").by("ip").is("/kernel/probe", "__dev_close_many");
+    trace
+        .stop()
+        .only("down", "macvlan0")
+        .by("ip")
+        .verdict("direct", "certain")
+        .is("/kernel/probe", "__dev_close_many");
 }
 
 #[test]
@@ -264,7 +282,7 @@ fn hostile_names_do_no_harm() {
     })
     .join()
     .expect("the thread ends");
-    trace.stop().only("down", "macvlan0").is("/actor/comm", "\u{1b}[2J\\xff\n\"\\x");
+    trace.stop().only("down", "macvlan0").by("\u{1b}[2J\\xff\n\"\\x").verdict("direct", "certain");
 }
 
 /// The path of our own cgroup, as the kernel has it.

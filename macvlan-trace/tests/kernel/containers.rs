@@ -2,7 +2,7 @@
 
 use crate::{
     carrier_control::in_guest,
-    harness::{Container, Parent, Trace, Unit, ip, sh, until},
+    harness::{Container, Parent, Trace, Unit, ip, own_netns, sh, until},
 };
 
 #[test]
@@ -17,7 +17,6 @@ fn memory_that_runs_out_in_a_control_group_is_told_with_its_limit() {
         "read line; exec dd if=/dev/zero of=/dev/null bs=64M count=1",
     );
     limited.take(container.pid);
-    let pid = container.pid;
     let mut trace = Trace::start(&[]);
     container.go();
     trace.wait_for_event("deleted", "macvlan0");
@@ -25,11 +24,10 @@ fn memory_that_runs_out_in_a_control_group_is_told_with_its_limit() {
         .stop()
         .only("deleted", "macvlan0")
         .by_worker()
-        .is("/verdict/rule", "out-of-memory")
-        .is("/verdict/confidence", "certain")
-        .is("/culprit/pid", pid)
+        .verdict("out-of-memory", "certain")
+        .victim(&container)
+        .is("/culprit/pid", container.pid)
         .is("/culprit/exit/signal", 9)
-        .is("/victim/init/pid", pid)
         .is("/verdict/evidence/0/what", "oom")
         .says("/verdict/cause", "limited.scope, whose limit was reached");
     container.wait();
@@ -43,7 +41,6 @@ fn memory_that_runs_out_on_the_machine_is_told_as_such() {
     let parent = Parent::dummy("par0");
     let script = "read line; echo 1000 > /proc/self/oom_score_adj; exec busybox tail /dev/zero";
     let mut container = Container::with_link("macvlan0", &parent, script);
-    let pid = container.pid;
     let mut trace = Trace::start(&[]);
     container.go();
     trace.wait_for_event("deleted", "macvlan0");
@@ -52,9 +49,9 @@ fn memory_that_runs_out_on_the_machine_is_told_as_such() {
         .only("deleted", "macvlan0")
         .by_worker()
         .verdict("out-of-memory", "certain")
-        .is("/culprit/pid", pid)
+        .victim(&container)
+        .is("/culprit/pid", container.pid)
         .is("/culprit/exit/signal", 9)
-        .is("/victim/init/pid", pid)
         .says("/verdict/cause", "Memory ran out on the machine and the kernel killed the main process");
     container.wait();
 }
@@ -64,7 +61,7 @@ fn a_runtime_that_clears_away_after_an_exit_is_not_the_culprit() {
     let parent = Parent::dummy("par0");
     let runtime = Unit::new("docker.service");
     let mut container = Container::with_link("macvlan0", &parent, "read line; exit 3");
-    let (pid, netns) = (container.pid, container.netns());
+    let pid = container.pid;
     let held = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
     let own = std::process::id();
     let door = format!("/proc/{own}/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held));
@@ -78,21 +75,18 @@ fn a_runtime_that_clears_away_after_an_exit_is_not_the_culprit() {
     ));
     trace.wait_for_event("deleted", "veth1234");
     let stream = trace.stop();
-    stream.complete();
-    let down = stream.one("down", "macvlan0").value("/incident");
-    for (event, link) in
-        [("down", "macvlan0"), ("renamed", "veth1234"), ("moved", "veth1234"), ("deleted", "veth1234")]
-    {
-        stream
-            .one(event, link)
+    stream.incident(|event| {
+        event
             .verdict("container-exited", "likely")
             .is("/actor/unit", "docker.service")
             .is("/culprit/pid", pid)
             .is("/culprit/exit/code", 3)
             .is("/victim/init/pid", pid)
-            .is("/incident", down.clone());
-    }
-    stream.one("down", "macvlan0").is("/link/netns/inode", netns);
+    });
+    stream.one("down", "macvlan0").victim(&container);
+    stream.one("renamed", "veth1234").victim(&container);
+    stream.one("moved", "veth1234").victim(&container).is("/to/netns/inode", own_netns());
+    stream.one("deleted", "veth1234").is("/link/netns/inode", own_netns());
     assert_eq!(stream.events().len(), 4, "{stream}");
     drop(held);
 }
@@ -101,7 +95,7 @@ fn a_runtime_that_clears_away_after_an_exit_is_not_the_culprit() {
 fn a_runtime_that_clears_away_after_a_kill_leads_to_the_killer() {
     let parent = Parent::dummy("par0");
     let runtime = Unit::new("docker.service");
-    let container = Container::with_link("macvlan0", &parent, "read line");
+    let mut container = Container::with_link("macvlan0", &parent, "read line");
     let pid = container.pid;
     let held = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
     let door = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&held));
@@ -113,9 +107,10 @@ fn a_runtime_that_clears_away_after_a_kill_leads_to_the_killer() {
         .stop()
         .only("deleted", "macvlan0")
         .verdict("container-killed", "likely")
+        .victim(&container)
         .is("/actor/unit", "docker.service")
         .is("/culprit/comm", "busybox")
-        .is("/victim/init/pid", pid);
+        .is("/culprit/args/3", pid.to_string());
     drop(held);
 }
 
@@ -137,7 +132,8 @@ fn a_runtime_that_only_unmounts_after_an_exit_is_not_the_culprit() {
         .stop()
         .only("deleted", "macvlan0")
         .by_worker()
-        .is("/verdict/rule", "container-exited")
+        .verdict("container-exited", "likely")
+        .victim(&container)
         .is("/culprit/pid", pid)
         .is("/culprit/exit/code", 3);
     sh("rm /run/netns/mt-pin");
@@ -154,7 +150,12 @@ fn a_person_who_deletes_a_dead_containers_link_did_it() {
     container.wait();
     sh(&format!("nsenter --net={door} $IP link del macvlan0"));
     // Nobody who works for a runtime: what it did is what is known.
-    trace.stop().only("deleted", "macvlan0").by("ip").verdict("direct", "certain");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by("ip")
+        .verdict("direct", "certain")
+        .is("/link/netns/inode", container.netns());
     drop(held);
 }
 
@@ -177,6 +178,7 @@ fn any_signal_can_be_the_one_that_stops() {
             .only("deleted", "macvlan0")
             .by_worker()
             .verdict("container-stopped", "likely")
+            .victim(&container)
             .is("/culprit/comm", "busybox")
             .is("/victim/init/exit/code", 0)
             .says("/verdict/cause", &format!("sent {name}"));
@@ -189,7 +191,7 @@ fn a_runtime_that_kills_what_ignores_its_request_has_stopped_it() {
     let parent = Parent::dummy("par0");
     let runtime = Unit::new("docker.service");
     // The init of a pid namespace ignores what it has no handler for.
-    let container = Container::with_link("macvlan0", &parent, "read line");
+    let mut container = Container::with_link("macvlan0", &parent, "read line");
     let pid = container.pid;
     let mut trace = Trace::start(&[]);
     runtime.sh(&format!("busybox kill -15 {pid}; exec busybox kill -9 {pid}"));
@@ -199,6 +201,7 @@ fn a_runtime_that_kills_what_ignores_its_request_has_stopped_it() {
         .only("deleted", "macvlan0")
         .by_worker()
         .verdict("container-stopped", "likely")
+        .victim(&container)
         .is("/culprit/unit", "docker.service")
         .is("/victim/init/exit/signal", 9)
         .says("/verdict/cause", "sent SIGTERM to the main process sh")
@@ -211,7 +214,6 @@ fn of_two_containers_only_the_one_that_ended_is_told() {
     let parent = Parent::dummy("par0");
     let innocent = Container::with_link("macvlan1", &parent, "read line");
     let mut guilty = Container::with_link("macvlan0", &parent, "read line; exit 7");
-    let (pid, netns) = (guilty.pid, guilty.netns());
     let mut trace = Trace::start(&[]);
     guilty.go();
     trace.wait_for_event("deleted", "macvlan0");
@@ -220,9 +222,9 @@ fn of_two_containers_only_the_one_that_ended_is_told() {
         .only("deleted", "macvlan0")
         .by_worker()
         .verdict("container-exited", "certain")
-        .is("/culprit/pid", pid)
-        .is("/culprit/exit/code", 7)
-        .is("/link/netns/inode", netns);
+        .victim(&guilty)
+        .is("/culprit/pid", guilty.pid)
+        .is("/culprit/exit/code", 7);
     guilty.wait();
     drop(innocent);
 }
@@ -243,7 +245,8 @@ fn half_a_minute_between_the_exit_and_the_deletion_changes_nothing() {
         .stop()
         .only("deleted", "macvlan0")
         .by_worker()
-        .is("/verdict/rule", "container-exited")
+        .verdict("container-exited", "certain")
+        .victim(&container)
         .is("/culprit/pid", pid)
         .is("/culprit/exit/code", 6);
 }
@@ -270,7 +273,8 @@ fn a_process_id_that_is_used_again_before_the_deletion_blames_the_first() {
         .stop()
         .only("deleted", "macvlan0")
         .by_worker()
-        .is("/verdict/rule", "container-exited")
+        .verdict("container-exited", "certain")
+        .victim(&container)
         .is("/culprit/pid", pid)
         .is("/culprit/comm", "sh")
         .is("/culprit/exit/code", 5);
@@ -294,15 +298,19 @@ fn a_container_in_another_one_works_on_the_wrong_link() {
             .sh(&format!("nsenter {net} $IP link set macvlan0 down; nsenter {net} $IP link set macvlan0 up"));
         event = trace.wait_for_event("down", "macvlan0");
     }
-    assert_eq!(event["verdict"]["rule"], "wrong-target", "{event}");
-    assert_eq!(event["verdict"]["confidence"], "likely", "{event}");
-    assert_eq!(
-        (&event["actor"]["container"]["id"], &event["victim"]["container"]["id"]),
-        (&id("a").into(), &id("b").into())
-    );
-    assert_eq!(event["culprit"]["pid"], event["actor"]["pid"], "{event}");
-    trace.stop().complete();
-    drop(container);
+    let stream = trace.stop();
+    let downs = stream.all();
+    for down in &downs {
+        down.tells("down", "macvlan0")
+            .by("ip")
+            .is("/culprit/container/id", id("a"))
+            .is("/link/netns/inode", container.netns());
+    }
+    let (told, before) = downs.split_last().expect("it was waited for");
+    told.verdict("wrong-target", "likely").is("/victim/container/id", id("b"));
+    for down in before {
+        down.verdict("direct", "certain");
+    }
 }
 
 #[test]
@@ -321,4 +329,8 @@ fn a_deleted_link_that_does_not_come_back_is_missed() {
     assert!(message.starts_with("mv0 was deleted") && !message.contains("mv1"), "{notice}");
     let stream = trace.stop();
     assert_eq!(stream.records.iter().filter(|record| record["type"] == "notice").count(), 1, "{stream}");
+    let missed = stream.one("deleted", "mv0").by("ip").verdict("direct", "certain");
+    missed.is("/incident", notice["incident"].clone());
+    stream.one("deleted", "mv1").by("ip").verdict("direct", "certain");
+    assert_eq!(stream.all().len(), 2, "{stream}");
 }

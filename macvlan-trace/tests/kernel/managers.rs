@@ -53,14 +53,15 @@ fn two_that_undo_each_other_are_told_as_such_from_the_second_round_on() {
         outside.sh("exec $IP link set macvlan0 down");
     }
     let stream = trace.stop();
-    stream.complete();
-    let rules: Vec<_> =
-        stream.events_of("down").iter().map(|event| event["verdict"]["rule"].clone()).collect();
-    assert_eq!(rules, ["direct", "two-managers", "two-managers"], "{stream}");
-    let last = stream.events_of("down")[2];
-    assert_eq!(last["verdict"]["confidence"], "certain", "{stream}");
-    assert_eq!(last["culprit"]["unit"], "watchdog.service", "{stream}");
-    assert!(last["verdict"]["cause"].as_str().is_some_and(|cause| cause.contains("3 times")), "{stream}");
+    let downs = stream.all();
+    assert_eq!(downs.len(), 3, "{stream}");
+    for (down, rule) in downs.iter().zip(["direct", "two-managers", "two-managers"]) {
+        down.tells("down", "macvlan0")
+            .by("ip")
+            .verdict(rule, "certain")
+            .is("/culprit/unit", "watchdog.service");
+    }
+    downs[2].says("/verdict/cause", "3 times");
 }
 
 #[test]
@@ -73,9 +74,13 @@ fn one_that_changes_its_mind_fights_nobody() {
         only.sh("$IP link set macvlan0 up; $IP link set macvlan0 down");
     }
     let stream = trace.stop();
-    let downs = stream.events_of("down");
-    assert_eq!(downs.len(), 3, "{stream}");
-    assert!(downs.iter().all(|event| event["verdict"]["rule"] == "direct"), "{stream}");
+    assert_eq!(stream.all().len(), 3, "{stream}");
+    for down in stream.all() {
+        down.tells("down", "macvlan0")
+            .by("ip")
+            .verdict("direct", "certain")
+            .is("/culprit/unit", "backup.service");
+    }
 }
 
 #[test]
@@ -109,7 +114,6 @@ fn a_dhcp_clients_script_is_told_by_its_ancestry() {
 fn the_dhcp_daemon_of_cni_ends_a_lease_inside_the_pod() {
     let parent = Parent::dummy("par0");
     let container = Container::with_link("macvlan0", &parent, "read line");
-    let netns = container.netns();
     // It sets the link down itself, in the pod's namespace.
     let daemon = script("dhcp", "mount -t sysfs none /sys && echo 0x1002 > /sys/class/net/macvlan0/flags");
     let trace = Trace::start(&[]);
@@ -117,10 +121,9 @@ fn the_dhcp_daemon_of_cni_ends_a_lease_inside_the_pod() {
     trace
         .stop()
         .only("down", "macvlan0")
+        .by("dhcp")
         .verdict("dhcp-lease-ended", "likely")
-        .is("/culprit/comm", "dhcp")
-        .is("/link/netns/inode", netns);
-    drop(container);
+        .is("/link/netns/inode", container.netns());
 }
 
 #[test]
@@ -152,9 +155,9 @@ fn the_networking_service_is_told_by_its_unit() {
 fn a_runtime_that_takes_a_link_away_from_a_living_container_is_told() {
     let parent = Parent::dummy("par0");
     let container = Container::with_link("macvlan0", &parent, "read line");
-    let (pid, netns) = (container.pid, container.netns());
     let runtime = Unit::new("containerd.service");
-    let plugin = script("macvlan", &format!("nsenter --net=/proc/{pid}/ns/net $IP link del macvlan0; true"));
+    let net = format!("--net=/proc/{}/ns/net", container.pid);
+    let plugin = script("macvlan", &format!("nsenter {net} $IP link del macvlan0; true"));
     let trace = Trace::start(&[]);
     runtime.sh(&format!("exec {plugin}"));
     trace
@@ -163,9 +166,8 @@ fn a_runtime_that_takes_a_link_away_from_a_living_container_is_told() {
         .by("ip")
         .verdict("runtime-teardown", "certain")
         .is("/culprit/unit", "containerd.service")
-        .is("/link/netns/inode", netns)
+        .is("/link/netns/inode", container.netns())
         .says("/verdict/cause", "no end of a main process came first");
-    drop(container);
 }
 
 #[test]
@@ -254,9 +256,17 @@ fn an_address_that_a_dying_container_has_is_told_as_a_leftover() {
     let stream = trace.stop();
     stream
         .one("up_failed", "mv1")
+        .is("/actor/comm", "ip")
+        .is("/culprit", serde_json::Value::Null)
         .verdict("address-in-use", "certain")
         .says("/verdict/cause", "a leftover of a container that is still being torn down");
-    stream.one("deleted", "mv0").is("/verdict/rule", "container-exited");
+    stream
+        .one("deleted", "mv0")
+        .by_worker()
+        .verdict("container-exited", "certain")
+        .victim(&container)
+        .is("/culprit/pid", container.pid);
+    assert_eq!(stream.all().len(), 2, "{stream}");
 }
 
 #[test]

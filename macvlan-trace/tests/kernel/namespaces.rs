@@ -2,14 +2,11 @@
 
 use std::{
     fs::{self, File},
-    process::{Command, Stdio},
     sync::mpsc::channel,
     thread,
 };
 
-use rustix::process::Signal;
-
-use crate::harness::{Container, NamedNetns, Parent, Trace, ip, own_netns, run, sh, signal, until};
+use crate::harness::{Container, NamedNetns, Parent, Trace, ip, own_netns, run, sh, until};
 use crate::helpers;
 
 #[test]
@@ -19,29 +16,28 @@ fn a_main_process_that_exits_is_the_culprit() {
     let mut ended = Vec::new();
     for (link, script, code) in [("macvlan0", "read line", 0), ("macvlan3", "read line; exit 3", 3)] {
         let mut container = Container::with_link(link, &parent, script);
-        ended.push((link, container.pid, container.netns(), code));
         container.go();
         container.wait();
         trace.wait_for_event("deleted", link);
+        ended.push((link, container, code));
     }
     let stream = trace.stop();
     stream.complete();
     assert_eq!(stream.events().len(), 2, "{stream}");
-    for (link, pid, netns, code) in ended {
+    for (link, container, code) in ended {
         stream
             .one("deleted", link)
             .by_worker()
             .verdict("container-exited", "certain")
-            .is("/culprit/pid", pid)
+            .victim(&container)
+            .is("/culprit/pid", container.pid)
             .is("/culprit/comm", "sh")
             .is("/culprit/exit/code", code)
             .is("/culprit/exit/signal", serde_json::Value::Null)
-            .is("/victim/init/pid", pid)
-            .is("/link/netns/inode", netns)
             .is("/link/parent/name", "par0")
             .is("/link/parent/netns", own_netns())
             .is("/link/parent/deleted", false)
-            .is("/culprit/netns", netns)
+            .is("/culprit/netns", container.netns())
             .says("/verdict/cause", &format!("exited with code {code}"));
     }
 }
@@ -57,7 +53,10 @@ fn the_time_since_it_came_up_is_told() {
     trace
         .stop()
         .only("deleted", "macvlan0")
+        .by_worker()
         .verdict("container-exited", "certain")
+        .victim(&container)
+        .is("/culprit/pid", container.pid)
         .says("/verdict/cause", "after macvlan0 came up")
         .holds("the chain is whole and in order", |event| {
             let steps: Vec<_> = event["verdict"]["evidence"]
@@ -73,7 +72,7 @@ fn the_time_since_it_came_up_is_told() {
 #[test]
 fn who_kills_the_main_process_is_the_culprit() {
     let parent = Parent::dummy("par0");
-    let container = Container::with_link("macvlan0", &parent, "read line");
+    let mut container = Container::with_link("macvlan0", &parent, "read line");
     let init = container.pid;
     let mut trace = Trace::start(&[]);
     run("busybox", &["kill", "-9", &init.to_string()]);
@@ -84,10 +83,10 @@ fn who_kills_the_main_process_is_the_culprit() {
         .only("deleted", "macvlan0")
         .by_worker()
         .verdict("container-killed", "certain")
+        .victim(&container)
         .is("/culprit/comm", "busybox")
         .is("/culprit/args", serde_json::json!(["busybox", "kill", "-9", init.to_string()]))
         .is("/culprit/cgroup/path", "/")
-        .is("/victim/init/pid", init)
         .is("/victim/init/exit/signal", 9)
         .is("/victim/init/exit/core_dumped", false)
         .is("/victim/init/exit/sender/comm", "busybox")
@@ -100,15 +99,16 @@ fn who_asks_the_main_process_to_end_is_the_likely_culprit() {
     let script = "trap 'exit 0' TERM; echo ready; while :; do busybox usleep 20000; done";
     let mut container = Container::with_link("macvlan0", &parent, script);
     assert_eq!(container.line(), "ready");
-    let init = container.pid;
     let mut trace = Trace::start(&[]);
-    run("busybox", &["kill", "-TERM", &init.to_string()]);
+    run("busybox", &["kill", "-TERM", &container.pid.to_string()]);
     container.wait();
     trace.wait_for_event("deleted", "macvlan0");
     trace
         .stop()
         .only("deleted", "macvlan0")
+        .by_worker()
         .verdict("container-stopped", "likely")
+        .victim(&container)
         .is("/culprit/comm", "busybox")
         .is("/victim/init/exit/code", 0)
         .is("/victim/init/exit/sender/comm", "busybox");
@@ -134,10 +134,10 @@ fn a_main_process_that_crashes_is_its_own_culprit_and_its_core_is_told() {
             .only("deleted", "macvlan0")
             .by_worker()
             .verdict("container-exited", "certain")
+            .victim(&container)
             .is("/culprit/pid", init)
             .is("/culprit/exit/signal", 11)
             .is("/culprit/exit/core_dumped", true)
-            .is("/victim/init/pid", init)
             .says("/verdict/cause", "was ended by SIGSEGV and dumped its core");
     }
 }
@@ -146,7 +146,6 @@ fn a_main_process_that_crashes_is_its_own_culprit_and_its_core_is_told() {
 fn a_signal_of_an_init_to_itself_ends_nothing() {
     let parent = Parent::dummy("par0");
     let mut container = Container::with_link("macvlan0", &parent, "read line; exec busybox kill -SEGV 1");
-    let init = container.pid;
     let mut trace = Trace::start(&[]);
     // The kernel drops it, since nothing handles it, and the process comes to its end.
     container.go();
@@ -155,8 +154,10 @@ fn a_signal_of_an_init_to_itself_ends_nothing() {
     trace
         .stop()
         .only("deleted", "macvlan0")
+        .by_worker()
         .verdict("container-exited", "certain")
-        .is("/culprit/pid", init)
+        .victim(&container)
+        .is("/culprit/pid", container.pid)
         .is("/culprit/exit/code", 0)
         .is("/culprit/exit/core_dumped", false);
 }
@@ -166,7 +167,6 @@ fn an_open_connection_does_not_shift_the_blame() {
     let parent = Parent::dummy("par0");
     // Its sockets are freed later, in softirq, under whoever is interrupted: that drops the namespace.
     let mut container = helpers::container("ends_with_a_connection_open", "").give("macvlan0", &parent);
-    let init = container.pid;
     let mut trace = Trace::start(&[]);
     container.go();
     container.wait();
@@ -174,8 +174,10 @@ fn an_open_connection_does_not_shift_the_blame() {
     trace
         .stop()
         .only("deleted", "macvlan0")
+        .by_worker()
         .verdict("container-exited", "certain")
-        .is("/culprit/pid", init)
+        .victim(&container)
+        .is("/culprit/pid", container.pid)
         .is("/culprit/exit/code", 3);
 }
 
@@ -184,13 +186,19 @@ fn an_open_file_of_another_process_delays_the_end_and_keeps_the_blame() {
     let parent = Parent::dummy("par0");
     let mut trace = Trace::start(&[]);
     let mut container = Container::with_link("macvlan0", &parent, "read line; exit 3");
-    let init = container.pid;
-    let hold = File::open(format!("/proc/{init}/ns/net")).expect("the namespace opens");
+    let hold = File::open(format!("/proc/{}/ns/net", container.pid)).expect("the namespace opens");
     container.go();
     container.wait();
     drop(hold);
     trace.wait_for_event("deleted", "macvlan0");
-    trace.stop().only("deleted", "macvlan0").verdict("container-exited", "certain").is("/culprit/pid", init);
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("container-exited", "certain")
+        .victim(&container)
+        .is("/culprit/pid", container.pid)
+        .is("/culprit/exit/code", 3);
 }
 
 #[test]
@@ -198,6 +206,7 @@ fn who_closes_a_namespace_that_nobody_lived_in_is_the_culprit() {
     let parent = Parent::dummy("par0");
     let named = NamedNetns::add("mt-held");
     ip(&format!("link add macvlan0 link {} netns mt-held type macvlan", parent.0));
+    let inode = named.inode();
     let mut trace = Trace::start(&[]);
     let hold = File::open("/run/netns/mt-held").expect("the namespace opens");
     drop(named);
@@ -210,7 +219,8 @@ fn who_closes_a_namespace_that_nobody_lived_in_is_the_culprit() {
         .is("/verdict/rule", "netns-deleted")
         // A socket of the stock-taking, which is freed a moment later, may be what drops the last reference.
         .holds("it is sure only where the close itself dropped the last reference", is_sure_or_likely)
-        .is("/culprit/pid", std::process::id());
+        .is("/culprit/pid", std::process::id())
+        .is("/link/netns/inode", inode);
 }
 
 #[test]
@@ -241,12 +251,20 @@ fn ip_netns_del_is_the_culprit_right_after_another_command_in_it() {
     let parent = Parent::dummy("par0");
     let named = NamedNetns::add("mt-named");
     ip(&format!("link add macvlan0 link {} netns mt-named type macvlan", parent.0));
+    let inode = named.inode();
     let mut trace = Trace::start(&[]);
     // The first one's socket is freed a moment later, and holds the namespace until then.
     sh("$IP -n mt-named link show >/dev/null; $IP netns del mt-named");
     trace.wait_for_event("deleted", "macvlan0");
-    let stream = trace.stop();
-    stream.only("deleted", "macvlan0").is("/verdict/rule", "netns-deleted").is("/culprit/args/2", "del");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .is("/verdict/rule", "netns-deleted")
+        .holds("it is sure only where the unmount itself dropped the last reference", is_sure_or_likely)
+        .is("/culprit/comm", "ip")
+        .is("/culprit/args/2", "del")
+        .is("/link/netns/inode", inode);
     drop(named);
 }
 
@@ -267,6 +285,8 @@ fn a_supervisor_that_ends_because_the_init_did_is_not_the_culprit() {
         .by_worker()
         .verdict("container-exited", "certain")
         .is("/culprit/exit/code", 3)
+        .is("/victim/init/exit/code", 3)
+        .is("/link/netns/inode", container.netns())
         .holds("it is not the supervisor", |event| event["culprit"]["pid"] != supervisor);
 }
 
@@ -286,7 +306,9 @@ fn a_visitor_that_leaves_last_is_not_the_culprit() {
     trace
         .stop()
         .only("deleted", "macvlan0")
-        .is("/verdict/rule", "container-exited")
+        .by_worker()
+        .verdict("container-exited", "likely")
+        .victim(&container)
         .is("/culprit/pid", pid)
         .is("/culprit/exit/code", 3);
 }
@@ -305,14 +327,21 @@ fn a_short_lived_pid_namespace_inside_is_not_the_main_process() {
     container.go();
     container.wait();
     trace.wait_for_event("deleted", "macvlan0");
-    trace.stop().only("deleted", "macvlan0").is("/culprit/pid", pid).is("/culprit/exit/code", 8);
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .is("/verdict/rule", "container-exited")
+        .holds("it is sure only where the exit itself dropped the last reference", is_sure_or_likely)
+        .victim(&container)
+        .is("/culprit/pid", pid)
+        .is("/culprit/exit/code", 8);
 }
 
 #[test]
 fn without_a_pid_namespace_the_last_process_is_the_culprit() {
     let parent = Parent::dummy("par0");
     let mut container = Container::without_pid_namespace("read line; exit 7").give("macvlan0", &parent);
-    let pid = container.pid;
     let mut trace = Trace::start(&[]);
     container.go();
     container.wait();
@@ -323,24 +352,45 @@ fn without_a_pid_namespace_the_last_process_is_the_culprit() {
         .by_worker()
         .is("/verdict/rule", "container-exited")
         .holds("it is sure only where the exit itself dropped the last reference", is_sure_or_likely)
-        .is("/culprit/pid", pid)
+        .victim(&container)
+        .is("/culprit/pid", container.pid)
         .is("/culprit/exit/code", 7);
 }
 
 #[test]
-fn who_kills_a_process_without_a_pid_namespace_is_the_culprit() {
+fn an_end_that_no_probe_explains_is_unknown() {
     let parent = Parent::dummy("par0");
-    let container = Container::without_pid_namespace("read line").give("macvlan0", &parent);
-    let pid = container.pid;
-    let mut trace = Trace::start(&[]);
-    run("busybox", &["kill", "-9", &pid.to_string()]);
+    let mut container = Container::with_link("macvlan0", &parent, "read line; exit 3");
+    let mut trace = Trace::start(&["--without", "do_exit"]);
+    container.go();
     container.wait();
     trace.wait_for_event("deleted", "macvlan0");
     trace
         .stop()
         .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("unknown", "unknown")
+        .is("/culprit", serde_json::Value::Null)
+        .is("/victim/init", serde_json::Value::Null)
+        .is("/link/netns/inode", container.netns())
+        .says("/verdict/cause", "what held it last was not seen");
+}
+
+#[test]
+fn who_kills_a_process_without_a_pid_namespace_is_the_culprit() {
+    let parent = Parent::dummy("par0");
+    let mut container = Container::without_pid_namespace("read line").give("macvlan0", &parent);
+    let mut trace = Trace::start(&[]);
+    run("busybox", &["kill", "-9", &container.pid.to_string()]);
+    container.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
         .is("/verdict/rule", "container-killed")
         .holds("it is sure only where the exit itself dropped the last reference", is_sure_or_likely)
+        .victim(&container)
         .is("/culprit/comm", "busybox")
         .is("/victim/init/exit/signal", 9);
 }
@@ -374,7 +424,9 @@ fn a_thread_that_visited_and_ended_is_never_the_culprit() {
     trace
         .stop()
         .only("deleted", "macvlan0")
+        .by_worker()
         .verdict("container-exited", "certain")
+        .victim(&container)
         .is("/culprit/pid", init)
         .is("/culprit/exit/code", 4);
 }
@@ -383,48 +435,53 @@ fn a_thread_that_visited_and_ended_is_never_the_culprit() {
 fn the_next_namespace_with_the_same_number_has_its_own_story() {
     let parent = Parent::dummy("par0");
     let mut trace = Trace::start(&[]);
-    let mut seen = Vec::new();
+    let mut ended = Vec::new();
     for code in [11, 12, 13, 14] {
         let mut container = Container::with_link("macvlan0", &parent, &format!("read line; exit {code}"));
-        seen.push((container.netns(), container.pid));
         container.go();
         container.wait();
-        let deleted = trace.wait_for_event("deleted", "macvlan0");
-        assert_eq!(deleted["culprit"]["pid"], container_pid(&seen), "{deleted}");
-        assert_eq!(deleted["culprit"]["exit"]["code"], code, "{deleted}");
-        assert_eq!(deleted["verdict"]["rule"], "container-exited", "{deleted}");
+        trace.wait_for_event("deleted", "macvlan0");
+        ended.push((container, code));
     }
     let stream = trace.stop();
-    stream.complete();
+    assert_eq!(stream.all().len(), 4, "{stream}");
+    for (event, (container, code)) in stream.all().into_iter().zip(&ended) {
+        event
+            .tells("deleted", "macvlan0")
+            .by_worker()
+            .verdict("container-exited", "certain")
+            .victim(container)
+            .is("/culprit/pid", container.pid)
+            .is("/culprit/exit/code", *code);
+    }
     let incidents: std::collections::HashSet<_> =
         stream.events().iter().map(|event| event["incident"].to_string()).collect();
     assert_eq!(incidents.len(), 4, "four containers, four incidents; the stream:\n{stream}");
-}
-
-fn container_pid(seen: &[(u64, u32)]) -> u32 {
-    seen.last().expect("a container was started").1
 }
 
 #[test]
 fn a_tracer_that_takes_stock_holds_nothing_up() {
     let parent = Parent::dummy("par0");
     let mut container = Container::with_link("macvlan0", &parent, "read line; exit 5");
-    let init = container.pid;
     // The container ends while the tracer starts: whichever comes first, nothing wrong is said.
-    let tracer = Command::new(crate::harness::binary())
-        .args(["-o", "json", "-t", "5"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the binary under test starts");
+    let tracer = thread::spawn(|| Trace::start(&[]));
     container.go();
     container.wait();
     until("the namespace is gone", || !has_uppers("par0"));
-    signal(tracer.id(), Signal::INT);
-    let output = tracer.wait_with_output().expect("it ends");
-    let stream = crate::harness::Stream::parse(&output.stdout);
-    for event in stream.events() {
-        let culprit = &event["culprit"]["pid"];
-        assert!(culprit.is_null() || *culprit == init, "a wrong culprit; the stream:\n{stream}");
+    let stream = tracer.join().expect("it starts").stop();
+    let events = stream.all();
+    assert!(events.len() <= 1, "{stream}");
+    for event in events {
+        let event = event.tells("deleted", "macvlan0").by_worker().is("/link/netns/inode", container.netns());
+        if event.value("/culprit").is_null() {
+            event.verdict("unknown", "unknown");
+        } else {
+            event
+                .is("/verdict/rule", "container-exited")
+                .holds("it is sure only where the end of the namespace was seen", is_sure_or_likely)
+                .victim(&container)
+                .is("/culprit/pid", container.pid);
+        }
     }
 }
 

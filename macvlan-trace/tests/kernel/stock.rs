@@ -31,15 +31,16 @@ fn what_was_there_before_is_listed_with_an_unknown_past() {
     assert_eq!(link("macvlan2")["netns"]["name"], "mt-named");
     assert_eq!(link("macvlan2")["netns"]["inode"], named.inode());
 
-    let init = container.pid;
     container.go();
     container.wait();
     trace.wait_for_event("deleted", "macvlan1");
     trace
         .stop()
         .only("deleted", "macvlan1")
+        .by_worker()
         .verdict("container-exited", "certain")
-        .is("/culprit/pid", init)
+        .victim(&container)
+        .is("/culprit/pid", container.pid)
         .is("/culprit/exit/code", 6)
         .is("/link/age_ns", serde_json::Value::Null)
         .is("/link/up_for_ns", serde_json::Value::Null);
@@ -58,6 +59,6 @@ fn a_module_loaded_after_the_tracer_is_traced() {
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
     ip("link set macvlan0 down");
-    trace.stop().only("down", "macvlan0").by("ip").is("/link/mode", "vepa");
+    trace.stop().only("down", "macvlan0").by("ip").verdict("direct", "certain").is("/link/mode", "vepa");
     ip("link del macvlan0");
 }

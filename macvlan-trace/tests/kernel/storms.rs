@@ -28,11 +28,10 @@ fn two_thousand_deletions_by_group_are_all_told() {
     let trace = Trace::start(&[]);
     ip("link del group 77");
     let stream = trace.stop();
-    stream.complete();
-    assert_eq!(stream.events().len(), 2000, "the summary: {}", stream.summary());
-    assert!(stream.events().iter().all(|event| {
-        event["event"] == "deleted" && event["culprit"]["comm"] == "ip" && event["culprit"]["args"][4] == "77"
-    }));
+    assert_eq!(stream.all().len(), 2000, "the summary: {}", stream.summary());
+    for event in stream.all() {
+        event.is("/event", "deleted").by("ip").is("/culprit/args/4", "77").verdict("direct", "certain");
+    }
     let names: std::collections::HashSet<_> =
         stream.events().iter().map(|event| event["link"]["name"].to_string()).collect();
     assert_eq!(names.len(), 2000);
@@ -74,11 +73,11 @@ fn what_does_not_fit_into_the_ring_is_counted_and_said() {
         .sum();
     assert_eq!(said, lost, "the summary says what the stream said: {summary}");
     assert_eq!(summary["unattributed"], 0, "a full ring costs lines, not attributions: {summary}");
-    assert!(
-        stream
-            .events()
-            .iter()
-            .any(|event| event["link"]["name"] == "mv0" && event["culprit"]["args"][2] == "del"),
-        "{summary}"
-    );
+    for event in stream.events() {
+        let (culprit, verdict) = (&event["culprit"], &event["verdict"]);
+        assert!(event["event"] == "deleted" && culprit["comm"] == "ip", "{event}");
+        assert!(verdict["rule"] == "direct" && verdict["confidence"] == "certain", "{event}");
+    }
+    let last = stream.events().pop().expect("it was told");
+    assert!(last["link"]["name"] == "mv0" && last["culprit"]["args"][2] == "del", "{last}");
 }
