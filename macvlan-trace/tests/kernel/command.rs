@@ -57,7 +57,12 @@ fn a_namespace_that_goes_after_the_command_is_waited_for() {
         format!("{ip} link add par1 type dummy; {ip} link add macvlan0 link par1 type macvlan; exit 6");
     let output = tracer(&["-o", "json", "--", "unshare", "-n", "sh", "-c", &script]);
     let stream = Stream::parse(&output.stdout);
-    stream.one("deleted", "macvlan0").is("/verdict/rule", "container-exited").is("/culprit/comm", "sh");
+    stream
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .is("/verdict/rule", "container-exited")
+        .is("/culprit/comm", "sh")
+        .is("/culprit/exit/code", 6);
 }
 
 #[test]

@@ -37,7 +37,8 @@ fn networkd_that_deletes_a_runtimes_link_is_told_with_its_remedy() {
         .by("ip")
         .verdict("network-manager", "certain")
         .is("/culprit/unit", "systemd-networkd.service")
-        .says("/verdict/cause", "after it was created")
+        .says("/verdict/cause", "s after ip (PID ")
+        .says("/verdict/cause", ") created it")
         .says("/verdict/remedy", "Unmanaged=yes");
 }
 
