@@ -23,6 +23,10 @@ fn only_manager(unit: &str) {
     run("systemctl", &[&["stop"], others].concat());
     ip("link set eth0 up");
     run("systemctl", &["start", unit]);
+    if unit == NETWORKD {
+        // It goes by the files of the test before, until it is told that they have gone.
+        run("networkctl", &["reload"]);
+    }
 }
 
 /// A macvlan link on the card with the address 192.0.2.7, which no manager has made; it goes with the test.
