@@ -78,7 +78,7 @@ impl Pipeline {
             self.totals.lost += records;
             let when = self.clock.when(fact.at);
             let total = self.totals.lost;
-            return self.sink.record(&record(Body::Lost(Lost { when, records, total })));
+            self.sink.record(&record(Body::Lost(Lost { when, records, total })))?;
         }
         if let What::Tick = fact.what {
             return self.remark(fact.at);
