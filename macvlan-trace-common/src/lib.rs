@@ -22,7 +22,7 @@ pub use link::{
     FreedRecord, IFF_UP, IpAddress, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH, KIND_VLAN, LinkChange, LinkRecord,
     LinkState, MAX_STACK, Probe,
 };
-pub use netns::{ExitRecord, NetnsEndRecord, NetnsMoveRecord, NetnsRef, SignalRecord, asks_to_end};
+pub use netns::{ExitRecord, NetnsEndRecord, NetnsMoveRecord, NetnsRef, SignalRecord};
 pub use offsets::{MISSING, Offsets};
 pub use oom::OomRecord;
 pub use settings::Settings;

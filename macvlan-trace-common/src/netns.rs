@@ -57,13 +57,6 @@ pub struct SignalRecord {
     pub ignored: u16,
 }
 
-/// Whether a signal asks a process to end: `SIGINT`, `SIGQUIT`, `SIGTERM`, `SIGPWR`, and the real-time signals that init
-/// systems take for it.
-#[must_use]
-pub const fn asks_to_end(signal: u32) -> bool {
-    matches!(signal, 2 | 3 | 15 | 30) || signal >= 34
-}
-
 /// [`Kind::NetnsMove`](crate::Kind::NetnsMove): the current task changes its network namespace by `setns` or
 /// `unshare`; at least one of the two is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use aya_log_ebpf::debug;
-use macvlan_trace_common::{Kind, SignalRecord, asks_to_end};
+use macvlan_trace_common::{Kind, SignalRecord};
 
 use crate::{
     emit::{TRACEPOINT, occupy},
@@ -22,9 +22,9 @@ const SENT_BY_PROCESS: [i32; 3] = [0, -1, -6];
 /// `SIGKILL` from the OOM killer or a dying pid namespace.
 const FROM_KERNEL: [i32; 4] = [1, 2, 3, 9];
 
-/// Reports a signal to a process of a watched network namespace, from another process or from the kernel; one that the
-/// process ignores only if it asks it to end. The init of a pid namespace ignores what it has no handler for
-/// (`sig_task_ignored`), and runtimes ask before they kill.
+/// Reports a signal to a process of a watched network namespace, from another process or from the kernel; from another
+/// process also one that is ignored. The init of a pid namespace ignores what it has no handler for (`sig_task_ignored`),
+/// and runtimes ask before they kill, with whatever signal the image names.
 #[raw_tracepoint]
 pub fn signal_generate(ctx: RawTracePointContext) -> i32 {
     let target: u64 = ctx.arg(2);
@@ -33,11 +33,11 @@ pub fn signal_generate(ctx: RawTracePointContext) -> i32 {
         return 0;
     }
     let signal: i32 = ctx.arg(0);
-    let ignored = match ctx.arg::<i32>(4) {
-        DELIVERED => false,
-        IGNORED if asks_to_end(signal.unsigned_abs()) => true,
-        _ => return 0,
-    };
+    let result: i32 = ctx.arg(4);
+    let ignored = result == IGNORED;
+    if result != DELIVERED && !ignored {
+        return 0;
+    }
     let info: u64 = ctx.arg(1);
     let from_process = match info {
         SEND_SIG_NOINFO => true,
@@ -52,10 +52,11 @@ pub fn signal_generate(ctx: RawTracePointContext) -> i32 {
     let matters = if from_process {
         !to_itself
     } else {
-        signal == FROM_KERNEL[0]
-            || signal == FROM_KERNEL[1]
-            || signal == FROM_KERNEL[2]
-            || signal == FROM_KERNEL[3]
+        !ignored
+            && (signal == FROM_KERNEL[0]
+                || signal == FROM_KERNEL[1]
+                || signal == FROM_KERNEL[2]
+                || signal == FROM_KERNEL[3])
     };
     if !matters {
         return 0;

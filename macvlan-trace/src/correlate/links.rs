@@ -49,6 +49,8 @@ pub struct Life {
     pub carrier_lost: Option<Rc<ParentChange>>,
     /// The end of its container's main process, once somebody has begun to clear the link away after it.
     pub orphaned: Option<(Rc<Ended>, u64)>,
+    /// Whether a runtime changed it when it was not known if the main process of its container had ended.
+    pub end_unclear: bool,
     /// Who set it up and down.
     pub history: History,
 }
@@ -239,6 +241,7 @@ fn newborn(id: u64, link: &Link, parent: Option<&Link>) -> Life {
         parent: parent.cloned(),
         carrier_lost: None,
         orphaned: None,
+        end_unclear: false,
         history: History::default(),
     }
 }

@@ -27,7 +27,7 @@ pub use rivals::Rivals;
 
 use macvlan_trace_common::IFF_UP;
 
-use crate::enrich::party;
+use crate::enrich::{party, runtime};
 use crate::fact::{Cgroup, Container, Fact, Ktime, Link, LinkChange, LinkFact, Netns, Task, What};
 
 /// What a run wants of correlation.
@@ -50,6 +50,13 @@ pub struct Own {
 
 /// How long after a parent has lost its carrier a manager of the network still reacts to that.
 const REACTION_NS: u64 = 60_000_000_000;
+
+/// How long after records were lost an end or a signal may be missing among them: a runtime waits that long for what it
+/// asked for.
+const MISSING_NS: u64 = 600_000_000_000;
+
+/// The hooks without which an end, or the reason for it, is not seen.
+const ENDS: [&str; 4] = ["do_exit", "signal_generate", "oom_kill", "switch_namespaces"];
 
 /// One change of a link, with everything that explains it.
 #[derive(Clone, Debug)]
@@ -82,6 +89,9 @@ pub struct Case {
     pub arrived_in: Option<Container>,
     /// The container that the actor runs in.
     pub actor_container: Option<Container>,
+    /// Whether an end or a signal may have come first that was not seen, or whose meaning is not known: what rests on
+    /// there having been none is not certain.
+    pub blind: bool,
 }
 
 /// Who holds a hardware address that another link of the same parent wants.
@@ -103,6 +113,10 @@ pub struct Correlator {
     owners: owners::Owners,
     incidents: incidents::Incidents,
     overdue: overdue::Overdue,
+    /// Whether every hook on ends and what brings them about is attached.
+    sees_ends: bool,
+    /// When records were lost for the last time.
+    lost: Option<Ktime>,
 }
 
 impl Correlator {
@@ -118,6 +132,8 @@ impl Correlator {
             owners: owners::Owners::default(),
             incidents: incidents::Incidents::default(),
             overdue: overdue::Overdue::new(settings.missed_after_ns),
+            sees_ends: true,
+            lost: None,
         }
     }
 
@@ -131,13 +147,13 @@ impl Correlator {
             What::Exit(exit) => {
                 let task = self.tasks.whole(&exit.task);
                 self.netns.exit(at, &exit, Rc::clone(&task));
-                self.seen_in(&exit.netns, &task, true);
+                self.seen_in(at, &exit.netns, &task, true);
             }
             What::Signal(signal) => {
                 let sender = signal.sender.as_ref().map(|sender| self.tasks.whole(sender));
                 self.netns.signal(at, &signal, sender);
                 let target = self.tasks.whole(&signal.target);
-                self.seen_in(&signal.netns, &target, false);
+                self.seen_in(at, &signal.netns, &target, false);
             }
             What::Oom(oom) => self.netns.out_of_memory(at, oom),
             What::NetnsMove(change) => self.netns.entered(at, &change),
@@ -147,16 +163,22 @@ impl Correlator {
                 self.netns.end(at, &end, task, own);
             }
             What::Freed { dev } => self.overdue.freed(dev),
-            What::Hooks(hooks) => self.overdue.hooks(&hooks),
+            What::Hooks(hooks) => {
+                self.overdue.hooks(&hooks);
+                self.sees_ends = ENDS.iter().all(|end| hooks.iter().any(|hook| hook == end));
+            }
             What::Stock(stock) => self.links.stock(&stock),
             What::NetnsName { netns, name } => self.netns.name(&netns, name),
             What::Container(container) => self.owners.learn(container),
             What::Resident(resident) => {
                 if let Some(generation) = self.netns.generation(&resident.netns, false) {
-                    self.owners.lives(generation, &resident);
+                    self.owners.lives(at, generation, &resident);
                 }
             }
-            What::Lost { .. } => self.overdue.lost(),
+            What::Lost { .. } => {
+                self.overdue.lost();
+                self.lost = Some(at);
+            }
             What::Tick => {}
         }
         Vec::new()
@@ -200,6 +222,12 @@ impl Correlator {
         }
         let cause = self.cause(at, &fact, &actor, &life);
         match &cause {
+            Cause::Request(by) if self.end_is_unclear(at, &fact, by) => {
+                life.end_unclear = true;
+                if let Some(life) = self.links.life_mut(life.id) {
+                    life.end_unclear = true;
+                }
+            }
             Cause::Cleanup { ended, generation, .. } => {
                 if let Some(life) = self.links.life_mut(life.id) {
                     life.orphaned = Some((Rc::clone(ended), *generation));
@@ -326,6 +354,8 @@ impl Correlator {
         };
         let [victim, owner, arrived_in] = self.owners_of(&fact, &life);
         let actor_container = self.container(&actor.cgroup);
+        let lost_lately = self.lost.is_some_and(|lost| at.0.saturating_sub(lost.0) <= MISSING_NS);
+        let blind = !self.sees_ends || lost_lately || life.end_unclear;
         Case {
             at,
             fact,
@@ -341,6 +371,7 @@ impl Correlator {
             owner,
             arrived_in,
             actor_container,
+            blind,
         }
     }
 
@@ -365,12 +396,12 @@ impl Correlator {
     }
 
     /// A process that lives in a namespace ends or is signalled there.
-    fn seen_in(&mut self, netns: &Netns, task: &Task, ended: bool) {
+    fn seen_in(&mut self, at: Ktime, netns: &Netns, task: &Task, ended: bool) {
         if self.netns.is_visitor(netns, task) {
             return;
         }
         if let Some(generation) = self.netns.generation(netns, false) {
-            self.owners.acts(generation, task, ended);
+            self.owners.acts(at, generation, task, ended);
         }
     }
 
@@ -451,13 +482,23 @@ impl Correlator {
         }
         let (ended, generation) = match &life.orphaned {
             Some(known) if netns::clears_away(at, &known.0, by) => known.clone(),
-            _ => self.netns.orphaned(at, &fact.home()?, by)?,
+            // The end of a sidecar, or of a pid namespace inside, is not that of the container that owns the namespace.
+            _ => self.netns.orphaned(at, &fact.home()?, by, |generation, process| {
+                self.owners.is_owner(generation, process)
+            })?,
         };
-        // The end of a sidecar, or of a pid namespace inside, is not that of the container that owns the namespace.
-        if self.owners.is_of_another(generation, ended.task.task.process) {
-            return None;
-        }
         Some(Cause::Cleanup { ended, generation, by: Rc::clone(by) })
+    }
+
+    /// Whether a runtime may be clearing away after an end, which is not known to be the main process's, as where a
+    /// container has no pid namespace of its own, or is long ago.
+    fn end_is_unclear(&mut self, at: Ktime, fact: &LinkFact, by: &Task) -> bool {
+        let Some(home) = fact.home().filter(|_| runtime::works_for_one(by)) else { return false };
+        let generation = self.netns.generation(&home, false);
+        match generation.and_then(|generation| self.owners.owner_has_ended(generation)) {
+            Some(ended) => ended,
+            None => self.netns.may_have_lost_its_main(at, &home),
+        }
     }
 
     /// Who holds the address that a link wanted: another link of the same parent that is up, or the parent.

@@ -5,8 +5,6 @@ use std::{
     rc::Rc,
 };
 
-use macvlan_trace_common::asks_to_end;
-
 use super::blame::{self, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount};
 use crate::{
     enrich::runtime,
@@ -30,6 +28,10 @@ const GRACE_NS: u64 = 35_000_000_000;
 /// The same for a signal that usually asks for something else, such as SIGHUP for a new configuration or SIGWINCH for a
 /// terminal's new size, and that some programs take as a request to end.
 const GRACE_OTHER_NS: u64 = 2_000_000_000;
+/// How long the end of a network namespace may come after its last mount went and still be due to that: a process that
+/// lets go later held it on its own account, and a socket that does (TIME_WAIT) outlives it by a minute.
+const LET_GO_NS: u64 = 3_000_000_000;
+const SOCKET_NS: u64 = 120_000_000_000;
 /// How long after the main process its supervisor ends, if it does so because of it.
 const SUPERVISOR_NS: u64 = 3_000_000_000;
 /// How long a runtime waits at most for a container to do what it was asked, before it kills it. `docker stop --time` and
@@ -43,8 +45,14 @@ const CLEANUP_NS: u64 = 120_000_000_000;
 const STARTING_NS: u64 = 10_000_000_000;
 /// The signal that cannot be refused.
 const SIGKILL: u32 = 9;
-/// The usual request to end.
+const SIGHUP: u32 = 1;
+const SIGINT: u32 = 2;
+const SIGQUIT: u32 = 3;
 const SIGTERM: u32 = 15;
+const SIGCONT: u32 = 18;
+const SIGPWR: u32 = 30;
+/// The first of the real-time signals, some of which init systems take for a request to end (systemd SIGRTMIN+3).
+const FIRST_REALTIME: u32 = 34;
 /// How many parent-death signals in a row are followed to whoever ended the first parent.
 const MAX_CHAIN: usize = 4;
 
@@ -88,7 +96,10 @@ impl Namespaces {
         let kill = namespace.decisive_signal(at, process, exit.status);
         let is_init = exit.task.is_pidns_init();
         let oom = namespace.out_of_memory(at, process, exit.status, kill.as_ref());
-        let asked = kill.as_ref().and_then(|kill| namespace.request_before(process, kill));
+        let asked = match &kill {
+            Some(kill) => namespace.request_before(process, kill),
+            None => namespace.unanswered_request(process, exit.status),
+        };
         let (status, core_dumped) = (exit.status, exit.core_dumped);
         let ended = Ended { task, at, status, core_dumped, is_init, kill, asked, oom };
         // A container's processes die by the hundred with its init, and must not push it out.
@@ -162,11 +173,33 @@ impl Namespaces {
     }
 
     /// The end of the main process of the container that a namespace belongs to, if a task of the container's runtime,
-    /// clearing away after it, is what acts on the namespace's links now: and the namespace's generation.
-    pub fn orphaned(&self, at: Ktime, netns: &Netns, actor: &Task) -> Option<(Rc<Ended>, u64)> {
+    /// clearing away after it, is what acts on the namespace's links now: and the namespace's generation. `is_owner` says
+    /// of a namespace whether a process is the main one of the container that owns it; `None` where none is known.
+    pub fn orphaned(
+        &self,
+        at: Ktime,
+        netns: &Netns,
+        actor: &Task,
+        is_owner: impl Fn(u64, ProcessId) -> Option<bool>,
+    ) -> Option<(Rc<Ended>, u64)> {
         let namespace = self.by_ptr.get(&netns.ptr).filter(|known| known.is(netns))?;
-        let ended = namespace.main_end().filter(|ended| ended.is_init && clears_away(at, ended, actor))?;
-        Some((ended, namespace.generation))
+        let is_main =
+            |ended: &Ended| is_owner(namespace.generation, ended.task.task.process).unwrap_or(ended.is_init);
+        // A sidecar may have ended after it.
+        let ended =
+            namespace.ends().find(|ended| is_main(ended)).filter(|ended| clears_away(at, ended, actor))?;
+        Some((Rc::clone(ended), namespace.generation))
+    }
+
+    /// Whether a process has ended in a namespace that may have been a container's main one: an init, or lately one
+    /// without a pid namespace of its own, of which there are many.
+    pub fn may_have_lost_its_main(&self, at: Ktime, netns: &Netns) -> bool {
+        let may_be_main = |ended: &Rc<Ended>| {
+            let lately = at.0.saturating_sub(ended.at.0) <= CLEANUP_NS;
+            ended.is_init || (lately && ended.task.task.pidns_level == 0)
+        };
+        let known = self.by_ptr.get(&netns.ptr).filter(|known| known.is(netns));
+        known.is_some_and(|known| known.ends().any(may_be_main))
     }
 
     /// Whether the namespace has ended or is about to: its main process has.
@@ -294,15 +327,15 @@ impl Namespace {
                 .filter(|(target, kill)| *target == process && !kill.ignored)
                 .map(|(_, kill)| kill)
         };
-        let recent = |kill: &&Kill, grace| kill.sender.is_some() && at.0.saturating_sub(kill.at.0) <= grace;
+        let recent = |kill: &&Kill| kill.sender.is_some() && at.0.saturating_sub(kill.at.0) <= patience(kill);
         let kill = match status {
             ExitStatus::Signal(number) => {
                 Kill { fatal: true, ..sent().find(|kill| kill.number == u32::from(number))?.clone() }
             }
             // A request to end is not shadowed by another signal that came after it.
             ExitStatus::Code(_) => sent()
-                .find(|kill| asks_to_end(kill.number) && recent(kill, GRACE_NS))
-                .or_else(|| sent().find(|kill| recent(kill, GRACE_OTHER_NS)))?
+                .find(|kill| asks_to_end(kill.number) && recent(kill))
+                .or_else(|| sent().find(recent))?
                 .clone(),
         };
         Some(self.followed(kill))
@@ -310,14 +343,9 @@ impl Namespace {
 
     /// A runtime's request to end that a fatal signal carries out: that signal itself, or the one before SIGKILL.
     fn request_before(&self, process: ProcessId, kill: &Kill) -> Option<Kill> {
-        let of_runtime = |kill: &Kill| kill.sender.as_deref().is_some_and(runtime::is_sent_by_one);
-        // What was handled may have been meant for something else, such as QUIT for a dump of threads.
-        let patience = |asked: &Kill| {
-            if asked.ignored || asked.number == SIGTERM { STOPPING_NS } else { GRACE_NS }
-        };
         let is_request = |(target, asked): &&(ProcessId, Kill)| {
             *target == process
-                && asks_to_end(asked.number)
+                && may_ask(asked.number)
                 && of_runtime(asked)
                 && kill.at.0.checked_sub(asked.at.0).is_some_and(|waited| waited <= patience(asked))
         };
@@ -325,6 +353,15 @@ impl Namespace {
         (kill.fatal && carries_out && of_runtime(kill))
             .then(|| self.signals.iter().rev().find(is_request).map(|(_, asked)| asked.clone()))
             .flatten()
+    }
+
+    /// A request to end that a process got from outside and that no longer counts as the reason for its exit: who knows.
+    fn unanswered_request(&self, process: ProcessId, status: ExitStatus) -> Option<Kill> {
+        let is_request = |(target, asked): &&(ProcessId, Kill)| {
+            *target == process && asks_to_end(asked.number) && asked.sender.is_some() && !asked.ignored
+        };
+        let by_itself = matches!(status, ExitStatus::Code(_));
+        self.signals.iter().rev().filter(|_| by_itself).find(is_request).map(|(_, asked)| asked.clone())
     }
 
     /// The shortage of memory that killed a process: it was chosen, or another one of its namespace was, and the kernel
@@ -362,18 +399,26 @@ impl Namespace {
     fn trigger(&self, at: Ktime, drop: Drop, dropper: &Rc<Task>, whole_process: bool) -> Trigger {
         // A process that came and went does not explain why somebody takes the name off, unless it was the container's
         // main process, or a runtime is what clears away.
-        let by_hand = |task: &Task| !runtime::works_for_one(task);
-        let unmounted = match &self.unmounted {
-            Some(unmount) => by_hand(&unmount.task),
-            None => drop == Drop::Unmount && by_hand(dropper),
+        let let_go = match drop {
+            Drop::Exit | Drop::Close | Drop::Switch => LET_GO_NS,
+            _ => SOCKET_NS,
         };
-        if let Some(ended) = self.main_end().filter(|ended| ended.is_init || !unmounted) {
+        let unmount = match &self.unmounted {
+            _ if drop == Drop::Unmount => Some(Rc::new(Unmount { at, task: Rc::clone(dropper) })),
+            // What still held it when its last mount went was only a remainder.
+            Some(unmount) if at.0.saturating_sub(unmount.at.0) <= let_go => Some(Rc::clone(unmount)),
+            _ => None,
+        };
+        let by_hand = unmount.as_ref().filter(|unmount| !runtime::works_for_one(&unmount.task));
+        let is_why = |ended: &Rc<Ended>| {
+            by_hand
+                .is_none_or(|unmount| ended.is_init && unmount.at.0.saturating_sub(ended.at.0) <= CLEANUP_NS)
+        };
+        if let Some(ended) = self.main_end().filter(is_why) {
             return Trigger::Exit(ended);
         }
-        match (drop, &self.unmounted) {
-            (Drop::Unmount, _) => Trigger::Unmount(Rc::new(Unmount { at, task: Rc::clone(dropper) })),
-            // What still held it when its last mount went was only a remainder.
-            (_, Some(unmount)) => Trigger::Unmount(Rc::clone(unmount)),
+        match (drop, unmount) {
+            (_, Some(unmount)) => Trigger::Unmount(unmount),
             (Drop::Close, None) => Trigger::Close(Rc::clone(dropper)),
             (Drop::Switch, None) if whole_process => Trigger::Left(Rc::clone(dropper)),
             // A thread of a living process that was here is no reason.
@@ -387,9 +432,14 @@ impl Namespace {
         self.exits.iter().find(|ended| ended.task.task.process == process).cloned()
     }
 
-    /// The end of the process that the namespace was for: of those that lived in it and did not only visit, the last.
+    /// The ends of the processes that lived in it and did not only visit, latest first.
+    fn ends(&self) -> impl Iterator<Item = &Rc<Ended>> {
+        self.exits.iter().rev().filter(|ended| !self.visits(ended))
+    }
+
+    /// The end of the process that the namespace was for: the last.
     fn main_end(&self) -> Option<Rc<Ended>> {
-        self.exits.iter().rev().find(|ended| !self.visits(ended)).cloned()
+        self.ends().next().cloned()
     }
 
     fn visits(&self, ended: &Ended) -> bool {
@@ -424,6 +474,33 @@ impl Namespace {
             supervises || lived_under_it
         })
     }
+}
+
+/// How long after a signal the end of the process may still be the answer to it. A runtime's request is followed by
+/// SIGKILL when it has waited long enough, and an image may name any signal as its request (SIGWINCH for httpd, SIGUSR1 for
+/// haproxy); what was handled may have been meant for something else, such as QUIT for a dump of threads.
+fn patience(kill: &Kill) -> u64 {
+    let has_other_uses = matches!(kill.number, SIGINT | SIGQUIT);
+    match (asks_to_end(kill.number), of_runtime(kill)) {
+        (true, true) if kill.ignored || !has_other_uses => STOPPING_NS,
+        (true, _) => GRACE_NS,
+        (false, true) if may_ask(kill.number) => GRACE_NS,
+        _ => GRACE_OTHER_NS,
+    }
+}
+
+/// Whether a signal usually asks a process to end.
+fn asks_to_end(signal: u32) -> bool {
+    matches!(signal, SIGINT | SIGQUIT | SIGTERM | SIGPWR | FIRST_REALTIME..)
+}
+
+/// Whether a runtime may have sent this to ask for the end.
+fn may_ask(signal: u32) -> bool {
+    !matches!(signal, SIGHUP | SIGCONT | SIGKILL)
+}
+
+fn of_runtime(kill: &Kill) -> bool {
+    kill.sender.as_deref().is_some_and(runtime::is_sent_by_one)
 }
 
 /// Whether a task that acts on a link now does so for the runtime of a main process that has ended.

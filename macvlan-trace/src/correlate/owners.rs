@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::{
     enrich::{ContainerId, PodId, place_of},
-    fact::{Cgroup, Container, Pod, ProcessId, Resident, Task},
+    fact::{Cgroup, Container, Ktime, Pod, ProcessId, Resident, Task},
 };
 
 /// Owned namespaces remembered; the one seen first is forgotten first.
@@ -38,9 +38,23 @@ struct Owner {
     pod: Option<PodId>,
     /// Its main process there.
     process: ProcessId,
-    /// Whether that has ended.
-    ended: bool,
+    /// When that ended.
+    ended: Option<Ktime>,
 }
+
+impl Owner {
+    /// Whether a namespace is another process's from now on.
+    fn gives_way(&self, at: Ktime, process: ProcessId, ended: bool) -> bool {
+        let is_older = process.start < self.process.start;
+        match self.ended {
+            Some(end) => is_older || process.start > end || at.0.saturating_sub(end.0) > KEPT_NS,
+            None => is_older && !ended,
+        }
+    }
+}
+
+/// How long after the end of its main process a container keeps a namespace in which others live on.
+const KEPT_NS: u64 = 120_000_000_000;
 
 impl Owners {
     /// What a runtime's files say of a container.
@@ -57,28 +71,30 @@ impl Owners {
     }
 
     /// A process was found living in a namespace.
-    pub fn lives(&mut self, generation: u64, resident: &Resident) {
-        self.claim(generation, &resident.cgroup, resident.process, false);
+    pub fn lives(&mut self, at: Ktime, generation: u64, resident: &Resident) {
+        self.claim(at, generation, &resident.cgroup, resident.process, false);
     }
 
     /// A process that lives in a namespace, and does not only visit it, ends or is signalled there.
-    pub fn acts(&mut self, generation: u64, task: &Task, ended: bool) {
-        if task.task.is_pidns_init() {
-            self.claim(generation, &task.cgroup, task.task.process, ended);
+    pub fn acts(&mut self, at: Ktime, generation: u64, task: &Task, ended: bool) {
+        let is_owner = self.is_owner(generation, task.task.process) == Some(true);
+        if task.task.is_pidns_init() || is_owner {
+            self.claim(at, generation, &task.cgroup, task.task.process, ended);
         }
     }
 
-    /// A namespace that several containers share, as those of a pod do, belongs to the one that was there first; once
-    /// its main process has ended, to the next that is seen.
-    fn claim(&mut self, generation: u64, cgroup: &Cgroup, process: ProcessId, ended: bool) {
+    /// A namespace that several containers share, as those of a pod do, belongs to the one that was there first. Once its
+    /// main process has ended, it belongs to the next that starts in it, and after a while to whoever lives in it still:
+    /// till then what happens to its links is due to that end, whatever sidecars do meanwhile.
+    fn claim(&mut self, at: Ktime, generation: u64, cgroup: &Cgroup, process: ProcessId, ended: bool) {
         let Some(place) = cgroup.path.as_ref().map(place_of) else { return };
         let Some(container) = place.container else { return };
-        let claim = Owner { container, pod: place.pod, process, ended };
+        let claim = Owner { container, pod: place.pod, process, ended: ended.then_some(at) };
         match self.by_namespace.get_mut(&generation) {
             Some(owner) if owner.container == claim.container && owner.process.tgid == process.tgid => {
-                owner.ended |= ended;
+                owner.ended = owner.ended.or(claim.ended);
             }
-            Some(owner) if owner.ended || process.start < owner.process.start && !ended => *owner = claim,
+            Some(owner) if owner.gives_way(at, process, ended) => *owner = claim,
             Some(_) => {}
             None => {
                 self.by_namespace.insert(generation, claim);
@@ -124,19 +140,27 @@ impl Owners {
         Some(self.whole(&owner.container, owner.pod.as_ref()))
     }
 
-    /// Whether the main process of the container that owns a namespace is another one than this. A look at /proc knows
-    /// when a process started to a hundredth of a second only, and so its number alone is compared.
+    /// Whether a process is the main one of the container that owns a namespace; `None` where none is known to. A look at
+    /// /proc knows when a process started to a hundredth of a second only, and so its number alone is compared.
     #[must_use]
-    pub fn is_of_another(&self, generation: u64, process: ProcessId) -> bool {
-        self.by_namespace.get(&generation).is_some_and(|owner| owner.process.tgid != process.tgid)
+    pub fn is_owner(&self, generation: u64, process: ProcessId) -> Option<bool> {
+        self.by_namespace.get(&generation).map(|owner| owner.process.tgid == process.tgid)
+    }
+
+    /// Whether the main process of the container that owns a namespace has ended; `None` where none is known to.
+    #[must_use]
+    pub fn owner_has_ended(&self, generation: u64) -> Option<bool> {
+        self.by_namespace.get(&generation).map(|owner| owner.ended.is_some())
     }
 
     /// The container that owns a namespace and lives in it; `None` for one inside another container, on which that may
     /// work by right.
     #[must_use]
     pub fn living_in(&self, generation: u64) -> Option<Container> {
-        let owner =
-            self.by_namespace.get(&generation).filter(|owner| !owner.ended && !owner.container.nested)?;
+        let owner = self
+            .by_namespace
+            .get(&generation)
+            .filter(|owner| owner.ended.is_none() && !owner.container.nested)?;
         Some(self.whole(&owner.container, owner.pod.as_ref()))
     }
 

@@ -119,11 +119,14 @@ fn end_behind(case: &Case) -> Option<&NamespaceEnd> {
 /// another process it is sure only where its own exit dropped the last reference.
 fn confidence_of(case: &Case, ended: &Ended) -> Confidence {
     let Some(end) = end_behind(case) else { return Confidence::Likely };
-    let certain = match end.drop {
-        Drop::Exit => ended.is_init || end.dropper.task.process == ended.task.task.process,
-        Drop::Unmount | Drop::Unknown | Drop::Unseen => false,
-        Drop::Close | Drop::Switch | Drop::Deferred => ended.is_init,
-    };
+    // A signal that was not seen, or came too long before to be sure of, may be behind it.
+    let unsure = ended.kill.is_none() && (case.blind || ended.asked.is_some());
+    let certain = !unsure
+        && match end.drop {
+            Drop::Exit => ended.is_init || end.dropper.task.process == ended.task.task.process,
+            Drop::Unmount | Drop::Unknown | Drop::Unseen => false,
+            Drop::Close | Drop::Switch | Drop::Deferred => ended.is_init,
+        };
     if certain { Confidence::Certain } else { Confidence::Likely }
 }
 

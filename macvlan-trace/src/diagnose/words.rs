@@ -175,6 +175,16 @@ pub fn age(case: &Case, by: &Task) -> String {
     age
 }
 
+/// "; kill (PID 900) had sent it SIGTERM 50.0 s before", where that may or may not be why it ended.
+pub fn unanswered(ended: &Ended) -> String {
+    let asked = ended.asked.as_ref().filter(|_| ended.kill.is_none());
+    let Some((asked, sender)) = asked.and_then(|asked| Some((asked, asked.sender.as_ref()?))) else {
+        return String::new();
+    };
+    let before = duration(asked.at, ended.at);
+    format!("; {} had sent it {} {before} before", self::sender(sender), signal(asked.number))
+}
+
 /// "3.2 s", for a time that comes again.
 pub fn period(ns: u64) -> String {
     duration(Ktime(0), Ktime(ns))

@@ -188,25 +188,86 @@ fn any_signal_can_be_the_one_that_stops() {
 
 #[test]
 fn a_runtime_that_kills_what_ignores_its_request_has_stopped_it() {
+    // An image may name any signal as the request.
+    for (number, name) in [(15, "SIGTERM"), (28, "SIGWINCH")] {
+        let parent = Parent::dummy("par0");
+        let runtime = Unit::new("docker.service");
+        // The init of a pid namespace ignores what it has no handler for.
+        let mut container = Container::with_link("macvlan0", &parent, "read line");
+        let pid = container.pid;
+        let mut trace = Trace::start(&[]);
+        runtime.sh(&format!("busybox kill -{number} {pid}; exec busybox kill -9 {pid}"));
+        trace.wait_for_event("deleted", "macvlan0");
+        trace
+            .stop()
+            .only("deleted", "macvlan0")
+            .by_worker()
+            .verdict("container-stopped", "likely")
+            .victim(&container)
+            .is("/culprit/unit", "docker.service")
+            .is("/victim/init/exit/signal", 9)
+            .says("/verdict/cause", &format!("sent {name} to the main process sh"))
+            .says("/verdict/cause", "and SIGKILL");
+        container.wait();
+    }
+}
+
+#[test]
+fn a_main_process_without_a_pid_namespace_that_its_runtime_clears_away_after_is_the_culprit() {
     let parent = Parent::dummy("par0");
-    let runtime = Unit::new("docker.service");
-    // The init of a pid namespace ignores what it has no handler for.
-    let mut container = Container::with_link("macvlan0", &parent, "read line");
-    let pid = container.pid;
-    let mut trace = Trace::start(&[]);
-    runtime.sh(&format!("busybox kill -15 {pid}; exec busybox kill -9 {pid}"));
-    trace.wait_for_event("deleted", "macvlan0");
+    let id = "a".repeat(64);
+    let (scope, runtime) = (Unit::new(&format!("docker-{id}.scope")), Unit::new("docker.service"));
+    let container = Container::without_pid_namespace("read line; exit 3");
+    scope.take(container.pid);
+    let mut container = container.give("macvlan0", &parent);
+    let held = std::fs::File::open(format!("/proc/{}/ns/net", container.pid)).expect("it can be opened");
+    let door = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&held));
+    let trace = Trace::start(&[]);
+    container.go();
+    container.wait();
+    runtime.sh(&format!("nsenter --net={door} $IP link del macvlan0"));
     trace
         .stop()
         .only("deleted", "macvlan0")
-        .by_worker()
-        .verdict("container-stopped", "likely")
+        .verdict("container-exited", "likely")
         .victim(&container)
-        .is("/culprit/unit", "docker.service")
-        .is("/victim/init/exit/signal", 9)
-        .says("/verdict/cause", "sent SIGTERM to the main process sh")
-        .says("/verdict/cause", "and SIGKILL");
-    container.wait();
+        .is("/actor/unit", "docker.service")
+        .is("/culprit/pid", container.pid)
+        .is("/culprit/exit/code", 3)
+        .is("/victim/container/id", id);
+    drop(held);
+}
+
+#[test]
+fn a_sidecar_that_ends_after_the_container_is_not_the_one_that_lost_its_link() {
+    let parent = Parent::dummy("par0");
+    let id = |digit: &str| digit.repeat(64);
+    let [of_web, of_sidecar] = ["a", "b"].map(|digit| Unit::new(&format!("docker-{}.scope", id(digit))));
+    let runtime = Unit::new("docker.service");
+    let web = Container::start("read line; exit 4");
+    of_web.take(web.pid);
+    let mut web = web.give("macvlan0", &parent);
+    let enter = format!("--net=/proc/{}/ns/net", web.pid);
+    let mut sidecar =
+        Container::spawn(&["nsenter", &enter, "unshare", "-p", "-f", "sh", "-c"], "read line; exit 5");
+    of_sidecar.take(sidecar.pid);
+    let held = std::fs::File::open(format!("/proc/{}/ns/net", web.pid)).expect("it can be opened");
+    let door = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&held));
+    let trace = Trace::start(&[]);
+    for ends in [&mut web, &mut sidecar] {
+        ends.go();
+        ends.wait();
+    }
+    runtime.sh(&format!("nsenter --net={door} $IP link del macvlan0"));
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .verdict("container-exited", "likely")
+        .victim(&web)
+        .is("/culprit/pid", web.pid)
+        .is("/culprit/exit/code", 4)
+        .is("/victim/container/id", id("a"));
+    drop(held);
 }
 
 #[test]

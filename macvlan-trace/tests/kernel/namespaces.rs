@@ -269,6 +269,31 @@ fn ip_netns_del_is_the_culprit_right_after_another_command_in_it() {
 }
 
 #[test]
+fn a_process_that_outlives_the_name_of_its_namespace_is_the_reason_for_the_end() {
+    let parent = Parent::dummy("par0");
+    let named = NamedNetns::add("mt-named");
+    ip(&format!("link add macvlan0 link {} netns mt-named type macvlan", parent.0));
+    // It is there before the tracer, and so no visitor.
+    let mut resident =
+        Container::spawn(&["ip", "netns", "exec", "mt-named", "sh", "-c"], "read line; exit 3");
+    let mut trace = Trace::start(&[]);
+    drop(named);
+    thread::sleep(std::time::Duration::from_secs(4));
+    resident.go();
+    resident.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .is("/verdict/rule", "container-exited")
+        .holds("it is sure only where the exit itself dropped the last reference", is_sure_or_likely)
+        .victim(&resident)
+        .is("/culprit/pid", resident.pid)
+        .is("/culprit/exit/code", 3);
+}
+
+#[test]
 fn a_supervisor_that_ends_because_the_init_did_is_not_the_culprit() {
     let parent = Parent::dummy("par0");
     // The shell lives in the network namespace too, and leaves it last, with a code of its own.

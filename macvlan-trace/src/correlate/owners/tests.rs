@@ -8,7 +8,7 @@ use crate::{
         Macvlan, Story, child_of, in_cgroup, init, inside, macvlan, netns, next_at, path, process, started,
         thread, without_cookie, worker,
     },
-    fact::{Cgroup, Container, Pod, Task, What},
+    fact::{Cgroup, Container, Ktime, Pod, Task, What},
     text::Text,
 };
 
@@ -240,13 +240,18 @@ fn a_pod_belongs_to_the_container_that_holds_it_while_that_lives() {
     story.creates(&ip(), &link).exits(&app, netns(1), 0).exits(&pause, netns(1), 0).sets_down(&ip(), &link);
     story.tell().last().is("/victim/container/id", DB);
 
-    // A container that outlives the one whose namespace it shares has it then.
+    // A container that outlives the one whose namespace it shares has it then; one that ends with it has not.
     let mut story = Story::new();
     story.creates(&ip(), &link).found_in(netns(1), &pause).exits(&pause, netns(1), 0);
-    story.sets_down(&ip(), &link).exits(&app, netns(1), 0).is_torn_down(&link);
+    story.sets_down(&ip(), &link).wait_ms(121_000).exits(&app, netns(1), 0).is_torn_down(&link);
     let told = story.tell();
     told.events()[1].is("/victim/container/id", DB);
     told.last().is("/victim/container/id", WEB);
+
+    let mut story = Story::new();
+    story.creates(&ip(), &link).found_in(netns(1), &pause).exits(&pause, netns(1), 0).wait_ms(20);
+    story.exits(&app, netns(1), 0).sets_down(&ip(), &link);
+    story.tell().last().is("/victim/container/id", DB);
 }
 
 #[test]
@@ -310,7 +315,7 @@ fn what_is_remembered_is_bounded() {
     assert_eq!((owners.told.len(), owners.order.len()), (MAX_CONTAINERS, MAX_CONTAINERS));
     let main = main_of(WEB, 812);
     for generation in 0..MAX_OWNERS as u64 + 10 {
-        owners.acts(generation, &main, false);
+        owners.acts(Ktime(generation), generation, &main, false);
     }
     assert_eq!(owners.by_namespace.len(), MAX_OWNERS);
     for link in 0..MAX_LINKS as u64 + 10 {

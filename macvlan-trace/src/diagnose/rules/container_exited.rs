@@ -11,11 +11,12 @@ pub const RULE: Rule = Rule {
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{} {}{}; {}",
+                "{} {}{}; {}{}",
                 words::ended_process_first(case, ended),
                 words::how_it_ended(ended),
                 words::after_up(case, ended.at),
                 words::fate(case),
+                words::unanswered(ended),
             ),
             remedy: Some("Give the container a main process that stays, for example `exec sleep infinity` as its last command.".into()),
             confidence: confidence_of(case, ended),
@@ -28,10 +29,13 @@ pub const RULE: Rule = Rule {
 mod tests {
     use serde_json::json;
 
-    use crate::correlate::story::{
-        Story,
-        cast::{Container, container, container_of, dockerd, ip, of_unit, setup},
-        child_of, init, macvlan, netns, path, process, running, swapper,
+    use crate::{
+        correlate::story::{
+            Story,
+            cast::{Container, container, container_of, dockerd, ip, of_unit, setup},
+            child_of, init, macvlan, netns, path, process, running, swapper,
+        },
+        fact::What,
     };
 
     #[test]
@@ -191,5 +195,14 @@ mod tests {
         let mut story = Story::new();
         story.creates(&setup(), &link).wait_ms(3_000).exits(&init, inside, 3).wait_ms(40);
         story.deletes(&by, &link).tell().last().verdict("direct", "certain").culprit(&by);
+    }
+
+    #[test]
+    fn a_signal_that_no_hook_saw_is_not_ruled_out() {
+        for missed in [What::Hooks(vec!["do_exit".to_owned()]), What::Lost { records: 3 }] {
+            let Container { mut story, init, netns, link } = container();
+            story.fact(missed).exits(&init, netns, 0).drops(&init, netns, path::EXIT).is_torn_down(&link);
+            story.tell().last().verdict("container-exited", "likely").culprit(&init);
+        }
     }
 }

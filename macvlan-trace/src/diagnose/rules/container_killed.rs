@@ -52,7 +52,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::correlate::story::{
-        cast::{Container, container, container_of, kill},
+        cast::{Container, container, container_of, kill, of_unit},
         child_of, in_cgroup, init, path, process, running,
     };
 
@@ -170,5 +170,23 @@ mod tests {
             .nobody()
             .is("/victim/init/pid", 812)
             .says("/verdict/cause", "SIGKILL ended the main process sh (PID 812); who sent it was not seen");
+    }
+
+    #[test]
+    fn a_sidecar_that_ends_with_a_container_is_not_the_one_that_lost_its_link() {
+        let id = |digit: &str| digit.repeat(64);
+        let of = |task, digit| in_cgroup(task, &format!("/docker/{}", id(digit)));
+        let (web, sidecar) = (of(init("web", 812), "a"), of(init("sidecar", 830), "b"));
+        let Container { mut story, netns, link, .. } = container_of(web.clone());
+        story.found_in(netns, &web).sends(&kill(), 9, &web, netns).dies(&web, netns, 9).wait_ms(20);
+        story.sends(&kill(), 15, &sidecar, netns).exits(&sidecar, netns, 0).wait_ms(100);
+        story
+            .deletes(&of_unit("docker.service", 700), &link)
+            .tell()
+            .last()
+            .verdict("container-killed", "likely")
+            .culprit(&kill())
+            .is("/victim/init/pid", 812)
+            .is("/victim/container/id", id("a"));
     }
 }

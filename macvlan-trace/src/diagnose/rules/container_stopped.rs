@@ -158,4 +158,37 @@ mod tests {
             story.tell().last().is("/verdict/rule", rule).culprit(&runc());
         }
     }
+
+    #[test]
+    fn a_runtimes_request_counts_for_as_long_as_runtimes_wait() {
+        for (number, waited, rule, confidence) in [
+            // SIGTERM and systemd's SIGRTMIN+3 ask for nothing else; an image may name SIGWINCH.
+            (15, 50_000, "container-stopped", "likely"),
+            (37, 60_000, "container-stopped", "likely"),
+            (28, 5_000, "container-stopped", "likely"),
+            (28, 60_000, "container-exited", "certain"),
+            // SIGHUP is for a new configuration.
+            (1, 5_000, "container-exited", "certain"),
+        ] {
+            let Container { mut story, init, netns, link } = container();
+            story.sends(&runc(), number, &init, netns).wait_ms(waited).exits(&init, netns, 0);
+            story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+            story.tell().last().verdict(rule, confidence);
+        }
+    }
+
+    #[test]
+    fn any_signal_that_a_runtime_sends_before_it_kills_was_a_request() {
+        for (number, rule) in [(10, "container-stopped"), (1, "container-killed")] {
+            let Container { mut story, init, netns, link } = container();
+            story.sends_in_vain(&runc(), number, &init, netns).wait_ms(10_000).sends(
+                &runc(),
+                9,
+                &init,
+                netns,
+            );
+            story.dies(&init, netns, 9).drops(&init, netns, path::EXIT).is_torn_down(&link);
+            story.tell().last().is("/verdict/rule", rule).culprit(&runc());
+        }
+    }
 }

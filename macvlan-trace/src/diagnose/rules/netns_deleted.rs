@@ -31,7 +31,7 @@ pub const RULE: Rule = Rule {
             ),
             remedy: Some("Keep the namespace for as long as the link is needed: a name in /run/netns, or a process in it.".into()),
             // Otherwise something else held it for another moment.
-            confidence: if end.drop == drop { Confidence::Certain } else { Confidence::Likely },
+            confidence: if end.drop == drop && !case.blind { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),
         })
     },
@@ -43,7 +43,7 @@ mod tests {
 
     use crate::correlate::story::{
         cast::{Container, container_of, named},
-        child_of, netns, path, process, running, started, swapper,
+        child_of, init, netns, path, process, running, started, swapper,
     };
 
     #[test]
@@ -115,5 +115,24 @@ mod tests {
             .culprit(&shell)
             .says("/verdict/cause", "left the network namespace as its last process")
             .steps(&["netns_end", "deleted"]);
+    }
+
+    #[test]
+    fn an_unmount_explains_no_end_that_comes_much_later() {
+        // It lives on without a name, until it ends.
+        let Container { mut story, netns, link, .. } = named();
+        let (del, resident) = (running(process("ip", 930), "ip netns del blue"), process("daemon", 920));
+        story.lets_go(&del, netns, path::UNMOUNT).wait_ms(3_600_000).exits(&resident, netns, 1);
+        story.drops(&resident, netns, path::EXIT).is_torn_down(&link);
+        story.tell().last().verdict("container-exited", "certain").culprit(&resident);
+    }
+
+    #[test]
+    fn who_unmounts_it_hours_after_its_main_process_did_it() {
+        let Container { mut story, netns, link, .. } = container_of(init("sh", 812));
+        let del = running(process("ip", 930), "ip netns del blue");
+        story.exits(&init("sh", 812), netns, 0).wait_ms(10_800_000);
+        story.drops(&del, netns, path::UNMOUNT).is_torn_down(&link);
+        story.tell().last().verdict("netns-deleted", "certain").culprit(&del);
     }
 }

@@ -27,10 +27,15 @@ pub const RULE: Rule = Rule {
             let made = format!(", which had made it for {},", words::container(customer(case, task)?));
             (made, "its log".to_owned(), Confidence::Likely)
         };
+        let (came_first, confidence) = if case.blind {
+            ("whether that is due to the end of a main process is not known", Confidence::Likely)
+        } else {
+            ("no end of a main process came first", confidence)
+        };
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{who} {}{}, and no end of a main process came first; who asked the runtime for it is not seen",
+                "{}{who} {}{}, and {came_first}; who asked the runtime for it is not seen",
                 words::process_with_command(task),
                 words::deed(case),
                 words::age(case, task),
@@ -64,7 +69,7 @@ mod tests {
             cast::{link, of_unit, setup},
             in_cgroup, init, macvlan, netns, process, running, started,
         },
-        fact::Task,
+        fact::{Task, What},
     };
 
     #[test]
@@ -81,7 +86,13 @@ mod tests {
         let link = macvlan("eth0", inside, 2);
         let mut story = Story::new();
         story.creates(&setup(), &link).wait_ms(3_000).exits(&init, inside, 3).wait_ms(600_000);
-        story.deletes(&runtime, &link).tell().last().verdict("runtime-teardown", "certain").culprit(&runtime);
+        story
+            .deletes(&runtime, &link)
+            .tell()
+            .last()
+            .verdict("runtime-teardown", "likely")
+            .culprit(&runtime)
+            .says("/verdict/cause", "whether that is due to the end of a main process is not known");
     }
 
     #[test]
@@ -127,6 +138,39 @@ mod tests {
             let mut story = Story::new();
             story.creates(&setup(), &link).found_in(inside, &found).wait_ms(3_000).exits(ending, inside, 0);
             story.wait_ms(40).deletes(&runtime, &link).tell().last().is("/verdict/rule", rule);
+        }
+    }
+
+    #[test]
+    fn what_was_not_seen_is_not_ruled_out() {
+        let runtime = of_unit("containerd.service", 700);
+        for missed in [What::Hooks(vec!["unregister".to_owned()]), What::Lost { records: 3 }] {
+            let (mut story, link) = link();
+            let told = story.fact(missed).deletes(&runtime, &link).tell();
+            told.last()
+                .verdict("runtime-teardown", "likely")
+                .says("/verdict/cause", "whether that is due to the end of a main process is not known");
+        }
+    }
+
+    #[test]
+    fn a_container_that_has_no_pid_namespace_may_have_ended() {
+        let (inside, runtime) = (netns(1), of_unit("containerd.service", 700));
+        let link = macvlan("eth0", inside, 2);
+        let main = in_cgroup(process("sh", 812), &format!("/docker/{}", "a".repeat(64)));
+        for found in [true, false] {
+            let mut story = Story::new();
+            story.creates(&setup(), &link);
+            if found {
+                story.found_in(inside, &main);
+            }
+            story.wait_ms(3_000).exits(&main, inside, 3).wait_ms(100).deletes(&runtime, &link);
+            let told = story.tell();
+            if found {
+                told.last().verdict("container-exited", "likely").culprit(&main);
+            } else {
+                told.last().verdict("runtime-teardown", "likely").culprit(&runtime);
+            }
         }
     }
 }
