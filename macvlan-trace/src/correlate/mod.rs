@@ -92,6 +92,9 @@ pub struct Case {
     /// Whether an end or a signal may have come first that was not seen, or whose meaning is not known: what rests on
     /// there having been none is not certain.
     pub blind: bool,
+    /// Whether the actor lives in the network namespace in which the link was: as far as was seen, it did not come in
+    /// from another one.
+    pub actor_lives_there: bool,
 }
 
 /// Who holds a hardware address that another link of the same parent wants.
@@ -356,6 +359,9 @@ impl Correlator {
         let actor_container = self.container(&actor.cgroup);
         let lost_lately = self.lost.is_some_and(|lost| at.0.saturating_sub(lost.0) <= MISSING_NS);
         let blind = !self.sees_ends || lost_lately || life.end_unclear;
+        let actor_lives_there = fact.home().zip(actor.netns).is_some_and(|(home, own)| {
+            (home.ptr, home.inode) == (own.ptr, own.inode) && !self.netns.is_visitor(&home, &actor)
+        });
         Case {
             at,
             fact,
@@ -372,6 +378,7 @@ impl Correlator {
             arrived_in,
             actor_container,
             blind,
+            actor_lives_there,
         }
     }
 

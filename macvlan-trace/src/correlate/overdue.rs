@@ -63,6 +63,9 @@ struct Deleted {
     name: Text,
     /// The link below, by name: a new parent has another address.
     parent: Option<Text>,
+    /// The container that lost it, by its id.
+    container: Option<String>,
+    mac: Option<[u8; 6]>,
 }
 
 impl Overdue {
@@ -79,9 +82,19 @@ impl Overdue {
     /// A link is made, or gets its name: it may take the place of one that is missed.
     pub fn is_there(&mut self, case: &Case) {
         let (name, parent) = (&case.fact.link.name, case.fact.parent.as_ref().map(|parent| &parent.name));
-        if let Some(found) =
-            self.deleted.iter().position(|gone| gone.parent.as_ref() == parent && gone.name == *name)
-        {
+        let (container, mac) = (case.victim.as_ref().map(|own| &own.id), case.fact.link.mac);
+        // Every container of Docker's has an eth0: what tells them apart is whose it is, or its address, which the
+        // runtime may have kept. Else the one that went last is most likely made again.
+        let found = self
+            .deleted
+            .iter()
+            .enumerate()
+            .filter(|(_, gone)| gone.parent.as_ref() == parent && gone.name == *name)
+            .max_by_key(|(at, gone)| {
+                let same_container = container.is_some() && gone.container.as_ref() == container;
+                (same_container, mac.is_some() && gone.mac == mac, *at)
+            });
+        if let Some((found, _)) = found {
             self.deleted.remove(found);
         }
     }
@@ -93,7 +106,9 @@ impl Overdue {
         }
         let name = case.life.known_as.clone();
         let parent = case.fact.parent.as_ref().map(|parent| parent.name.clone());
-        let deleted = Deleted { at: case.at, incident: case.incident, name, parent };
+        let container = case.victim.as_ref().map(|own| own.id.clone());
+        let mac = case.fact.link.mac;
+        let deleted = Deleted { at: case.at, incident: case.incident, name, parent, container, mac };
         if let Some(dev) = case.fact.link.dev.filter(|_| self.sees_frees && self.unfreed.len() < MAX_LINKS) {
             self.unfreed.insert(dev, deleted.clone());
         }

@@ -79,21 +79,65 @@ pub fn sender(task: &Task) -> String {
 
 /// What to do, and where the container's runtime keeps what it was asked for, of which the kernel knows nothing.
 pub fn find_out_who(case: &Case, ended: &Ended, what: &str) -> String {
-    let Some(victim) = container_of(case, ended) else { return format!("{what}.") };
-    let or = |name: &str, placeholder| pasteable(name.as_bytes()).unwrap_or(placeholder).to_owned();
-    let name = or(victim.name.as_ref().unwrap_or(&victim.id), "CONTAINER");
-    let place = match (&victim.pod, victim.runtime.as_deref()) {
-        (Some(Pod { namespace: Some(namespace), name: Some(pod), .. }), _) => {
-            format!("`kubectl describe pod --namespace {} {}`", or(namespace, "NAMESPACE"), or(pod, "POD"))
+    let place = container_of(case, ended).and_then(|victim| match Handle::of(victim)? {
+        Handle::Pod { namespace, pod } => {
+            Some(format!("`kubectl describe pod --namespace {namespace} {pod}`"))
         }
-        (Some(_), _) => "`kubectl get events --all-namespaces`".to_owned(),
-        (None, Some("docker")) => format!("`docker events --since 10m --until 0s --filter container={name}`"),
-        (None, Some("podman")) => {
-            format!("`podman events --since 10m --stream=false --filter container={name}`")
+        Handle::SomePod => Some("`kubectl get events --all-namespaces`".to_owned()),
+        Handle::Docker(name) => {
+            Some(format!("`docker events --since 10m --until 0s --filter container={name}`"))
         }
-        _ => return format!("{what}."),
-    };
-    format!("{what}: see {place}.")
+        Handle::Podman(name) => {
+            Some(format!("`podman events --since 10m --stream=false --filter container={name}`"))
+        }
+    });
+    see(what, place)
+}
+
+/// What to do, and where the container's runtime keeps what the main process said.
+pub fn see_what_it_said(case: &Case, ended: &Ended, what: &str) -> String {
+    let place = container_of(case, ended).and_then(|victim| match Handle::of(victim)? {
+        Handle::Pod { namespace, pod } => {
+            Some(format!("`kubectl logs --previous --namespace {namespace} {pod}`"))
+        }
+        Handle::SomePod => None,
+        Handle::Docker(name) => Some(format!("`docker logs {name}`")),
+        Handle::Podman(name) => Some(format!("`podman logs {name}`")),
+    });
+    see(what, place)
+}
+
+fn see(what: &str, place: Option<String>) -> String {
+    place.map_or_else(|| format!("{what}."), |place| format!("{what}: see {place}."))
+}
+
+/// What the client of a container's runtime calls it.
+enum Handle {
+    Pod {
+        namespace: String,
+        pod: String,
+    },
+    /// A pod of which the name is not known.
+    SomePod,
+    Docker(String),
+    Podman(String),
+}
+
+impl Handle {
+    /// Something stands in for a name that a shell would understand otherwise. `None` for a runtime that keeps nothing.
+    fn of(container: &Container) -> Option<Self> {
+        let or = |name: &str, placeholder| pasteable(name.as_bytes()).unwrap_or(placeholder).to_owned();
+        let name = or(container.name.as_ref().unwrap_or(&container.id), "CONTAINER");
+        match (&container.pod, container.runtime.as_deref()) {
+            (Some(Pod { namespace: Some(namespace), name: Some(pod), .. }), _) => {
+                Some(Self::Pod { namespace: or(namespace, "NAMESPACE"), pod: or(pod, "POD") })
+            }
+            (Some(_), _) => Some(Self::SomePod),
+            (None, Some("docker")) => Some(Self::Docker(name)),
+            (None, Some("podman")) => Some(Self::Podman(name)),
+            _ => None,
+        }
+    }
 }
 
 /// "; who asked the runtime for it is not seen", where it does what a daemon was asked for.
@@ -188,6 +232,16 @@ pub fn unanswered(ended: &Ended) -> String {
 /// "3.2 s", for a time that comes again.
 pub fn period(ns: u64) -> String {
     duration(Ktime(0), Ktime(ns))
+}
+
+/// Whether the link is called otherwise next time: a runtime made it, which gives it a name by chance on the host.
+pub fn has_passing_name(case: &Case) -> bool {
+    case.life.creator.as_deref().is_some_and(runtime::works_for_one) || is_by_chance(&case.fact.link.name)
+}
+
+/// Whether the name is like `veth918345f`, as Docker and CNI plugins call a macvlan link on the host.
+pub fn is_by_chance(name: &Text) -> bool {
+    name.as_bytes().starts_with(b"veth")
 }
 
 /// A name that can be pasted into a shell; a stand-in for one that a shell would understand otherwise.

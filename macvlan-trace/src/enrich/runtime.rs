@@ -60,9 +60,10 @@ const NEAR: usize = 2;
 /// How many bytes the kernel keeps of a task's name.
 const COMM: usize = 15;
 
-/// The unit of a runtime that a task belongs to. A unit is made by systemd: no process can take its name.
+/// The unit of a runtime that a task belongs to. A unit is made by systemd: no process can take its name. What runs
+/// inside a container is the container's, whose control group may be below that of its runtime's unit.
 pub fn unit(task: &Task) -> Option<String> {
-    let unit = party::unit(task)?;
+    let unit = party::unit(task).filter(|_| !is_inside(task))?;
     let known = UNITS.contains(&unit.as_str()) || UNIT_PREFIXES.iter().any(|prefix| unit.starts_with(prefix));
     known.then_some(unit)
 }
@@ -83,11 +84,16 @@ pub fn is_sent_by_one(task: &Task) -> bool {
 /// The task of a runtime that called this one, a program such as runc that does one thing and ends. What runs inside a
 /// container has a runtime's shim for an ancestor too, and does not work for it.
 pub fn employer(task: &Task) -> Option<&Ancestor> {
-    let inside = task.cgroup.path.as_ref().is_some_and(|path| place_of(path).container.is_some());
-    if inside {
+    if is_inside(task) {
         return None;
     }
     task.ancestors.iter().take(NEAR).find(|ancestor| is_one_of(ancestor.comm.as_bytes(), &PROGRAMS))
+}
+
+/// Whether a task runs inside a container.
+fn is_inside(task: &Task) -> bool {
+    task.task.pidns_level > 0
+        || task.cgroup.path.as_ref().is_some_and(|path| place_of(path).container.is_some())
 }
 
 /// Whether a task does what a daemon's client has asked for, who is not seen. Podman is its own client.
@@ -134,7 +140,36 @@ fn is_one_of(name: &[u8], programs: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::correlate::story::{child_of, process, running};
+    use crate::correlate::story::{child_of, in_cgroup, inside, process, running};
+
+    #[test]
+    fn what_runs_in_a_container_is_not_its_runtimes_although_the_units_group_holds_it() {
+        let id = "a".repeat(64);
+        for (path, wanted) in [
+            ("/system.slice/docker.service", true),
+            ("/system.slice/containerd.service", true),
+            ("/machine.slice/systemd-nspawn@web.service/supervisor", true),
+            ("/machine.slice/systemd-nspawn@web.service/payload/system.slice/networkd.service", false),
+            (&format!("/machine.slice/libpod-conmon-{id}.scope"), true),
+            (&format!("/system.slice/crio-conmon-{id}.scope"), true),
+            (&format!("/system.slice/podman-web.service/libpod-payload-{id}"), false),
+            (&format!("/system.slice/containerd.service/kubepods-pod1.slice:cri-containerd:{id}"), false),
+        ] {
+            let task = in_cgroup(process("app", 901), path);
+            assert_eq!(unit(&task).is_some(), wanted, "{path}");
+            assert_eq!(works_for_one(&task), wanted, "{path}");
+            // Whatever its control group is called: a runtime lives in the machine's own pid namespace.
+            assert_eq!(unit(&inside(task, 5, 1, 7)), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_a_container_runs_is_not_sent_by_the_shim_that_started_it() {
+        let shim = process("containerd-shim", 800);
+        let main = in_cgroup(child_of(inside(process("app", 901), 5, 1, 1), &shim), "/a/shape/of/its/own");
+        assert!(!works_for_one(&main));
+        assert!(works_for_one(&in_cgroup(child_of(process("runc", 902), &shim), "/")));
+    }
 
     #[test]
     fn what_a_runtime_forks_works_for_it() {

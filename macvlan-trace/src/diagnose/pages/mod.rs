@@ -52,6 +52,17 @@ fn every_page_says_what_a_page_should() {
 }
 
 #[test]
+fn every_rule_has_a_row_in_the_catalogue_of_the_readme() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    for (name, _) in pages() {
+        let link = format!("[`{name}`](macvlan-trace/src/diagnose/pages/{name}.md)");
+        let rows = readme.lines().filter(|line| line.starts_with('|') && line.contains(&link)).count();
+        assert_eq!(rows, 1, "{name}");
+    }
+}
+
+#[test]
 fn pages_refer_to_pages_that_there_are() {
     let files = files();
     for (name, page) in &files {

@@ -56,6 +56,14 @@ pub const RULE: Rule = Rule {
                 ),
                 Some("Set the other end up again.".into()),
             ),
+            // A bond or a bridge has a carrier as long as a port of its has one. Only the first port is known.
+            Some(below) if !below.is_up() => (
+                format!(
+                    "acted on {}, below which {} is down, and with that {parent}, the parent of {link},",
+                    first.parent.name, below.name
+                ),
+                Some(format!("`ip link set {} up` where that is.", words::plain(&below.name)).into()),
+            ),
             _ => (
                 format!("acted on {}, and with that {parent}, the parent of {link},", first.parent.name),
                 None,
@@ -154,6 +162,30 @@ mod tests {
         story.parent(&worker(), LinkChange::CarrierLost, &bond, None, DRIVER).wait_ms(1);
         let told = story.link(&worker(), LinkChange::CarrierLost, &link, LINKWATCH).tell();
         told.last().verdict("carrier-lost", "likely").nobody();
+    }
+
+    #[test]
+    fn who_sets_the_only_port_of_a_bond_down_is_told_with_the_port() {
+        let bond = Link { driver: None, kind: Some(Text::from("bond")), ..nic("bond0", netns(0), 5) };
+        let mut link = macvlan("macvlan0", netns(0), 7);
+        link.parent = Some(bond.clone());
+        let by = ip("ip link set eth0 down");
+        let path = &["netif_carrier_off", "bond_3ad_set_carrier", "bond_netdev_event", "dev_close_many"];
+        for (flags, cause) in [
+            (
+                0x1002,
+                "acted on bond0, below which eth0 is down, and with that bond0, the parent of macvlan0, lost",
+            ),
+            // Another port of it may be what was set down.
+            (0x1003, "acted on bond0, and with that bond0, the parent of macvlan0, lost"),
+        ] {
+            let port = Link { flags, ..eth0() };
+            let mut story = Story::new();
+            story.creates(&setup(), &link).wait_ms(1_000);
+            story.parent(&by, LinkChange::CarrierLost, &bond, Some(&port), path).wait_ms(1);
+            let told = story.link(&worker(), LinkChange::CarrierLost, &link, LINKWATCH).tell();
+            told.last().verdict("carrier-lost", "certain").culprit(&by).says("/verdict/cause", cause);
+        }
     }
 
     #[test]

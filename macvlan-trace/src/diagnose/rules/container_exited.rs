@@ -1,6 +1,13 @@
 //! The main process ended by itself, and the namespace with it.
 
-use crate::diagnose::{Culprit, Rule, Verdict, confidence_of, exit_behind, words};
+use crate::{
+    diagnose::{Culprit, Rule, Verdict, confidence_of, exit_behind, words},
+    fact::ExitStatus,
+};
+
+/// What to do where nothing went wrong.
+const STAYS: &str =
+    "Give the container a main process that stays, for example `exec sleep infinity` as its last command.";
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -8,6 +15,12 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/container-exited.md"),
     judge: |case| {
         let ended = exit_behind(case)?;
+        // Who leaves with code 0 has come to its end.
+        let remedy = if ended.status == ExitStatus::Code(0) {
+            STAYS.into()
+        } else {
+            words::see_what_it_said(case, ended, "Find out why it failed").into()
+        };
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
@@ -18,7 +31,7 @@ pub const RULE: Rule = Rule {
                 words::fate(case),
                 words::unanswered(ended),
             ),
-            remedy: Some("Give the container a main process that stays, for example `exec sleep infinity` as its last command.".into()),
+            remedy: Some(remedy),
             confidence: confidence_of(case, ended),
             culprit: Some(Culprit::ended(ended)),
         })
@@ -33,7 +46,7 @@ mod tests {
         correlate::story::{
             Story,
             cast::{Container, container, container_of, dockerd, ip, of_unit, setup},
-            child_of, init, macvlan, netns, path, process, running, swapper,
+            child_of, in_cgroup, init, macvlan, netns, path, process, running, swapper,
         },
         fact::What,
     };
@@ -74,7 +87,29 @@ mod tests {
             .verdict("container-exited", "certain")
             .culprit(&init)
             .is("/culprit/exit/signal", 11)
+            .is("/verdict/remedy", "Find out why it failed.")
             .says("/verdict/cause", "was ended by SIGSEGV, 3.2 s after");
+    }
+
+    #[test]
+    fn a_main_process_that_fails_is_told_with_where_it_said_why() {
+        let id = "a".repeat(64);
+        let stays = "a main process that stays, for example `exec sleep infinity`";
+        for (cgroup, code, remedy) in [
+            (format!("/system.slice/docker-{id}.scope"), 0, stays.to_owned()),
+            (
+                format!("/system.slice/docker-{id}.scope"),
+                1,
+                format!("Find out why it failed: see `docker logs {id}`."),
+            ),
+            (format!("/machine.slice/libpod-{id}.scope"), 1, format!("see `podman logs {id}`.")),
+            ("/machine.slice/machine-web.scope/payload".to_owned(), 1, "Find out why it failed.".to_owned()),
+        ] {
+            let main = in_cgroup(init("sh", 812), &cgroup);
+            let Container { mut story, netns, link, .. } = container_of(main.clone());
+            story.exits(&main, netns, code).drops(&main, netns, path::EXIT).is_torn_down(&link);
+            story.tell().last().verdict("container-exited", "certain").says("/verdict/remedy", &remedy);
+        }
     }
 
     #[test]

@@ -33,8 +33,8 @@ pub const RULE: Rule = Rule {
                 words::deed(case),
             ),
             remedy: Some(
-                "Let containers outlive their daemon (Docker: `\"live-restore\": true` in /etc/docker/daemon.json), or \
-                 restart them with it."
+                "Let containers outlive their daemon (Docker: `\"live-restore\": true` in /etc/docker/daemon.json; not \
+                 with Swarm), or restart them with it."
                     .into(),
             ),
             // That it did so because of its start is inferred.

@@ -25,9 +25,10 @@ pub const RULE: Rule = Rule {
         let is_dhcpcd =
             party::is_of_unit(task, &["dhcpcd"]) || party::runs(task, &["dhcpcd", "dhcpcd-run-hooks"]);
         let remedy = if is_dhcpcd {
+            let name = &case.fact.link.name;
+            let links = if words::is_by_chance(name) { "veth*".to_owned() } else { words::plain(name) };
             format!(
-                "Have dhcpcd leave it alone: `denyinterfaces {}` in /etc/dhcpcd.conf, and restart it.",
-                words::plain(&case.fact.link.name)
+                "Have dhcpcd leave it alone: `denyinterfaces {links}` in /etc/dhcpcd.conf, and restart it."
             )
         } else {
             "Start the client for the interfaces that need it only, as in `dhclient eth0`.".to_owned()
@@ -64,6 +65,17 @@ mod tests {
             .tell()
             .last()
             .verdict("dhcp-client", "certain");
+    }
+
+    #[test]
+    fn a_name_by_chance_is_denied_by_how_it_begins() {
+        for (name, denied) in
+            [("veth918345f", "`denyinterfaces veth*`"), ("mv-web", "`denyinterfaces mv-web`")]
+        {
+            let (mut story, link) = link();
+            let told = story.sets_down(&of_unit("dhcpcd.service", 901), &link.called(name)).tell();
+            told.last().verdict("dhcp-client", "certain").says("/verdict/remedy", denied);
+        }
     }
 
     #[test]

@@ -46,12 +46,24 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{cast::deletes_parent, process};
+    use crate::correlate::story::{cast::deletes_parent, process, worker};
 
     #[test]
     fn who_takes_the_driver_of_the_parent_away_is_the_culprit() {
         let by = process("rmmod", 702);
         let told = deletes_parent(&by, "__x64_sys_delete_module");
         told.last().verdict("driver-reloaded", "certain").culprit(&by);
+    }
+
+    #[test]
+    fn a_bus_that_takes_the_driver_away_in_a_worker_is_nobodys_doing() {
+        let told = deletes_parent(&worker(), "device_release_driver_internal");
+        told.last().verdict("parent-unplugged", "certain").nobody();
+    }
+
+    #[test]
+    fn a_program_that_is_only_called_rmmod_took_no_driver_away() {
+        let by = process("rmmod", 702);
+        deletes_parent(&by, "rtnl_dellink").last().verdict("parent-deleted", "certain").culprit(&by);
     }
 }

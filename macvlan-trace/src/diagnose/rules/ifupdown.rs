@@ -20,13 +20,20 @@ pub const RULE: Rule = Rule {
             return None;
         }
         let link = &case.fact.link.name;
-        let remedy = if !of_unit && party::runs(task, &["ifup", "ifdown"]) {
-            format!("`ifup {}` brings it back, if /etc/network/interfaces describes it.", words::plain(link))
-        } else {
+        let name = words::plain(link);
+        // Only ifupdown2 has `ifreload`. It takes all interfaces or none, and sets down those that are not described.
+        let remedy = if party::runs(task, &["ifreload"]) {
             format!(
-                "Run `ifreload` with the interfaces that changed, not with `-a`; or describe {link} in \
-                 /etc/network/interfaces, so that ifupdown knows it."
+                "Run `ifup` with the interfaces that changed instead of `ifreload -a`; or describe {name} in \
+                 /etc/network/interfaces, so that ifupdown2 knows it."
             )
+        } else if party::is_of_unit(task, &["networking.service"]) {
+            format!(
+                "`ifup {name}` brings it back, if /etc/network/interfaces describes it; instead of networking.service, \
+                 restart only the interfaces that changed, by `ifdown` and `ifup`."
+            )
+        } else {
+            format!("`ifup {name}` brings it back, if /etc/network/interfaces describes it.")
         };
         Some(Verdict {
             rule: RULE.name,
@@ -49,7 +56,7 @@ mod tests {
     use crate::{
         correlate::story::{
             cast::{link, of_unit},
-            child_of, process, running,
+            child_of, in_cgroup, process, running,
         },
         fact::LinkChange,
     };
@@ -62,6 +69,35 @@ mod tests {
             .tell()
             .last()
             .verdict("ifupdown", "certain");
+    }
+
+    #[test]
+    fn what_brings_a_link_back_is_a_matter_of_the_program() {
+        let second =
+            |program: &str| running(process("python3", 901), &format!("/usr/bin/python3 /sbin/{program}"));
+        let classic = child_of(running(process("ip", 901), "ip link set"), &process("ifdown", 890));
+        let (service, none) = (Some("/system.slice/networking.service"), None);
+        let (restart, reload) = ("instead of networking.service, restart only", "instead of `ifreload -a`");
+        for (by, unit, remedy) in [
+            (
+                classic.clone(),
+                none,
+                "`ifup macvlan0` brings it back, if /etc/network/interfaces describes it.",
+            ),
+            (classic, service, restart),
+            (second("ifdown -a"), none, "`ifup macvlan0` brings it back"),
+            (second("ifreload -a"), none, reload),
+            (second("ifreload -a"), service, reload),
+        ] {
+            let (mut story, link) = link();
+            let by = unit.map_or_else(|| by.clone(), |unit| in_cgroup(by.clone(), unit));
+            story
+                .sets_down(&by, &link)
+                .tell()
+                .last()
+                .is("/verdict/rule", "ifupdown")
+                .says("/verdict/remedy", remedy);
+        }
     }
 
     #[test]

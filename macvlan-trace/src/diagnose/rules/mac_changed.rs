@@ -40,9 +40,18 @@ pub const RULE: Rule = Rule {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::cast::{ip, link},
+        correlate::story::cast::{ip, link, of_unit},
         fact::LinkChange,
     };
+
+    #[test]
+    fn a_manager_that_changes_an_address_is_told_by_its_unit() {
+        let (mut story, mut link) = link();
+        link.link.mac = Some([2, 0, 0, 0, 0, 9]);
+        let told =
+            story.link(&of_unit("NetworkManager.service", 901), LinkChange::MacChanged, &link, &[]).tell();
+        told.last().verdict("network-manager", "certain");
+    }
 
     #[test]
     fn a_hardware_address_that_changes_is_told_with_the_one_before() {

@@ -31,7 +31,7 @@ pub const RULE: Rule = Rule {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{Story, macvlan, netns, path, process, running},
+        correlate::story::{Story, cast::deletes_parent, macvlan, netns, path, process, running},
         fact::LinkChange,
     };
 
@@ -49,5 +49,12 @@ mod tests {
             .culprit(&rmmod)
             .says("/verdict/cause", "rmmod (PID 950: rmmod macvlan) unloaded the driver of macvlan0");
         assert_eq!(told.incidents(), [1, 1], "{told}");
+    }
+
+    #[test]
+    fn the_driver_that_is_unloaded_may_be_that_of_the_parent() {
+        let rmmod = running(process("rmmod", 950), "rmmod dummy");
+        let told = deletes_parent(&rmmod, "rtnl_link_unregister");
+        told.last().verdict("driver-reloaded", "certain").culprit(&rmmod);
     }
 }

@@ -1,7 +1,7 @@
 //! A manager of the host's network changed a link that it was not meant to touch.
 
 use crate::{
-    correlate::Cause,
+    correlate::{Case, Cause},
     diagnose::{Culprit, Rule, Verdict, words},
     enrich::party,
     event::Confidence,
@@ -19,31 +19,15 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/network-manager.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
-        // What it has made itself, by a profile or a .netdev file, is its own.
-        let is_own =
-            case.life.creator.as_ref().is_some_and(|creator| party::unit(creator) == party::unit(task));
-        if case.fact.change == LinkChange::Created || is_own {
+        if case.fact.change == LinkChange::Created || is_its_own(case, task) {
             return None;
         }
-        let link = words::plain(&case.fact.link.name);
-        let remedy = if party::is_of_unit(task, &NETWORK_MANAGER) {
-            format!(
-                "Have NetworkManager leave it alone: put `[keyfile]` and \
-                 `unmanaged-devices+=interface-name:{link}` into /etc/NetworkManager/conf.d/90-macvlan.conf, then \
-                 `systemctl reload NetworkManager`{}.",
-                whence(task, &case.fact.link.name)
-            )
-        } else if party::is_of_unit(task, &NETWORKD) {
-            format!(
-                "Have networkd leave it alone: put `[Match]`, `Name={link}`, `[Link]` and `Unmanaged=yes` into \
-                 /etc/systemd/network/05-macvlan.network, then `networkctl reload`; and narrow the `[Match]` that \
-                 catches it{}.",
-                whence(task, &case.fact.link.name)
-            )
-        } else if party::is_of_unit(task, &OTHERS) {
-            "Have it leave links of containers alone; see its own documentation.".to_owned()
-        } else {
-            return None;
+        let remedy = match leave_alone(case, task) {
+            Some(how) => format!("Have {how}."),
+            None if party::is_of_unit(task, &OTHERS) => {
+                "Have it leave links of containers alone; see its own documentation.".to_owned()
+            }
+            None => return None,
         };
         let unit = party::unit(task).unwrap_or_default();
         let why = match &case.reaction {
@@ -64,6 +48,40 @@ pub const RULE: Rule = Rule {
     },
 };
 
+/// Whether a manager has made the link itself, by a profile or a .netdev file.
+fn is_its_own(case: &Case, task: &Task) -> bool {
+    case.life.creator.as_ref().is_some_and(|creator| party::unit(creator) == party::unit(task))
+}
+
+/// How NetworkManager or networkd leaves a link alone that is not its own: "NetworkManager leave it alone: put …".
+/// Nothing for others.
+pub(super) fn leave_alone(case: &Case, task: &Task) -> Option<String> {
+    if is_its_own(case, task) {
+        return None;
+    }
+    let name = &case.fact.link.name;
+    let (link, whence) = (words::plain(name), whence(task, name));
+    // The name that a runtime gives a link on the host is another one next time.
+    let is_passing = words::has_passing_name(case);
+    if party::is_of_unit(task, &NETWORK_MANAGER) {
+        // Its type for macvtap is macvlan too.
+        let device = if is_passing { "type:macvlan".to_owned() } else { format!("interface-name:{link}") };
+        Some(format!(
+            "NetworkManager leave it alone: put `[keyfile]` and `unmanaged-devices+={device}` into \
+             /etc/NetworkManager/conf.d/90-macvlan.conf, then `systemctl reload NetworkManager`{whence}"
+        ))
+    } else if party::is_of_unit(task, &NETWORKD) {
+        let device = if is_passing { "Kind=macvlan macvtap".to_owned() } else { format!("Name={link}") };
+        Some(format!(
+            "networkd leave it alone: put `[Match]`, `{device}`, `[Link]` and `Unmanaged=yes` into \
+             /etc/systemd/network/05-macvlan.network, then `networkctl reload`; and narrow the `[Match]` that catches \
+             it{whence}"
+        ))
+    } else {
+        None
+    }
+}
+
 /// Where a manager says why it did it: NetworkManager writes to its log which client asked, which is not seen, and networkd
 /// knows the file that it went by. Nothing for others.
 pub(super) fn whence(task: &Task, link: &Text) -> String {
@@ -81,11 +99,13 @@ pub(super) fn whence(task: &Task, link: &Text) -> String {
 mod tests {
     use crate::{
         correlate::story::{
-            cast::{eth0, link, of_unit},
+            Story,
+            cast::{dockerd, eth0, link, of_unit, setup},
+            macvlan, netns,
             path::{DRIVER, LINKWATCH},
             worker,
         },
-        fact::LinkChange,
+        fact::{LinkChange, Task},
     };
 
     #[test]
@@ -98,6 +118,31 @@ mod tests {
         ] {
             let (mut story, link) = link();
             story.sets_down(&of_unit(unit, 901), &link).tell().last().verdict(rule, "certain");
+        }
+    }
+
+    #[test]
+    fn a_link_of_a_runtimes_is_left_alone_by_its_kind_since_its_name_is_another_one_next_time() {
+        let seen = |name: &str, by: &Task, unit: &str| {
+            let mut story = Story::new();
+            let link = macvlan(name, netns(0), 7);
+            story.creates(by, &link).sets_down(&of_unit(unit, 901), &link).tell()
+        };
+        let stock = |name: &str| {
+            let mut story = Story::new();
+            let link = macvlan(name, netns(0), 7);
+            story.stock(&link).sets_down(&of_unit("NetworkManager.service", 901), &link).tell()
+        };
+        let (manager, networkd) = ("NetworkManager.service", "systemd-networkd.service");
+        for (told, lines) in [
+            (seen("mv-web", &dockerd(), manager), "and `unmanaged-devices+=type:macvlan` into"),
+            (seen("mv-web", &dockerd(), networkd), "put `[Match]`, `Kind=macvlan macvtap`, `[Link]`"),
+            (stock("veth918345f"), "`unmanaged-devices+=type:macvlan`"),
+            (seen("mv-web", &setup(), manager), "`unmanaged-devices+=interface-name:mv-web`"),
+            (seen("mv-web", &setup(), networkd), "`Name=mv-web`"),
+            (stock("mv-web"), "`unmanaged-devices+=interface-name:mv-web`"),
+        ] {
+            told.last().verdict("network-manager", "certain").says("/verdict/remedy", lines);
         }
     }
 

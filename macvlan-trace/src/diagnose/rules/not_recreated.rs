@@ -21,9 +21,40 @@ pub fn sentence(remark: &Remark) -> String {
 #[cfg(test)]
 mod tests {
     use crate::correlate::story::{
+        Story,
         cast::{ip, link},
-        macvlan, netns,
+        in_cgroup, init, macvlan, netns,
     };
+
+    #[test]
+    fn of_links_with_one_name_the_one_that_is_made_again_is_not_missed() {
+        let of = |digit: &str| format!("/docker/{}", digit.repeat(64));
+        let eth0 = |number: u32, ifindex: u32, mac: u8| {
+            let mut link = macvlan("eth0", netns(number), ifindex);
+            link.link.mac = Some([2, 66, 0, 0, 0, mac]);
+            link
+        };
+        let (web, db) = (eth0(1, 7, 1), eth0(2, 8, 2));
+        // What comes back, and whose it is known to be: by its address, by its container, by neither.
+        for (back, known, missed) in
+            [(eth0(3, 9, 1), "", 1), (eth0(3, 9, 2), "", 0), (eth0(3, 9, 3), "a", 1), (eth0(3, 9, 3), "", 0)]
+        {
+            let mut story = Story::new();
+            for (link, number, pid, digit) in [(&web, 1, 812, "a"), (&db, 2, 830, "b")] {
+                story.creates(&ip("ip"), link);
+                story.found_in(netns(number), &in_cgroup(init("sh", pid), &of(digit)));
+            }
+            story.deletes(&ip("ip"), &web).wait_ms(1_000).deletes(&ip("ip"), &db).wait_ms(1_000);
+            if !known.is_empty() {
+                story.found_in(netns(3), &in_cgroup(init("sh", 850), &of(known)));
+            }
+            let told = story.creates(&ip("ip"), &back).ticks_after_ms(60_000).tell();
+            let [notice] = &told.notices()[..] else { panic!("one is missed: {told}") };
+            let deleted: Vec<_> =
+                told.events().into_iter().filter(|event| event.record["event"] == "deleted").collect();
+            assert_eq!(notice["incident"], deleted[missed].record["incident"], "{told}");
+        }
+    }
 
     #[test]
     fn a_deleted_link_is_missed_once_and_only_if_it_stays_away() {

@@ -6,6 +6,10 @@ use crate::{
     event::Confidence,
 };
 
+/// What to do.
+pub(super) const REMEDY: &str = "Create the link again once its parent is back; keep whatever restarts the network from \
+                                 deleting a parent in use.";
+
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "parent-deleted",
@@ -22,8 +26,7 @@ pub const RULE: Rule = Rule {
                 parent.name,
                 case.fact.link.name,
             ),
-            remedy: Some("Create the link again once its parent is back; keep whatever restarts the network from deleting a \
-                 parent in use.".into()),
+            remedy: Some(REMEDY.into()),
             confidence: Confidence::Certain,
             culprit: Some(Culprit::new(task)),
         })
@@ -33,7 +36,11 @@ pub const RULE: Rule = Rule {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{Story, cast::ip, macvlan, netns, nic, path},
+        correlate::story::{
+            Story,
+            cast::{eth0, ip, link},
+            macvlan, netns, nic, path,
+        },
         fact::LinkChange,
     };
 
@@ -60,5 +67,13 @@ mod tests {
                 .steps(&["parent_deleted", "deleted"]);
         }
         assert_eq!(told.incidents(), [1, 1, 1], "{told}");
+    }
+
+    #[test]
+    fn who_deletes_the_link_before_its_parent_deleted_the_link() {
+        let (mut story, link) = link();
+        let del = ip("ip link del macvlan0");
+        let told = story.deletes(&del, &link).parent(&del, LinkChange::Down, &eth0(), None, &[]).tell();
+        told.last().verdict("direct", "certain").culprit(&del).is("/link/parent/deleted", false);
     }
 }

@@ -2,10 +2,10 @@
 
 use super::network_manager;
 use crate::{
-    correlate::Cause,
+    correlate::{Cause, ParentChange, has_any},
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
-    fact::LinkChange,
+    fact::{Link, LinkChange},
 };
 
 /// The rule.
@@ -29,19 +29,23 @@ pub const RULE: Rule = Rule {
                 culprit: None,
             });
         };
+        let (deed, up, place) = match below_that_took_it(change) {
+            Some(below) => (
+                format!("set {} down, and with that {parent}, the parent of {link}", below.name),
+                &below.name,
+                format!("that is, which brings {parent} up too"),
+            ),
+            None => (format!("set the parent {parent} of {link} down"), parent, "the parent is".to_owned()),
+        };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{}{} set the parent {parent} of {link} down",
-                words::process_with_command(task),
-                words::called_by(task),
-            ),
+            cause: format!("{}{} {deed}", words::process_with_command(task), words::called_by(task)),
             remedy: Some(
                 format!(
-                    "`ip link set {} up` where the parent is; and keep whatever restarts it from doing so while links \
-                     stand on it{}.",
-                    words::plain(parent),
-                    network_manager::whence(task, parent)
+                    "`ip link set {} up` where {place}; and keep whatever restarts it from doing so while \
+                     links stand on it{}.",
+                    words::plain(up),
+                    network_manager::whence(task, up)
                 )
                 .into(),
             ),
@@ -51,16 +55,52 @@ pub const RULE: Rule = Rule {
     },
 };
 
+/// The device below a VLAN that was set down and took the VLAN along: `vlan_device_event` closes VLANs with their device,
+/// and sets them up again with it. Until then `vlan_dev_open` refuses with ENETDOWN to set one up.
+fn below_that_took_it(change: &ParentChange) -> Option<&Link> {
+    let below = change.below.as_ref().filter(|below| !below.is_up())?;
+    has_any(&change.stack, &["vlan_device_event"]).then_some(below)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::{
         correlate::story::{
             Macvlan, Story,
-            cast::{eth0, ip, link, of_unit},
+            cast::{eth0, ip, link, of_unit, setup},
             macvlan, netns, nic,
         },
-        fact::LinkChange,
+        fact::{Link, LinkChange},
+        text::Text,
     };
+
+    #[test]
+    fn a_device_that_takes_its_vlan_along_is_what_is_to_be_set_up() {
+        let vlan = Link { kind: Some(Text::from("vlan")), ..nic("vlan10", netns(0), 5) };
+        let down = Link { flags: 0x1002, ..eth0() };
+        let (closes, asks) = (["dev_close_many", "vlan_device_event"], ["netif_change_flags", "do_setlink"]);
+        for (below, path, cause, remedy) in [
+            (
+                &down,
+                &closes,
+                "set eth0 down, and with that vlan10, the parent of macvlan0",
+                "`ip link set eth0 up`",
+            ),
+            (&eth0(), &asks, "set the parent vlan10 of macvlan0 down", "`ip link set vlan10 up`"),
+            // A VLAN with a loose binding outlives its device, and is set down by itself.
+            (&down, &asks, "set the parent vlan10 of macvlan0 down", "`ip link set vlan10 up`"),
+        ] {
+            let mut link = macvlan("macvlan0", netns(0), 7);
+            link.parent = Some(vlan.clone());
+            let mut story = Story::new();
+            story.creates(&setup(), &link).sets_up(&setup(), &link);
+            let told = story.parent(&ip("ip link set"), LinkChange::Down, &vlan, Some(below), path).tell();
+            told.last()
+                .verdict("parent-down", "certain")
+                .says("/verdict/cause", cause)
+                .says("/verdict/remedy", remedy);
+        }
+    }
 
     #[test]
     fn a_parent_that_goes_down_is_an_event_of_each_child_and_one_incident() {

@@ -27,19 +27,29 @@ pub const RULE: Rule = Rule {
     judge: |case| {
         let Cause::ParentDeleted { parent, by } = &case.cause else { return None };
         let (parent, link) = (&parent.name, &case.fact.link.name);
-        let (cause, culprit) = match &**by {
-            Cause::Request(task) if has_any(&case.fact.stack, &TUN) => (
-                format!(
-                    "{} closed {parent}, the parent of {link}: a tap or tun device lives only as long as its descriptor",
-                    words::process_with_command(task)
-                ),
-                Some(Culprit::new(task)),
-            ),
+        let (cause, culprit, confidence) = match &**by {
+            Cause::Request(task) if has_any(&case.fact.stack, &TUN) => {
+                // Its descriptors are closed for a process that ends (`exit_files`), whoever ended it.
+                let (how, confidence) = if has_any(&case.fact.stack, &["do_exit"]) {
+                    (format!("ended with {parent} open"), Confidence::Likely)
+                } else {
+                    (format!("closed {parent}"), Confidence::Certain)
+                };
+                (
+                    format!(
+                        "{} {how}, the parent of {link}: a tap or tun device lives only as long as its descriptor",
+                        words::process_with_command(task)
+                    ),
+                    Some(Culprit::new(task)),
+                    confidence,
+                )
+            }
             Cause::Worker if has_any(&case.fact.stack, &REMOVAL) => (
                 format!(
                     "The parent {parent} of {link} was unplugged or taken away by its bus; no process did this"
                 ),
                 None,
+                Confidence::Certain,
             ),
             _ => return None,
         };
@@ -50,7 +60,7 @@ pub const RULE: Rule = Rule {
                 "Make the link again when the parent is back; a tap can be made to stay (`ip tuntap add`)."
                     .into(),
             ),
-            confidence: Confidence::Certain,
+            confidence,
             culprit,
         })
     },
@@ -58,13 +68,35 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{cast::deletes_parent, process, worker};
+    use crate::{
+        correlate::story::{
+            cast::{deletes_parent, eth0, link},
+            path, process, worker,
+        },
+        fact::LinkChange,
+    };
 
     #[test]
     fn a_tap_goes_with_its_descriptor() {
         let by = process("qemu", 701);
         let told = deletes_parent(&by, "tun_chr_close");
-        told.last().verdict("parent-unplugged", "certain").culprit(&by);
+        told.last()
+            .verdict("parent-unplugged", "certain")
+            .culprit(&by)
+            .says("/verdict/cause", "qemu (PID 701) closed eth0, the parent of macvlan0");
+    }
+
+    #[test]
+    fn who_ended_the_owner_of_a_tap_is_not_seen() {
+        let (mut story, link) = link();
+        let by = process("qemu", 701);
+        let end = ["tun_chr_close", "__fput", "task_work_run", "do_exit", "do_group_exit", "get_signal"];
+        let frames: Vec<_> = path::CASCADE.iter().chain(&end).copied().collect();
+        let told = story.link(&by, LinkChange::Deleted, &link.losing_parent(eth0()), &frames).tell();
+        told.last()
+            .verdict("parent-unplugged", "likely")
+            .culprit(&by)
+            .says("/verdict/cause", "qemu (PID 701) ended with eth0 open, the parent of macvlan0");
     }
 
     #[test]

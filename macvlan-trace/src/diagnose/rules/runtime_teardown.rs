@@ -80,6 +80,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_container_does_to_its_own_link_is_not_its_runtimes_doing() {
+        let below = [
+            "systemd-nspawn@web.service/payload/system.slice",
+            &format!("docker.service/{}", "a".repeat(64)),
+        ];
+        for path in below {
+            let (inside, own) = (netns(1), macvlan("eth0", netns(1), 2));
+            let networkd = in_cgroup(init("networkd", 812), &format!("/system.slice/{path}"));
+            let mut story = Story::new();
+            story.creates(&setup(), &own).found_in(inside, &networkd).sets_down(&networkd, &own);
+            story.tell().last().verdict("direct", "certain").culprit(&networkd);
+        }
+    }
+
+    #[test]
     fn a_runtime_that_acts_long_after_an_exit_acts_on_its_own() {
         let (init, inside) = (init("sh", 812), netns(1));
         let runtime = of_unit("containerd.service", 700);

@@ -1,10 +1,16 @@
 //! The link below was deleted although links of several network namespaces stood on it.
 
+use super::parent_deleted;
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
+    enrich::runtime,
     event::Confidence,
 };
+
+/// What to do where a runtime deleted it.
+const OF_RUNTIME: &str = "Make the parent yourself, outside the runtime, and name it in each network that uses it: a \
+                          runtime removes a parent that it has made with the first network that goes.";
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -25,9 +31,7 @@ pub const RULE: Rule = Rule {
                 case.fact.link.name,
             ),
             remedy: Some(
-                "Make the parent yourself, outside the runtime, and name it in each network that uses it: a runtime \
-                 removes a parent that it has made with the first network that goes."
-                    .into(),
+                if runtime::works_for_one(task) { OF_RUNTIME } else { parent_deleted::REMEDY }.into(),
             ),
             confidence: Confidence::Certain,
             culprit: Some(Culprit::new(task)),
@@ -40,7 +44,7 @@ mod tests {
     use crate::{
         correlate::story::{
             Story,
-            cast::{eth0, ip, setup},
+            cast::{dockerd, eth0, ip, setup},
             macvlan, netns, path,
         },
         fact::LinkChange,
@@ -48,19 +52,25 @@ mod tests {
 
     #[test]
     fn a_parent_under_several_namespaces_is_told_as_shared() {
-        let mut story = Story::new();
-        let children = [1, 2].map(|number| macvlan(&format!("macvlan{number}"), netns(number), 6 + number));
-        for child in &children {
-            story.creates(&setup(), child);
-        }
-        let by = ip("ip link del eth0");
-        for child in children {
-            story.link(&by, LinkChange::Deleted, &child.losing_parent(eth0()), path::CASCADE);
-        }
-        let told = story.tell();
-        for deleted in &told.events()[2..] {
-            deleted.verdict("shared-parent-deleted", "certain").culprit(&by);
-            deleted.says("/verdict/cause", "eth0, the parent of 2 links in 2 network namespaces");
+        for (by, remedy) in [
+            (ip("ip link del eth0"), "Create the link again once its parent is back"),
+            (dockerd(), "Make the parent yourself, outside the runtime"),
+        ] {
+            let mut story = Story::new();
+            let children =
+                [1, 2].map(|number| macvlan(&format!("macvlan{number}"), netns(number), 6 + number));
+            for child in &children {
+                story.creates(&setup(), child);
+            }
+            for child in children {
+                story.link(&by, LinkChange::Deleted, &child.losing_parent(eth0()), path::CASCADE);
+            }
+            let told = story.tell();
+            for deleted in &told.events()[2..] {
+                deleted.verdict("shared-parent-deleted", "certain").culprit(&by);
+                deleted.says("/verdict/cause", "eth0, the parent of 2 links in 2 network namespaces");
+                deleted.says("/verdict/remedy", remedy);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Two parties manage one link: what the one sets up, the other sets down, again and again.
 
+use super::network_manager;
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
@@ -14,6 +15,9 @@ pub const RULE: Rule = Rule {
     judge: |case| {
         let rivals = case.rivals.as_ref()?;
         let Cause::Request(task) = &case.cause else { return None };
+        let manager =
+            [task, &rivals.upper].into_iter().find_map(|party| network_manager::leave_alone(case, party));
+        let how = manager.map_or_else(String::new, |how| format!("; for example, have {how}"));
         let is_program = party::service(task).is_some() || party::service(&rivals.upper).is_some();
         Some(Verdict {
             rule: RULE.name,
@@ -26,7 +30,8 @@ pub const RULE: Rule = Rule {
                 words::period(rivals.period_ns),
             ),
             remedy: Some(
-                "Let only one of them manage the link: inside the container or on the host, not both.".into(),
+                format!("Let only one of them manage the link, inside the container or on the host{how}.")
+                    .into(),
             ),
             // Two sessions may be one person's.
             confidence: if is_program { Confidence::Certain } else { Confidence::Likely },
@@ -37,7 +42,13 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::cast::{link, of_unit};
+    use crate::correlate::story::{
+        Story,
+        cast::{link, of_unit},
+        macvlan, netns,
+    };
+
+    const ALONE: &str = "Let only one of them manage the link, inside the container or on the host.";
 
     #[test]
     fn a_fight_is_told_with_its_rounds_and_its_period() {
@@ -54,7 +65,28 @@ mod tests {
             .verdict("two-managers", "certain")
             .culprit(&outside)
             .says("/verdict/cause", "3 times, once in 4.0 s")
+            .is("/verdict/remedy", ALONE)
             .steps(&["up", "down", "up", "down", "up", "down"]);
+    }
+
+    #[test]
+    fn a_manager_that_fights_is_told_with_how_to_have_it_leave_the_link_alone() {
+        let lines = "`unmanaged-devices+=interface-name:macvlan0` into";
+        let (script, manager) = (of_unit("a.service", 901), of_unit("NetworkManager.service", 902));
+        for (up, down) in [(&script, &manager), (&manager, &script)] {
+            let (mut story, link) = link();
+            for _ in 0..2 {
+                story.sets_up(up, &link).wait_ms(1_000).sets_down(down, &link).wait_ms(3_000);
+            }
+            story.tell().last().verdict("two-managers", "certain").says("/verdict/remedy", lines);
+        }
+        // What it has made itself is its own.
+        let (mut story, own) = (Story::new(), macvlan("own0", netns(0), 7));
+        story.creates(&manager, &own);
+        for _ in 0..2 {
+            story.sets_up(&manager, &own).wait_ms(1_000).sets_down(&script, &own).wait_ms(3_000);
+        }
+        story.tell().last().is("/verdict/rule", "two-managers").is("/verdict/remedy", ALONE);
     }
 
     #[test]

@@ -23,7 +23,10 @@ pub const RULE: Rule = Rule {
         // The containers of a pod share its links.
         let same_pod =
             own.pod.as_ref().zip(victim.pod.as_ref()).is_some_and(|(own, other)| own.uid == other.uid);
-        (breaks && own.id != victim.id && !same_pod).then(|| Verdict {
+        // So do those of a pod of Podman's, or with `network_mode: service:`, of which no pod is told: such a container
+        // lives in the namespace that another one owns.
+        let shares = same_pod || case.actor_lives_there;
+        (breaks && own.id != victim.id && !shares).then(|| Verdict {
             rule: RULE.name,
             cause: format!(
                 "{} in {} {}, which belongs to {}{}",
@@ -47,8 +50,11 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{
-        Story, cast::setup, child_of, in_cgroup, init, macvlan, netns, process, running,
+    use crate::{
+        correlate::story::{
+            Story, cast::setup, child_of, in_cgroup, init, inside, macvlan, netns, process, running, started,
+        },
+        fact::Task,
     };
 
     #[test]
@@ -64,6 +70,30 @@ mod tests {
             let mut story = Story::new();
             story.creates(&setup(), &link).sets_up(&setup(), &link).found_in(netns(1), &owner);
             story.deletes(&by, &link).tell().last().is("/verdict/rule", rule).culprit(&by);
+        }
+    }
+
+    #[test]
+    fn what_a_container_does_to_the_link_that_it_shares_is_its_own_business() {
+        let group =
+            |task, digit: &str| in_cgroup(task, &format!("/machine.slice/libpod-{}.scope", digit.repeat(64)));
+        let in_pod = |task: Task| Task { netns: Some(netns(1)), ..task };
+        let infra = in_pod(group(init("catatonit", 812), "b"));
+        let app = in_pod(group(started(init("app", 830), 89_000_000_000), "a"));
+        let ip = started(running(process("ip", 901), "ip link set eth0 down"), 91_000_000_000);
+        let own = child_of(in_pod(group(inside(ip.clone(), 830, 1, 7), "a")), &app);
+        // One that goes in for it, from the same container.
+        let visitor = in_pod(group(ip, "a"));
+        for (by, goes_in, rule) in [(&own, false, "direct"), (&visitor, true, "wrong-target")] {
+            let link = macvlan("eth0", netns(1), 7);
+            let mut story = Story::new();
+            story.creates(&setup(), &link).sets_up(&setup(), &link).found_in(netns(1), &infra);
+            // crun has the application's main process join the namespace of the pod as it starts.
+            story.goes(&app, netns(0), netns(1)).wait_ms(2_000);
+            if goes_in {
+                story.goes(by, netns(0), netns(1));
+            }
+            story.sets_down(by, &link).tell().last().is("/verdict/rule", rule).culprit(by);
         }
     }
 }
