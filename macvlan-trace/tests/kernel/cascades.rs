@@ -227,6 +227,45 @@ fn a_tap_goes_with_whoever_holds_it() {
 }
 
 #[test]
+fn a_tap_whose_holder_is_killed_goes_with_it_and_the_killer_is_not_seen() {
+    let mut owner = owner_of_tap("tap0");
+    ip("link set tap0 up");
+    ip("link add macvlan0 link tap0 type macvlan");
+    let mut trace = Trace::start(&[]);
+    run("busybox", &["kill", "-9", &owner.pid.to_string()]);
+    owner.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .verdict("parent-unplugged", "likely")
+        .is("/culprit/pid", owner.pid)
+        .says("/verdict/cause", "ended with tap0 open, the parent of macvlan0");
+}
+
+#[test]
+fn a_vlan_that_goes_down_with_its_card_leads_to_the_card() {
+    let _card = Parent::dummy("card0");
+    ip("link add link card0 name vlan10 type vlan id 10");
+    ip("link set vlan10 up");
+    ip("link add macvlan0 link vlan10 type macvlan");
+    ip("link set macvlan0 up");
+    let trace = Trace::start(&[]);
+    ip("link set card0 down");
+    trace
+        .stop()
+        .only("parent_down", "macvlan0")
+        .by("ip")
+        .verdict("parent-down", "certain")
+        .is("/link/parent/name", "vlan10")
+        .says("/verdict/cause", "set card0 down, and with that vlan10, the parent of macvlan0")
+        .says("/verdict/remedy", "`ip link set card0 up`");
+    // What the remedy says, and it says that the VLAN comes up too.
+    ip("link set card0 up");
+    assert!(ip("link show vlan10 up").contains("vlan10"));
+}
+
+#[test]
 fn a_driver_that_is_unloaded_takes_the_parent_along() {
     if !in_guest() {
         // Never unload a module of a machine that somebody uses.
