@@ -144,13 +144,24 @@ pub struct Ended {
     pub oom: Option<OutOfMemory>,
 }
 
+/// Whom the kernel chose when memory ran out, seen from a process that ended.
+#[derive(Clone, Debug)]
+pub enum Chosen {
+    /// That process.
+    Itself,
+    /// Another one of its namespace, and it was killed along with that (`memory.oom.group`).
+    Another,
+    /// One that it had started, and after that it ended by itself.
+    Descendant(Rc<Task>),
+}
+
 /// Memory ran out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct OutOfMemory {
     /// When.
     pub at: Ktime,
-    /// Whether it was this process that was chosen; otherwise another one of its namespace was, and it went along.
-    pub chosen: bool,
+    /// Whom the kernel chose.
+    pub chosen: Chosen,
     /// The control group whose limit was reached; `None` where the machine itself had no more.
     pub limit: Option<Cgroup>,
 }

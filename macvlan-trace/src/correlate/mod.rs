@@ -19,7 +19,7 @@ mod tests;
 
 use std::rc::Rc;
 
-pub use blame::{Cause, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount, has_any};
+pub use blame::{Cause, Chosen, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount, has_any};
 pub use links::{Life, Siblings};
 pub use overdue::{Awaited, Remark};
 pub use parents::ParentChange;

@@ -5,7 +5,7 @@ use std::{
     rc::Rc,
 };
 
-use super::blame::{self, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount};
+use super::blame::{self, Chosen, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount};
 use crate::{
     enrich::runtime,
     fact::{Exit, ExitStatus, Ktime, Netns, NetnsEnd, NetnsMove, Oom, ProcessId, Signal, Task},
@@ -130,7 +130,7 @@ impl Namespaces {
 
     /// Memory ran out, and a process was chosen.
     pub fn out_of_memory(&mut self, at: Ktime, oom: Oom) {
-        let known = OutOfMemory { at, chosen: true, limit: oom.limit };
+        let known = OutOfMemory { at, chosen: Chosen::Itself, limit: oom.limit };
         push(&mut self.living(&oom.netns).ooms, (oom.target.process, known), MAX_OOMS);
     }
 
@@ -364,8 +364,8 @@ impl Namespace {
         self.signals.iter().rev().filter(|_| by_itself).find(is_request).map(|(_, asked)| asked.clone())
     }
 
-    /// The shortage of memory that killed a process: it was chosen, or another one of its namespace was, and the kernel
-    /// killed it too (`memory.oom.group`).
+    /// The shortage of memory that a process ended by: it was chosen, or another one of its namespace was, and the kernel
+    /// killed it too (`memory.oom.group`), or it lost what it had started and failed with that.
     fn out_of_memory(
         &self,
         at: Ktime,
@@ -373,13 +373,23 @@ impl Namespace {
         status: ExitStatus,
         kill: Option<&Kill>,
     ) -> Option<OutOfMemory> {
-        if status != ExitStatus::Signal(9) || kill.is_some_and(|kill| kill.sender.is_some()) {
+        if kill.is_some_and(|kill| kill.sender.is_some()) {
             return None;
         }
         let recent = || self.ooms.iter().rev().filter(|(_, oom)| at.0.saturating_sub(oom.at.0) <= OOM_NS);
-        match recent().find(|(chosen, _)| *chosen == process) {
-            Some((_, oom)) => Some(oom.clone()),
-            None => recent().next().map(|(_, oom)| OutOfMemory { chosen: false, ..oom.clone() }),
+        match status {
+            ExitStatus::Signal(9) => match recent().find(|(chosen, _)| *chosen == process) {
+                Some((_, oom)) => Some(oom.clone()),
+                None => {
+                    recent().next().map(|(_, oom)| OutOfMemory { chosen: Chosen::Another, ..oom.clone() })
+                }
+            },
+            ExitStatus::Signal(_) | ExitStatus::Code(0) => None,
+            ExitStatus::Code(_) => recent().find_map(|(chosen, oom)| {
+                let task = &self.exit_of(*chosen)?.task;
+                let is_its = task.ancestors.iter().any(|ancestor| ancestor.process == process);
+                is_its.then(|| OutOfMemory { chosen: Chosen::Descendant(Rc::clone(task)), ..oom.clone() })
+            }),
         }
     }
 

@@ -34,6 +34,32 @@ fn memory_that_runs_out_in_a_control_group_is_told_with_its_limit() {
 }
 
 #[test]
+fn a_main_process_that_fails_with_its_child_has_run_out_of_memory_too() {
+    let parent = Parent::dummy("par0");
+    let limited = Unit::new("limited.scope");
+    limited.set("memory.max", "8M");
+    limited.set("memory.swap.max", "0");
+    let script = "read line; dd if=/dev/zero of=/dev/null bs=64M count=1 2>/dev/null; exit 7";
+    let mut container = Container::with_link("macvlan0", &parent, script);
+    limited.take(container.pid);
+    let mut trace = Trace::start(&[]);
+    container.go();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("out-of-memory", "likely")
+        .victim(&container)
+        .is("/culprit/pid", container.pid)
+        .is("/culprit/exit/code", 7)
+        .is("/verdict/evidence/0/what", "oom")
+        .says("/verdict/cause", "and the kernel killed dd (PID ")
+        .says("/verdict/cause", "after which the main process sh (PID ");
+    container.wait();
+}
+
+#[test]
 fn memory_that_runs_out_on_the_machine_is_told_as_such() {
     if !in_guest() {
         return; // A real machine's memory is somebody's.

@@ -1,6 +1,10 @@
-//! Memory ran out, and the kernel killed the main process.
+//! Memory ran out, and the kernel killed the main process, or what that could not do without.
 
-use crate::diagnose::{Culprit, Rule, Verdict, confidence_of, exit_behind, words};
+use crate::{
+    correlate::Chosen,
+    diagnose::{Culprit, Rule, Verdict, confidence_of, exit_behind, words},
+    event::Confidence,
+};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -22,12 +26,20 @@ pub const RULE: Rule = Rule {
             },
             None => "on the machine".to_owned(),
         };
-        let killed = if oom.chosen { "killed" } else { "killed, with another process of its group," };
+        let ended_process = words::ended_process(case, ended);
+        let killed = match &oom.chosen {
+            Chosen::Itself => format!("killed {ended_process}"),
+            Chosen::Another => format!("killed, with another process of its group, {ended_process}"),
+            Chosen::Descendant(child) => format!(
+                "killed {}, after which {ended_process} {}",
+                words::process(child),
+                words::how_it_ended(ended)
+            ),
+        };
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "Memory ran out {place} and the kernel {killed} {}{}; {}",
-                words::ended_process(case, ended),
+                "Memory ran out {place} and the kernel {killed}{}; {}",
                 words::after_up(case, ended.at),
                 words::fate(case),
             ),
@@ -36,7 +48,11 @@ pub const RULE: Rule = Rule {
                  what uses it up."
                     .into(),
             ),
-            confidence: confidence_of(case, ended),
+            confidence: match oom.chosen {
+                // It may have failed for another reason.
+                Chosen::Descendant(_) => Confidence::Likely,
+                Chosen::Itself | Chosen::Another => confidence_of(case, ended),
+            },
             culprit: Some(Culprit::ended(ended)),
         })
     },
@@ -44,7 +60,7 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{Story, init, macvlan, netns, process};
+    use crate::correlate::story::{Story, child_of, init, macvlan, netns, process};
 
     #[test]
     fn memory_that_ran_out_comes_before_the_signal_that_it_sent() {
@@ -73,18 +89,33 @@ mod tests {
     }
 
     #[test]
-    fn a_shortage_that_killed_somebody_else_does_not_explain_a_clean_exit() {
-        let (init, netns) = (init("sh", 812), netns(1));
-        let link = macvlan("macvlan0", netns, 2);
-        let mut story = Story::new();
-        story.creates(&init, &link).wait_ms(100);
-        story.runs_out_of_memory(&process("child", 830), netns, None).wait_ms(5).exits(&init, netns, 137);
-        story
-            .drops(&init, netns, &["__put_net", "do_exit"])
-            .is_torn_down(&link)
-            .tell()
-            .last()
-            .verdict("container-exited", "certain")
-            .culprit(&init);
+    fn a_shortage_explains_the_failure_of_who_started_its_victim_and_no_clean_exit() {
+        let init = init("npm", 812);
+        let (child, stranger) = (child_of(process("node", 830), &init), process("postgres", 840));
+        for (killed, code, rule, confidence) in [
+            (&child, 137, "out-of-memory", "likely"),
+            (&child, 0, "container-exited", "certain"),
+            (&stranger, 137, "container-exited", "certain"),
+        ] {
+            let netns = netns(1);
+            let link = macvlan("macvlan0", netns, 2);
+            let mut story = Story::new();
+            story.creates(&init, &link).wait_ms(100);
+            story
+                .runs_out_of_memory(killed, netns, None)
+                .kernel_sends(9, killed, netns)
+                .dies(killed, netns, 9);
+            story.wait_ms(5).exits(&init, netns, code).drops(&init, netns, &["__put_net", "do_exit"]);
+            let told = story.is_torn_down(&link).tell();
+            told.last().verdict(rule, confidence).culprit(&init);
+            if rule == "out-of-memory" {
+                told.last()
+                    .says(
+                        "/verdict/cause",
+                        "killed node (PID 830), after which the main process npm (PID 812) exited",
+                    )
+                    .steps(&["oom", "exit", "netns_end", "deleted"]);
+            }
+        }
     }
 }
