@@ -5,6 +5,8 @@ use crate::{
     event::Confidence,
 };
 
+const SIGKILL: u8 = 9;
+
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "container-killed",
@@ -19,6 +21,13 @@ pub const RULE: Rule = Rule {
                 format!("{} sent {signal} to {victim}", words::sender(sender)),
                 Some(Culprit::new(sender)),
                 confidence_of(case, ended),
+            ),
+            // It kills what is left in a pid namespace with the init of that (zap_pid_ns_processes), and the namespaces
+            // inside it too: who ended the outer one is not seen from here.
+            Some(None) if number == SIGKILL && ended.task.task.pidns_level > 1 => (
+                format!("The kernel sent {signal} to {victim}, as it does when the container around it ends"),
+                None,
+                Confidence::Likely,
             ),
             Some(None) => (
                 format!("The kernel sent {signal} to {victim}"),
@@ -39,7 +48,16 @@ pub const RULE: Rule = Rule {
                 sender.flatten().map_or("", |sender| words::client_unseen(sender)),
             ),
             remedy: Some(
-                words::find_out_who(case, ended, "Find out why the culprit ends the container").into(),
+                words::find_out_who(
+                    case,
+                    ended,
+                    if culprit.is_some() {
+                        "Find out why the culprit ends the container"
+                    } else {
+                        "Find out who ended it, or the container around it"
+                    },
+                )
+                .into(),
             ),
             confidence,
             culprit,
@@ -53,7 +71,7 @@ mod tests {
 
     use crate::correlate::story::{
         cast::{Container, container, container_of, kill, of_unit},
-        child_of, in_cgroup, init, path, process, running,
+        child_of, in_cgroup, init, inside, path, process, running,
     };
 
     #[test]
@@ -188,5 +206,19 @@ mod tests {
             .culprit(&kill())
             .is("/victim/init/pid", 812)
             .is("/victim/container/id", id("a"));
+    }
+
+    #[test]
+    fn a_container_inside_another_one_that_ends_does_not_kill_itself() {
+        let inner = inside(process("pause", 850), 850, 2, 1);
+        let Container { mut story, netns, link, .. } = container_of(inner.clone());
+        story.kernel_sends(9, &inner, netns).dies(&inner, netns, 9);
+        story.drops(&inner, netns, path::EXIT).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("container-killed", "likely")
+            .nobody()
+            .says("/verdict/cause", "as it does when the container around it ends");
     }
 }
