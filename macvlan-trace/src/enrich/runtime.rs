@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Units of runtimes and of what drives them.
-const UNITS: [&str; 16] = [
+const UNITS: [&str; 18] = [
     "docker.service",
     "containerd.service",
     "crio.service",
@@ -24,6 +24,8 @@ const UNITS: [&str; 16] = [
     "incus.service",
     "snap.docker.dockerd.service",
     "snap.lxd.daemon.service",
+    "snap.microk8s.daemon-containerd.service",
+    "snap.microk8s.daemon-kubelite.service",
 ];
 
 /// Beginnings of the names of units that hold one container's supervisor.

@@ -42,9 +42,15 @@ const MAX_NAMESPACES: usize = 64;
 
 /// The lists of containers, by storage driver.
 const DRIVERS: [&str; 4] = ["overlay", "vfs", "btrfs", "zfs"];
-/// Where containerd keeps the containers that run; k3s brings its own.
-const TASKS: [&str; 2] =
-    ["run/containerd/io.containerd.runtime.v2.task", "run/k3s/containerd/io.containerd.runtime.v2.task"];
+/// Where containerd keeps the containers that run; k3s, k0s and MicroK8s bring their own.
+const TASKS: [&str; 4] = [
+    "run/containerd/io.containerd.runtime.v2.task",
+    "run/k3s/containerd/io.containerd.runtime.v2.task",
+    "run/k0s/containerd/io.containerd.runtime.v2.task",
+    "var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task",
+];
+/// Where Docker of the snap keeps its files.
+const SNAP_DOCKER: &str = "var/snap/docker/common/var-lib-docker";
 
 /// The names of containers that come up while tracing.
 #[derive(Debug)]
@@ -86,7 +92,7 @@ fn find(root: &Path, id: &ContainerId) -> Option<Container> {
         None => None,
     };
     let mut found = match (id.runtime, &home) {
-        (Some("docker"), None) => docker(&machine, &docker_root(&machine), &id.id),
+        (Some("docker"), None) => machines_docker(&machine, &id.id),
         (Some("docker"), Some(home)) => docker(home, Path::new(".local/share/docker"), &id.id),
         (Some("podman"), None) => podman(&machine, Path::new("var/lib/containers/storage"), &id.id)
             .or_else(|| podman(&machine, Path::new("run/containers/storage"), &id.id)),
@@ -94,9 +100,7 @@ fn find(root: &Path, id: &ContainerId) -> Option<Container> {
         (Some("cri-o"), None) => crio(&machine, &id.id),
         (Some("containerd"), None) => containerd(&machine, &id.id),
         // Several share a shape: whoever has a file of it made it.
-        (None, None) => {
-            docker(&machine, &docker_root(&machine), &id.id).or_else(|| containerd(&machine, &id.id))
-        }
+        (None, None) => machines_docker(&machine, &id.id).or_else(|| containerd(&machine, &id.id)),
         _ => None,
     }?;
     found.user = id.user;
@@ -122,6 +126,11 @@ fn docker(folder: &Folder, root: &Path, id: &str) -> Option<Container> {
     // Docker keeps the slash of the days when links gave a container further names.
     let name = state.name.map(|name| name.strip_prefix('/').map_or(name.clone(), str::to_owned));
     Some(told(id, "docker", notes, name))
+}
+
+/// What the Docker of the machine, and not of one of its users, writes of a container.
+fn machines_docker(machine: &Folder, id: &str) -> Option<Container> {
+    docker(machine, &docker_root(machine), id).or_else(|| docker(machine, Path::new(SNAP_DOCKER), id))
 }
 
 /// Where Docker keeps its files.
