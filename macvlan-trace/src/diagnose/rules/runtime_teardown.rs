@@ -14,8 +14,12 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/runtime-teardown.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
-        if !matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted) {
-            return None;
+        // What was up and is not any more, on its way back to the host: a link is renamed and moved on its way in too.
+        let comes_back = case.life.last_up.is_some() && case.life.up_since.is_none();
+        match case.fact.change {
+            LinkChange::Down | LinkChange::Deleted => {}
+            LinkChange::Renamed | LinkChange::Moved if comes_back => {}
+            _ => return None,
         }
         let (who, log, confidence) = if let Some(unit) = runtime::unit(task) {
             (
@@ -133,6 +137,10 @@ mod tests {
                     "which had made it for container aaaaaaaaaaaa, deleted eth0, by then called veth2, 3.0 s after it was \
                      created, and no end",
                 );
+                // Down, moved back to the host, deleted there: one rule an incident.
+                for event in &told.events()[3..] {
+                    event.is("/verdict/rule", "runtime-teardown");
+                }
             } else {
                 // For all that is known, it is its own; a program by a runtime's name gets the benefit of the doubt.
                 told.last().verdict("self-inflicted", "certain");
