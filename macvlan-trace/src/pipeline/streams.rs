@@ -1,0 +1,66 @@
+//! Streams of facts that were recorded in guests, and what was told live with `-e all`: a replay tells the same.
+//!
+//! `processes` is of the small guest (6.12): a main process that exits with 3, one that is killed, `ip netns del`, a link that
+//! is set down and up, its parent down, up and deleted. `docker` is of the real one (7.3): `docker stop` of a process that
+//! does not heed it, and a container that exits with 3. The first line of a stream says what its tracer knew.
+
+use std::{env, fs, path::Path};
+
+use clap::Parser as _;
+use serde::Deserialize;
+
+use super::*;
+use crate::{
+    cli::Cli,
+    correlate::{Own, story::Shared},
+    fact::NsInode,
+    sink::json::Json,
+};
+
+/// What the tracer of a stream knew.
+#[derive(Deserialize)]
+struct Tracer {
+    ns_tgid: u32,
+    pidns: NsInode,
+    missed_after_ns: u64,
+    boot: i128,
+}
+
+#[test]
+fn a_replay_of_what_was_recorded_tells_what_was_told_live() {
+    for name in ["processes", "docker"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/pipeline/streams");
+        let facts = fs::read_to_string(folder.join(format!("{name}.facts.jsonl"))).expect("it is there");
+        let live = folder.join(format!("{name}.events.jsonl"));
+        let told = replay(&facts);
+        // After a change of words: what is told differs, and git shows how.
+        if env::var_os("BLESS").is_some() {
+            fs::write(&live, &told).expect("it can be written");
+        }
+        let live = fs::read_to_string(&live).expect("it is there");
+        for (told, live) in told.lines().zip(live.lines()) {
+            assert_eq!(told, live, "{name}; BLESS=1 takes what is told for right");
+        }
+        assert_eq!(told.lines().count(), live.lines().count(), "{name}");
+    }
+}
+
+/// The events of a stream.
+fn replay(stream: &str) -> String {
+    let mut lines = stream.lines();
+    let tracer: Tracer = serde_json::from_str(lines.next().expect("a header")).expect("it is one");
+    let settings = Settings {
+        own: Own { ns_tgid: tracer.ns_tgid, pidns: Some(tracer.pidns) },
+        missed_after_ns: Some(tracer.missed_after_ns),
+    };
+    let cli = Cli::try_parse_from(["macvlan-trace", "-e", "all"]).expect("the arguments are valid");
+    let filter = Filter::from_cli(&cli).expect("the filter can match");
+    let out = Shared::default();
+    let sink = Box::new(Json::new(out.clone()));
+    let mut pipeline = Pipeline::new(settings, Clock::new(tracer.boot), filter, None, sink);
+    for line in lines {
+        let fact = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
+        pipeline.take(fact).expect("memory takes everything");
+    }
+    out.text()
+}
