@@ -130,6 +130,7 @@ impl Links {
                 life.ups += 1;
                 life.known_as.clone_from(&fact.link.name);
                 life.orphaned = None;
+                life.end_unclear = false;
                 life.history.push(Deed { at, up: true, by: Rc::clone(actor) });
             }
             LinkChange::Down => life.history.push(Deed { at, up: false, by: Rc::clone(actor) }),

@@ -279,6 +279,11 @@ impl Correlator {
             }
             _ => self.behind(fact, &actor, fact.home()),
         };
+        let passed_on = fact.parent.as_ref().filter(|_| has_any(&fact.stack, &["vlan_dev_work"]));
+        let by = match passed_on.and_then(|below| self.parents.passed_on(at, below, fact.change)) {
+            Some(change) if matches!(by, Cause::Worker) => change.by.clone(),
+            _ => by,
+        };
         let below = fact.parent.as_ref().filter(|_| matches!(by, Cause::Worker));
         // What began it, however far below: a chain of changes does not grow.
         let follows = below

@@ -8,6 +8,9 @@ use crate::fact::{Ktime, Link, LinkChange, Netns};
 /// Parents remembered.
 const MAX_PARENTS: usize = 16_384;
 
+/// How long a worker may take to pass a change on.
+const WORK_NS: u64 = 10_000_000_000;
+
 /// A change of a parent.
 #[derive(Clone, Debug)]
 pub struct ParentChange {
@@ -48,8 +51,9 @@ pub struct Parents {
 struct Known {
     /// The last change of its carrier.
     carrier: Option<Rc<ParentChange>>,
-    /// The last time that it came up.
+    /// The last time that it came up, and that it went down.
     up: Option<Rc<ParentChange>>,
+    down: Option<Rc<ParentChange>>,
     /// Where the other end of a veth is.
     peer: Option<Netns>,
 }
@@ -88,7 +92,10 @@ impl Parents {
                     known.carrier = None;
                 }
                 // What comes after has another reason.
-                _ => known.carrier = None,
+                _ => {
+                    known.down = Some(Rc::clone(&change));
+                    known.carrier = None;
+                }
             }
         }
         change
@@ -100,6 +107,17 @@ impl Parents {
         // The address may be another device's by now.
         let same = known.parent.ifindex == parent.ifindex && known.parent.netns == parent.netns;
         (same && known.change == change).then_some(known)
+    }
+
+    /// The change of a device that a worker passes on to a VLAN on it (`vlan_dev_work`, 7.x).
+    pub fn passed_on(&self, at: Ktime, below: &Link, change: LinkChange) -> Option<Rc<ParentChange>> {
+        let known = self.by_dev.get(&below.dev?)?;
+        let last = match change {
+            LinkChange::Up => known.up.as_ref(),
+            LinkChange::Down => known.down.as_ref(),
+            _ => None,
+        }?;
+        (last.change == change && at.0.saturating_sub(last.at.0) <= WORK_NS).then(|| Rc::clone(last))
     }
 
     /// The last time that a parent came up.

@@ -257,6 +257,14 @@ impl Checked<'_> {
         self.is("/victim/init/pid", container.pid).is("/link/netns/inode", container.netns())
     }
 
+    /// The verdict on the end of a namespace, sure or likely: a socket that was closed in it a moment before may hold it
+    /// until an instant in which no probe sees the last reference drop (docs/decisions.md).
+    pub fn verdict_sure_or_likely(self, rule: &str) -> Self {
+        self.is("/verdict/rule", rule).holds("it is certain or likely", |record| {
+            ["certain", "likely"].map(Value::from).contains(&record["verdict"]["confidence"])
+        })
+    }
+
     /// The verdict.
     pub fn verdict(self, rule: &str, confidence: &str) -> Self {
         self.is("/verdict/rule", rule).is("/verdict/confidence", confidence)

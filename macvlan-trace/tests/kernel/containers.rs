@@ -360,7 +360,7 @@ fn a_process_id_that_is_used_again_before_the_deletion_blames_the_first() {
         .stop()
         .only("deleted", "macvlan0")
         .by_worker()
-        .verdict("container-exited", "certain")
+        .verdict_sure_or_likely("container-exited")
         .victim(&container)
         .is("/culprit/pid", pid)
         .is("/culprit/comm", "sh")

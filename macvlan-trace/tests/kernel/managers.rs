@@ -264,7 +264,7 @@ fn an_address_that_a_dying_container_has_is_told_as_a_leftover() {
     stream
         .one("deleted", "mv0")
         .by_worker()
-        .verdict("container-exited", "certain")
+        .verdict_sure_or_likely("container-exited")
         .victim(&container)
         .is("/culprit/pid", container.pid);
     assert_eq!(stream.all().len(), 2, "{stream}");

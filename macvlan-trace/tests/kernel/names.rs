@@ -155,7 +155,7 @@ fn a_container_that_is_removed_before_its_link_keeps_its_name() {
     deleted
         .tells("deleted", "macvlan0")
         .by_worker()
-        .verdict("container-exited", "certain")
+        .verdict_sure_or_likely("container-exited")
         .victim(&container)
         .is("/culprit/pid", container.pid)
         .is("/culprit/cgroup/path", format!("/docker/{ID}"))

@@ -197,7 +197,7 @@ fn an_open_file_of_another_process_delays_the_end_and_keeps_the_blame() {
         .stop()
         .only("deleted", "macvlan0")
         .by_worker()
-        .verdict("container-exited", "certain")
+        .verdict_sure_or_likely("container-exited")
         .victim(&container)
         .is("/culprit/pid", container.pid)
         .is("/culprit/exit/code", 3);
@@ -218,9 +218,7 @@ fn who_closes_a_namespace_that_nobody_lived_in_is_the_culprit() {
         .stop()
         .only("deleted", "macvlan0")
         .by_worker()
-        .is("/verdict/rule", "netns-deleted")
-        // A socket of the stock-taking, which is freed a moment later, may be what drops the last reference.
-        .holds("it is sure only where the close itself dropped the last reference", is_sure_or_likely)
+        .verdict_sure_or_likely("netns-deleted")
         .is("/culprit/pid", std::process::id())
         .is("/link/netns/inode", inode);
 }
@@ -262,8 +260,7 @@ fn ip_netns_del_is_the_culprit_right_after_another_command_in_it() {
         .stop()
         .only("deleted", "macvlan0")
         .by_worker()
-        .is("/verdict/rule", "netns-deleted")
-        .holds("it is sure only where the unmount itself dropped the last reference", is_sure_or_likely)
+        .verdict_sure_or_likely("netns-deleted")
         .is("/culprit/comm", "ip")
         .is("/culprit/args/2", "del")
         .is("/link/netns/inode", inode);
@@ -288,8 +285,7 @@ fn a_process_that_outlives_the_name_of_its_namespace_is_the_reason_for_the_end()
         .stop()
         .only("deleted", "macvlan0")
         .by_worker()
-        .is("/verdict/rule", "container-exited")
-        .holds("it is sure only where the exit itself dropped the last reference", is_sure_or_likely)
+        .verdict_sure_or_likely("container-exited")
         .victim(&resident)
         .is("/culprit/pid", resident.pid)
         .is("/culprit/exit/code", 3);
@@ -358,8 +354,7 @@ fn a_short_lived_pid_namespace_inside_is_not_the_main_process() {
         .stop()
         .only("deleted", "macvlan0")
         .by_worker()
-        .is("/verdict/rule", "container-exited")
-        .holds("it is sure only where the exit itself dropped the last reference", is_sure_or_likely)
+        .verdict_sure_or_likely("container-exited")
         .victim(&container)
         .is("/culprit/pid", pid)
         .is("/culprit/exit/code", 8);
@@ -377,8 +372,7 @@ fn without_a_pid_namespace_the_last_process_is_the_culprit() {
         .stop()
         .only("deleted", "macvlan0")
         .by_worker()
-        .is("/verdict/rule", "container-exited")
-        .holds("it is sure only where the exit itself dropped the last reference", is_sure_or_likely)
+        .verdict_sure_or_likely("container-exited")
         .victim(&container)
         .is("/culprit/pid", container.pid)
         .is("/culprit/exit/code", 7);
@@ -415,8 +409,7 @@ fn who_kills_a_process_without_a_pid_namespace_is_the_culprit() {
         .stop()
         .only("deleted", "macvlan0")
         .by_worker()
-        .is("/verdict/rule", "container-killed")
-        .holds("it is sure only where the exit itself dropped the last reference", is_sure_or_likely)
+        .verdict_sure_or_likely("container-killed")
         .victim(&container)
         .is("/culprit/comm", "busybox")
         .is("/victim/init/exit/signal", 9);
@@ -514,8 +507,7 @@ fn a_tracer_that_takes_stock_holds_nothing_up() {
             event.verdict("unknown", "unknown");
         } else {
             event
-                .is("/verdict/rule", "container-exited")
-                .holds("it is sure only where the end of the namespace was seen", is_sure_or_likely)
+                .verdict_sure_or_likely("container-exited")
                 .victim(&container)
                 .is("/culprit/pid", container.pid);
         }
@@ -526,9 +518,4 @@ fn a_tracer_that_takes_stock_holds_nothing_up() {
 fn has_uppers(parent: &str) -> bool {
     let entries = fs::read_dir(format!("/sys/class/net/{parent}")).expect("the parent is there");
     entries.filter_map(Result::ok).any(|entry| entry.file_name().to_string_lossy().starts_with("upper_"))
-}
-
-/// A socket that `ip` has just closed in the namespace can outlive its last process by a moment.
-fn is_sure_or_likely(event: &serde_json::Value) -> bool {
-    event["verdict"]["confidence"] == "certain" || event["verdict"]["confidence"] == "likely"
 }

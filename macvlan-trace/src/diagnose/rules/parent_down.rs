@@ -22,7 +22,7 @@ pub const RULE: Rule = Rule {
             return Some(Verdict {
                 rule: RULE.name,
                 cause: format!(
-                    "The kernel closed the parent {parent} of {link} by itself; no process did this"
+                    "The kernel closed the parent {parent} of {link} by itself, and what began that was not seen"
                 ),
                 remedy: None,
                 confidence: Confidence::Likely,
@@ -56,10 +56,10 @@ pub const RULE: Rule = Rule {
 };
 
 /// The device below a VLAN that was set down and took the VLAN along: `vlan_device_event` closes VLANs with their device,
-/// and sets them up again with it. Until then `vlan_dev_open` refuses with ENETDOWN to set one up.
+/// on 7.x in a worker (`vlan_dev_work`), and sets them up again with it. Until then `vlan_dev_open` refuses with ENETDOWN to set one up.
 fn below_that_took_it(change: &ParentChange) -> Option<&Link> {
     let below = change.below.as_ref().filter(|below| !below.is_up())?;
-    has_any(&change.stack, &["vlan_device_event"]).then_some(below)
+    has_any(&change.stack, &["vlan_device_event", "vlan_dev_work"]).then_some(below)
 }
 
 #[cfg(test)]
@@ -68,7 +68,7 @@ mod tests {
         correlate::story::{
             Macvlan, Story,
             cast::{eth0, ip, link, of_unit, setup},
-            macvlan, netns, nic,
+            macvlan, netns, nic, worker,
         },
         fact::{Link, LinkChange},
         text::Text,
@@ -99,6 +99,30 @@ mod tests {
                 .verdict("parent-down", "certain")
                 .says("/verdict/cause", cause)
                 .says("/verdict/remedy", remedy);
+        }
+    }
+
+    #[test]
+    fn a_worker_that_passes_a_change_on_to_a_vlan_leads_to_who_made_it() {
+        let vlan = Link { kind: Some(Text::from("vlan")), ..nic("vlan10", netns(0), 5) };
+        let down = Link { flags: 0x1002, ..eth0() };
+        let path = ["netif_change_flags", "vlan_dev_work", "process_one_work"];
+        let mut link = macvlan("macvlan0", netns(0), 7);
+        link.parent = Some(vlan.clone());
+        for (waited, known) in [(20, true), (60_000, false)] {
+            let mut story = Story::new();
+            let by = ip("ip link set eth0 down");
+            story.creates(&setup(), &link).sets_up(&setup(), &link);
+            story.parent(&by, LinkChange::Down, &down, None, &[]).wait_ms(waited);
+            let told = story.parent(&worker(), LinkChange::Down, &vlan, Some(&down), &path).tell();
+            if known {
+                told.last()
+                    .verdict("parent-down", "certain")
+                    .culprit(&by)
+                    .says("/verdict/cause", "set eth0 down, and with that vlan10, the parent of macvlan0");
+            } else {
+                told.last().verdict("parent-down", "likely").nobody();
+            }
         }
     }
 
