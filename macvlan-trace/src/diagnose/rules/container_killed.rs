@@ -51,10 +51,10 @@ pub const RULE: Rule = Rule {
                 words::find_out_who(
                     case,
                     ended,
-                    if culprit.is_some() {
-                        "Find out why the culprit ends the container"
-                    } else {
-                        "Find out who ended it, or the container around it"
+                    match sender {
+                        Some(Some(_)) => "Find out why the culprit ends the container",
+                        Some(None) => "Find out why the kernel ended it: `journalctl -k`",
+                        None => "Find out who ended it",
                     },
                 )
                 .into(),

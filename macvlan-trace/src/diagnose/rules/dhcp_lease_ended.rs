@@ -29,7 +29,8 @@ pub const RULE: Rule = Rule {
             ),
             remedy: Some(
                 "See the daemon's log for the lease, and whether the DHCP server can be reached from the parent's \
-                 network; or use the `static` IPAM plugin."
+                 network; then restart the pod, since the daemon has given the lease up; or use the `static` IPAM \
+                 plugin."
                     .into(),
             ),
             // The lease itself is not seen.

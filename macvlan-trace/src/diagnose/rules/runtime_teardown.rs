@@ -46,8 +46,8 @@ pub const RULE: Rule = Rule {
             ),
             remedy: Some(
                 format!(
-                    "See {log} at this moment for who asked for it: a `network disconnect`, a CNI DEL, a pod that was \
-                     evicted."
+                    "See {log} at this moment for who asked for it: a `network disconnect`, a CNI DEL, a pod's \
+                     sandbox that is replaced."
                 )
                 .into(),
             ),

@@ -77,6 +77,7 @@ pub(super) fn incident(event: &Event, width: u16) -> String {
             }
         }
         None if event.verdict.confidence == Confidence::Unknown => words.push_str("culprit unknown"),
+        None if event.verdict.confidence == Confidence::Likely => words.push_str("nobody is blamed"),
         None => words.push_str("no process did this"),
     }
     words
@@ -322,7 +323,7 @@ mod tests {
         event.culprit = None;
         assert_eq!(incident(&event, 40), "direct: culprit unknown");
         event.verdict.confidence = Confidence::Likely;
-        assert_eq!(incident(&event, 40), "direct, likely: no process did this");
+        assert_eq!(incident(&event, 40), "direct, likely: nobody is blamed");
         event.verdict.confidence = Confidence::Certain;
         assert_eq!(incident(&event, 40), "direct: no process did this");
     }
