@@ -51,10 +51,6 @@ pub struct Own {
 /// How long after a parent has lost its carrier a manager of the network still reacts to that.
 const REACTION_NS: u64 = 60_000_000_000;
 
-/// How long after records were lost an end or a signal may be missing among them: a runtime waits that long for what it
-/// asked for.
-const MISSING_NS: u64 = 600_000_000_000;
-
 /// The hooks without which an end, or the reason for it, is not seen.
 const ENDS: [&str; 4] = ["do_exit", "signal_generate", "oom_kill", "switch_namespaces"];
 
@@ -362,7 +358,8 @@ impl Correlator {
         };
         let [victim, owner, arrived_in] = self.owners_of(&fact, &life);
         let actor_container = self.container(&actor.cgroup);
-        let lost_lately = self.lost.is_some_and(|lost| at.0.saturating_sub(lost.0) <= MISSING_NS);
+        // An end or a signal may be among what was lost: a runtime waits that long for what it asked for.
+        let lost_lately = self.lost.is_some_and(|lost| at.0.saturating_sub(lost.0) <= netns::STOPPING_NS);
         let blind = !self.sees_ends || lost_lately || life.end_unclear;
         let actor_lives_there = fact.home().zip(actor.netns).is_some_and(|(home, own)| {
             (home.ptr, home.inode) == (own.ptr, own.inode) && !self.netns.is_visitor(&home, &actor)

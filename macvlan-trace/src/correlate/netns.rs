@@ -36,11 +36,11 @@ const SOCKET_NS: u64 = 120_000_000_000;
 const SUPERVISOR_NS: u64 = 3_000_000_000;
 /// How long a runtime waits at most for a container to do what it was asked, before it kills it. `docker stop --time` and
 /// `terminationGracePeriodSeconds` may be minutes.
-const STOPPING_NS: u64 = 600_000_000_000;
+pub const STOPPING_NS: u64 = 600_000_000_000;
 /// How long after its victim was chosen the kernel has killed whatever goes along with that.
 const OOM_NS: u64 = 10_000_000_000;
 /// How long after the end of a main process its runtime may still be busy clearing away.
-const CLEANUP_NS: u64 = 120_000_000_000;
+pub const CLEANUP_NS: u64 = 120_000_000_000;
 /// How long a container's main process takes to join the namespaces that were made for it.
 const STARTING_NS: u64 = 10_000_000_000;
 /// The signal that cannot be refused.

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use super::netns::CLEANUP_NS;
 use crate::{
     enrich::{ContainerId, PodId, place_of},
     fact::{Cgroup, Container, Ktime, Pod, ProcessId, Resident, Task},
@@ -47,14 +48,11 @@ impl Owner {
     fn gives_way(&self, at: Ktime, process: ProcessId, ended: bool) -> bool {
         let is_older = process.start < self.process.start;
         match self.ended {
-            Some(end) => is_older || process.start > end || at.0.saturating_sub(end.0) > KEPT_NS,
+            Some(end) => is_older || process.start > end || at.0.saturating_sub(end.0) > CLEANUP_NS,
             None => is_older && !ended,
         }
     }
 }
-
-/// How long after the end of its main process a container keeps a namespace in which others live on.
-const KEPT_NS: u64 = 120_000_000_000;
 
 impl Owners {
     /// What a runtime's files say of a container.

@@ -75,13 +75,7 @@ pub fn remark(remark: &Remark) -> (&'static str, String) {
 fn asked(rule: &'static str, case: &Case, task: &Rc<Task>) -> Verdict {
     Verdict {
         rule,
-        cause: format!(
-            "{}{} {}{}",
-            words::process_with_command(task),
-            words::called_by(task),
-            words::deed(case),
-            words::age(case, task)
-        ),
+        cause: words::who_did_what(case, task),
         remedy: None,
         confidence: Confidence::Certain,
         culprit: Some(Culprit::new(task)),

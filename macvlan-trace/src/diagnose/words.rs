@@ -311,6 +311,11 @@ pub fn duration(from: Ktime, to: Ktime) -> String {
     }
 }
 
+/// "ip (PID 901: ip link del macvlan0), called by bash (PID 880), deleted macvlan0, 3.2 s after it came up".
+pub fn who_did_what(case: &Case, task: &Task) -> String {
+    format!("{}{} {}{}", process_with_command(task), called_by(task), deed(case), age(case, task))
+}
+
 /// What somebody did to the link: "set macvlan0 down".
 pub fn deed(case: &Case) -> String {
     let link = &case.fact.link.name;

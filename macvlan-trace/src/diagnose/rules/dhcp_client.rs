@@ -35,13 +35,7 @@ pub const RULE: Rule = Rule {
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{}{} {}{}: a DHCP client",
-                words::process_with_command(task),
-                words::called_by(task),
-                words::deed(case),
-                words::age(case, task)
-            ),
+            cause: format!("{}: a DHCP client", words::who_did_what(case, task)),
             remedy: Some(remedy.into()),
             // The name of a program can be anybody's; that of a unit cannot.
             confidence: if of_unit { Confidence::Certain } else { Confidence::Likely },

@@ -37,13 +37,7 @@ pub const RULE: Rule = Rule {
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{}{} {}{}: ifupdown",
-                words::process_with_command(task),
-                words::called_by(task),
-                words::deed(case),
-                words::age(case, task)
-            ),
+            cause: format!("{}: ifupdown", words::who_did_what(case, task)),
             remedy: Some(remedy.into()),
             confidence: if of_unit { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),
