@@ -19,7 +19,7 @@ use crate::{
     correlate::{Awaited, Case, Drop, Ended, NamespaceEnd, Remark},
     enrich::party,
     event::Confidence,
-    fact::{ExitStatus, Task},
+    fact::{ExitStatus, LinkChange, Task},
 };
 
 /// What a rule says about a case that it recognises.
@@ -69,6 +69,11 @@ pub fn remark(remark: &Remark) -> (&'static str, String) {
         Awaited::Creation => (rules::not_recreated::NAME, rules::not_recreated::sentence(remark)),
         Awaited::Free => (rules::reference_leak::NAME, rules::reference_leak::sentence(remark)),
     }
+}
+
+/// Whether the change takes something from the link: that it is up, that it is there, or an address.
+fn takes_away(case: &Case) -> bool {
+    matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted | LinkChange::AddressRemoved)
 }
 
 /// The verdict that says no more than who asked for what.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::takes_away;
 use crate::{
     correlate::{Case, Cause, Ended, ParentChange, Remark},
     enrich::{party, place_of, runtime},
@@ -198,8 +199,7 @@ pub fn after_up(case: &Case, at: Ktime) -> String {
 /// ", 3.2 s after it came up, 3.4 s after dockerd (PID 700) created it": how old a link was when somebody broke it or
 /// changed its address, as far as that was seen.
 pub fn age(case: &Case, by: &Task) -> String {
-    let breaks =
-        matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted | LinkChange::AddressRemoved);
+    let breaks = takes_away(case);
     if !breaks && case.fact.change != LinkChange::MacChanged {
         return String::new();
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::{
     correlate::Cause,
-    diagnose::{Culprit, Rule, Verdict, words},
+    diagnose::{Culprit, Rule, Verdict, takes_away, words},
     enrich::party,
     event::Confidence,
     fact::LinkChange,
@@ -19,8 +19,7 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/by-hand.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
-        let breaks =
-            matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted | LinkChange::AddressRemoved);
+        let breaks = takes_away(case);
         let is_service = party::service(task).is_some();
         let elevated = party::called_by(task, &ELEVATION);
         // A terminal, or a login that became root on the way: a daemon has neither.

@@ -3,10 +3,9 @@
 use super::network_manager;
 use crate::{
     correlate::Cause,
-    diagnose::{Culprit, Rule, Verdict, words},
+    diagnose::{Culprit, Rule, Verdict, takes_away, words},
     enrich::{party, runtime},
     event::Confidence,
-    fact::LinkChange,
 };
 
 /// The rule.
@@ -15,8 +14,7 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/self-inflicted.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
-        let breaks =
-            matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted | LinkChange::AddressRemoved);
+        let breaks = takes_away(case);
         let creator = case.life.creator.as_ref().filter(|_| breaks)?;
         // A runtime makes links for others, even where it is not known for whom this one was.
         if runtime::works_for_one(task) {
