@@ -26,6 +26,19 @@ pub struct Netns {
     pub inode: Option<NsInode>,
 }
 
+impl Netns {
+    /// Whether both are one namespace, as far as can be told: some kernels make the cookie only once somebody asks for
+    /// it.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let same_cookie = match (self.cookie, other.cookie) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        };
+        same_cookie && (self.ptr, self.inode) == (other.ptr, other.inode)
+    }
+}
+
 /// Names a process for good: ids are reused, start times are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProcessId {

@@ -258,10 +258,8 @@ impl Tracer {
                 self.tell_residents()?;
                 break;
             };
-            if let What::NetnsEnd(end) = &fact.what {
-                if end.last {
-                    self.residents.ended(&end.netns);
-                }
+            if let Some(netns) = torn_down_here(&fact.what) {
+                self.residents.ended(&netns);
             }
             early.push(fact);
         }
@@ -375,13 +373,13 @@ impl Tracer {
             self.pipeline.take(Fact { at, what: What::Container(container) })?;
         }
         match &fact.what {
-            // A namespace whose links the kernel deletes has ended.
-            What::Link(link) if !matches!(link.change, LinkChange::Deleted | LinkChange::UnseenDeleted) => {
-                named_here(&fact.what).for_each(|netns| self.residents.expect_in(netns));
-            }
+            What::Link(_) => named_here(&fact.what).for_each(|netns| self.residents.expect_in(netns)),
             What::NetnsMove(change) => self.residents.entered(&change.to),
-            What::NetnsEnd(end) if end.last => self.residents.ended(&end.netns),
             _ => {}
+        }
+        if let Some(netns) = torn_down_here(&fact.what) {
+            self.residents.ended(&netns);
+            self.names.ended(&netns);
         }
         Ok(self.pipeline.take(fact)?)
     }
@@ -439,13 +437,26 @@ fn report_lost(pipeline: &mut Pipeline, reported: &mut u64, lost: u64, at: Ktime
     Ok(())
 }
 
-/// The namespaces that a fact shows to people.
+/// The namespaces that a fact shows to people. Kernel workers act in namespaces that are known, or that have ended: then
+/// the inode number may be another one's by now.
 fn named_here(what: &What) -> impl Iterator<Item = &Netns> {
     let (one, other) = match what {
-        What::Link(fact) => (fact.link.netns.as_ref(), fact.from.as_ref().map(|(netns, _)| netns)),
+        What::Link(fact) if !fact.task.kthread => {
+            (fact.link.netns.as_ref(), fact.from.as_ref().map(|(netns, _)| netns))
+        }
         _ => (None, None),
     };
     one.into_iter().chain(other)
+}
+
+/// The namespace that has ended, as a fact shows: by the drop of its last reference, which need not have been seen, or by
+/// its links, which kernel workers delete. Its address and its inode number may be another one's from now on.
+fn torn_down_here(what: &What) -> Option<Netns> {
+    match what {
+        What::NetnsEnd(end) if end.last => Some(end.netns),
+        What::Link(fact) if fact.change == LinkChange::Deleted && fact.task.kthread => fact.home(),
+        _ => None,
+    }
 }
 
 /// The control group that a fact introduces.

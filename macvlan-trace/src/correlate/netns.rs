@@ -305,11 +305,7 @@ impl Namespace {
 
     /// Whether it is the namespace at that address, and not the one before it.
     fn is(&self, netns: &Netns) -> bool {
-        let same_cookie = match (self.netns.cookie, netns.cookie) {
-            (Some(one), Some(other)) => one == other,
-            _ => true,
-        };
-        same_cookie && self.netns.inode == netns.inode
+        self.netns.is(netns)
     }
 
     fn close(&mut self, at: Ktime, trigger: Trigger, drop: Drop, dropper: Rc<Task>) -> Rc<NamespaceEnd> {

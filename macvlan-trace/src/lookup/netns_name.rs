@@ -42,6 +42,11 @@ impl Names {
         *looks = 0;
         Some(name)
     }
+
+    /// A namespace that has ended: the next at its address has a name of its own.
+    pub fn ended(&mut self, netns: &Netns) {
+        self.looks.remove(netns);
+    }
 }
 
 /// The name of a namespace, as in `ip netns`, or as its runtime calls it.
@@ -115,6 +120,9 @@ mod tests {
             assert_eq!(names.of_new(&nameless), None);
         }
         assert_eq!(names.looks[&nameless], 0);
+        names.ended(&nameless);
+        names.of_new(&nameless);
+        assert!(names.looks[&nameless] > 0, "the next one at its address is looked for anew");
         assert_eq!(names.of_new(&Netns { inode: None, ..nameless }), None);
         assert_eq!(names.looks.len(), 1);
     }

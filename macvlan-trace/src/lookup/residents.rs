@@ -98,7 +98,7 @@ impl Residents {
         if netns.inode.is_none() || netns.inode == self.host || netns.ptr == 0 {
             return;
         }
-        if self.searches.get(&netns.ptr).is_some_and(|search| search.netns.inode == netns.inode) {
+        if self.searches.get(&netns.ptr).is_some_and(|search| search.netns.is(netns)) {
             return;
         }
         if self.searches.len() >= MAX_REMEMBERED {
@@ -416,6 +416,32 @@ mod tests {
         residents.ended(&BLUE);
         let told: Vec<_> = residents.take_found().into_iter().map(|resident| resident.netns).collect();
         assert_eq!(told, [next]);
+    }
+
+    #[test]
+    fn the_next_namespace_at_an_address_is_looked_for_too() {
+        let machine = Machine::new();
+        machine.has(40, 7, &docker(WEB), "40\t1");
+        let mut residents = machine.residents();
+        let found = |residents: &mut Residents| {
+            residents.tick();
+            residents.take_found().len()
+        };
+        residents.expect_in(&BLUE);
+        assert_eq!(found(&mut residents), 1);
+        // Where there are no cookies, or not yet, it cannot be told apart until the end of the first is told.
+        let next = Netns { cookie: None, ..BLUE };
+        residents.expect_in(&next);
+        assert_eq!(found(&mut residents), 0);
+        residents.ended(&BLUE);
+        residents.expect_in(&next);
+        assert_eq!(found(&mut residents), 1);
+        // Where there are, it can, even if that end was not seen.
+        residents.ended(&next);
+        residents.expect_in(&BLUE);
+        assert_eq!(found(&mut residents), 1);
+        residents.expect_in(&Netns { cookie: Some(8), ..BLUE });
+        assert_eq!(found(&mut residents), 1);
     }
 
     #[test]
