@@ -16,11 +16,13 @@ pub const RULE: Rule = Rule {
         let number = ended_by(ended.status)?;
         let (victim, signal) = (words::ended_process(case, ended), words::signal(u32::from(number)));
         let sender = ended.kill.as_ref().filter(|kill| kill.fatal).map(|kill| kill.sender.as_ref());
-        let (cause, culprit, confidence) = match sender {
+        let find_out = |what| words::find_out_who(case, ended, what);
+        let (cause, culprit, confidence, remedy) = match sender {
             Some(Some(sender)) => (
                 format!("{} sent {signal} to {victim}", words::sender(sender)),
                 Some(Culprit::new(sender)),
                 confidence_of(case, ended),
+                find_out("Find out why the culprit ends the container"),
             ),
             // It kills what is left in a pid namespace with the init of that (zap_pid_ns_processes), and the namespaces
             // inside it too: who ended the outer one is not seen from here.
@@ -28,15 +30,22 @@ pub const RULE: Rule = Rule {
                 format!("The kernel sent {signal} to {victim}, as it does when the container around it ends"),
                 None,
                 Confidence::Likely,
+                "Find out who or what ended the container around it.".to_owned(),
             ),
             Some(None) => (
                 format!("The kernel sent {signal} to {victim}"),
                 Some(Culprit::ended(ended)),
                 Confidence::Likely,
+                "Find out why the kernel did that: see `journalctl -k`.".to_owned(),
             ),
             // Its own doing: that is an exit, not a kill.
             None if is_own_fault(number) => return None,
-            None => (format!("{signal} ended {victim}; who sent it was not seen"), None, Confidence::Unknown),
+            None => (
+                format!("{signal} ended {victim}; who sent it was not seen"),
+                None,
+                Confidence::Unknown,
+                find_out("Find out who ended it"),
+            ),
         };
         let core = if ended.core_dumped { ", which dumped its core" } else { "" };
         Some(Verdict {
@@ -47,18 +56,7 @@ pub const RULE: Rule = Rule {
                 words::fate(case),
                 sender.flatten().map_or("", |sender| words::client_unseen(sender)),
             ),
-            remedy: Some(
-                words::find_out_who(
-                    case,
-                    ended,
-                    match sender {
-                        Some(Some(_)) => "Find out why the culprit ends the container",
-                        Some(None) => "Find out why the kernel ended it: `journalctl -k`",
-                        None => "Find out who ended it",
-                    },
-                )
-                .into(),
-            ),
+            remedy: Some(remedy.into()),
             confidence,
             culprit,
         })
@@ -172,6 +170,7 @@ mod tests {
             .culprit(&init)
             .is("/culprit/exit", json!({"code": null, "signal": 9, "core_dumped": false, "sender": null}))
             .says("/verdict/cause", "The kernel sent SIGKILL to the main process sh (PID 812)")
+            .is("/verdict/remedy", "Find out why the kernel did that: see `journalctl -k`.")
             .steps(&["signal", "exit", "netns_end", "deleted"]);
     }
 
@@ -219,6 +218,7 @@ mod tests {
             .last()
             .verdict("container-killed", "likely")
             .nobody()
-            .says("/verdict/cause", "as it does when the container around it ends");
+            .says("/verdict/cause", "as it does when the container around it ends")
+            .is("/verdict/remedy", "Find out who or what ended the container around it.");
     }
 }
