@@ -7,7 +7,10 @@ use std::{
     sync::Mutex,
 };
 
-use crate::harness::{ip, run, signal, until};
+use crate::{
+    harness::{ip, run, sh, signal, until},
+    watch::Watch,
+};
 
 /// The network's addresses.
 const SUBNET: &str = "192.168.1.0/24";
@@ -96,13 +99,20 @@ impl Container {
         Self::detached("alpine", name, &options, &["sh", "-c", script])
     }
 
-    /// A container that sleeps, and whose namespace the tracer knows for its own: a signal tells it at once, where it
-    /// would look now and then.
+    /// A container that sleeps, and of which the tracer knows that the namespace is its own: it looks for that now and
+    /// then, and shows it with the next thing that happens to the link.
     pub fn known(network: &str, name: &'static str, options: &str) -> Self {
-        let container =
-            Self::run_on(network, name, options, "trap : USR1; echo ready; sleep 1000 & wait; wait");
-        until("it listens", || container.logs().contains("ready"));
-        signal(container.pid, rustix::process::Signal::USR1);
+        let container = Self::run_on(network, name, options, "exec sleep 1000");
+        let mut watch = Watch::all();
+        until("the tracer knows whose the link is", || {
+            for change in ["add", "del"] {
+                sh(&format!(
+                    "nsenter --net=/proc/{}/ns/net $IP addr {change} 192.0.2.1/32 dev eth0",
+                    container.pid
+                ));
+            }
+            watch.wait_for_event("address_removed", "eth0")["victim"]["container"]["name"] == name
+        });
         container
     }
 
