@@ -1,7 +1,7 @@
 //! What a parent does to the links that stand on it, and who did it to the parent.
 
 use crate::{
-    carrier_control::{in_guest, set_carrier},
+    cards::{Plugged, in_guest, set_carrier},
     harness::{Container, NamedNetns, Parent, Trace, Unit, ip, run, script, sh, until},
     helpers::owner_of_tap,
 };
@@ -284,6 +284,46 @@ fn a_driver_that_is_unloaded_takes_the_parent_along() {
         .verdict("driver-reloaded", "certain")
         .is("/culprit/comm", "rmmod")
         .says("/verdict/cause", "took the driver of par0, the parent of macvlan0, away");
+}
+
+#[test]
+fn a_driver_that_is_taken_from_its_device_takes_the_parent_along() {
+    if !in_guest() {
+        return;
+    }
+    let reload = script(
+        "reload",
+        "device=$(basename $(readlink /sys/class/net/eth0/device)); cd /sys/bus/virtio/drivers/virtio_net; \
+         echo $device >unbind; echo $device >bind",
+    );
+    ip("link add macvlan0 link eth0 type macvlan");
+    let trace = Trace::start(&[]);
+    run(&reload, &[]);
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by("reload")
+        .verdict("driver-reloaded", "certain")
+        .says("/verdict/cause", "took the driver of eth0, the parent of macvlan0, away");
+}
+
+#[test]
+fn a_card_that_is_unplugged_is_nobodys_doing() {
+    if !in_guest() {
+        return;
+    }
+    let card = Plugged::new();
+    ip(&format!("link add macvlan0 link {} type macvlan", Plugged::NAME));
+    let mut trace = Trace::start(&[]);
+    drop(card);
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict("parent-unplugged", "certain")
+        .is("/culprit", serde_json::Value::Null)
+        .says("/verdict/cause", "The parent eth1 of macvlan0 was unplugged");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! How containers end, and what their runtimes do afterwards.
 
 use crate::{
-    carrier_control::in_guest,
+    cards::in_guest,
     harness::{Container, Parent, Trace, Unit, ip, own_netns, sh, until},
 };
 

@@ -6,7 +6,7 @@
 mod actors;
 #[path = "../btf/mod.rs"]
 mod btf;
-mod carrier_control;
+mod cards;
 mod cascades;
 mod command;
 mod containers;

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::{
-    carrier_control::in_guest,
+    cards::in_guest,
     harness::{Container, NamedNetns, Parent, Trace, Unit, as_another, ip, run, script, sh},
 };
 

@@ -24,9 +24,10 @@ pub mod port {
     pub const STDOUT: &str = "stdout";
     /// The command's standard error.
     pub const STDERR: &str = "stderr";
-    /// Lines `off` and `on` pull the cable of the guest's network card and put it back. The host answers each with
-    /// the line `done` once that has happened, or with one that says why it has not.
-    pub const CARRIER: &str = "carrier";
+    /// Lines `carrier off` and `carrier on` pull the cable of the guest's network card and put it back; `plug` and
+    /// `unplug` plug a second card in and pull it out. The host answers each with the line `done` once that has happened
+    /// outside, or with one that says why it has not; the guest learns of it a moment later.
+    pub const CARDS: &str = "cards";
 }
 
 /// What surrounds the command.

@@ -12,8 +12,8 @@ use guest_init::{PORTS_DIR, Report, port};
 
 use crate::drivers;
 
-/// All of them; the one for the carrier is left to the command.
-const NAMES: [&str; 4] = [port::CONTROL, port::STDOUT, port::STDERR, port::CARRIER];
+/// All of them; the one for the network cards is left to the command.
+const NAMES: [&str; 4] = [port::CONTROL, port::STDOUT, port::STDERR, port::CARDS];
 
 /// How long the kernel may take to announce the ports once the driver is there; it takes some ten milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);

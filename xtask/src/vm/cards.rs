@@ -1,4 +1,5 @@
-//! The cable of a guest's network card: whatever runs in the guest may ask to have it pulled and put back.
+//! A guest's network cards: whatever runs in the guest may ask to have the cable of the first pulled and put back, and a
+//! second card plugged in and pulled out.
 
 use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::os::unix::net::UnixStream;
@@ -6,8 +7,12 @@ use std::os::unix::net::UnixStream;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-/// What QEMU calls the card.
+/// What QEMU calls the card that is always there.
 pub const NIC: &str = "nic";
+/// What it calls the slot of the second.
+pub const SLOT: &str = "second-slot";
+/// What it calls the second.
+const SECOND: &str = "second";
 
 /// Does what the guest asks for on its port, over QEMU's monitor, and answers, until either has gone.
 pub fn serve(port: &UnixStream, monitor: UnixStream) {
@@ -24,12 +29,19 @@ pub fn serve(port: &UnixStream, monitor: UnixStream) {
 }
 
 fn fulfil(wish: &str, monitor: &mut Monitor) -> Result<()> {
-    let up = match wish {
-        "on" => true,
-        "off" => false,
-        other => bail!("the carrier can be off or on, and not {other:?}"),
+    let carrier = |up: bool| json!({ "execute": "set_link", "arguments": { "name": NIC, "up": up } });
+    let command = match wish {
+        "carrier on" => carrier(true),
+        "carrier off" => carrier(false),
+        "plug" => json!({
+            "execute": "device_add",
+            "arguments": { "driver": "virtio-net-pci", "id": SECOND, "bus": SLOT, "romfile": "" },
+        }),
+        // QEMU asks the guest to let go of it; the guest does.
+        "unplug" => json!({ "execute": "device_del", "arguments": { "id": SECOND } }),
+        other => bail!("nothing of that kind can be done to the network cards: {other:?}"),
     };
-    monitor.execute(&json!({ "execute": "set_link", "arguments": { "name": NIC, "up": up } }))
+    monitor.execute(&command)
 }
 
 /// QEMU's monitor, which speaks JSON, one object a line.
@@ -94,15 +106,18 @@ mod tests {
             writeln!(&guest, "{wish}")?;
             Ok(answers.next().context("an answer")??)
         };
-        assert_eq!(ask("off")?, "done");
-        assert_eq!(ask("on")?, "QEMU refused: no");
-        assert_eq!(ask("of\tf")?, r#"the carrier can be off or on, and not "of\tf""#);
+        assert_eq!(ask("carrier off")?, "done");
+        assert_eq!(ask("carrier on")?, "QEMU refused: no");
+        assert_eq!(ask("plug")?, "done");
+        assert_eq!(ask("unplug")?, "done");
+        assert_eq!(ask("of\tf")?, r#"nothing of that kind can be done to the network cards: "of\tf""#);
         guest.shutdown(std::net::Shutdown::Both)?;
         server.join().expect("it ends with the guest");
         let commands = monitor.join().expect("it ends with the server");
         assert_eq!(commands[0], json!({"execute": "qmp_capabilities"}));
         assert_eq!(commands[1], json!({"execute": "set_link", "arguments": {"name": "nic", "up": false}}));
-        assert_eq!(commands.len(), 3);
+        let rest: Vec<_> = commands[2..].iter().map(|command| &command["execute"]).collect();
+        assert_eq!(rest, ["set_link", "device_add", "device_del"]);
         Ok(())
     }
 }

@@ -1,12 +1,12 @@
 //! `cargo xtask vm`: runs a command on one of Debian's kernels.
 //!
 //! [`sources`] finds the mirror, [`archive`] fetches from it, [`kernel`], [`modules`] and [`userland`] prepare what
-//! a guest is made of, [`initramfs`] packs it, [`qemu`] runs it in an [`emulator`], [`carrier`] holds the cable of its
-//! network card and [`outcome`] says how that ended.
+//! a guest is made of, [`initramfs`] packs it, [`qemu`] runs it in an [`emulator`], [`cards`] holds its network cards and
+//! [`outcome`] says how that ended.
 
 mod archive;
 mod cached;
-mod carrier;
+mod cards;
 mod emulator;
 mod initramfs;
 mod kernel;

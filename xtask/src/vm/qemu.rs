@@ -16,7 +16,7 @@ use guest_init::{Report, port};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-use super::carrier::{self, NIC};
+use super::cards::{self, NIC, SLOT};
 use super::emulator::Emulator;
 use super::outcome::{Broken, Failure, Outcome, of_report, of_silence, tail};
 
@@ -158,13 +158,13 @@ pub fn run(machine: &Machine, sinks: Sinks) -> Result<Outcome> {
     let (control, control_end) = UnixStream::pair()?;
     let (stdout, stdout_end) = UnixStream::pair()?;
     let (stderr, stderr_end) = UnixStream::pair()?;
-    let (carrier, carrier_end) = UnixStream::pair()?;
+    let (cards, cards_end) = UnixStream::pair()?;
     let (monitor, monitor_end) = UnixStream::pair()?;
     let ports = [
         (port::CONTROL, OwnedFd::from(control_end)),
         (port::STDOUT, OwnedFd::from(stdout_end)),
         (port::STDERR, OwnedFd::from(stderr_end)),
-        (port::CARRIER, OwnedFd::from(carrier_end)),
+        (port::CARDS, OwnedFd::from(cards_end)),
     ];
     let monitor_end = OwnedFd::from(monitor_end);
     let mut child = spawn(machine, &ports, &monitor_end)?;
@@ -182,7 +182,7 @@ pub fn run(machine: &Machine, sinks: Sinks) -> Result<Outcome> {
     let carriers =
         [carry_output(stdout, sinks.stdout, tell.clone()), carry_output(stderr, sinks.stderr, tell.clone())];
     thread::spawn(move || listen(control, &tell));
-    thread::spawn(move || carrier::serve(&carrier, monitor));
+    thread::spawn(move || cards::serve(&cards, monitor));
 
     let ending = wait(&events, machine.timeout);
     // The command's output has left the guest before its report: nothing is lost by stopping here.
@@ -240,6 +240,8 @@ fn spawn(machine: &Machine, ports: &[(&str, OwnedFd)], monitor: &OwnedFd) -> Res
         .args(["-mon", "chardev=monitor,mode=control"])
         // Its cable leads nowhere; what it sends is gone.
         .args(["-device", &format!("virtio-net-pci,id={NIC},romfile=")])
+        // Cards can be plugged into slots behind a port only.
+        .args(["-device", &format!("pcie-root-port,id={SLOT},chassis=1")])
         .args(["-device", "virtio-serial-pci"]);
     if let Some(disk) = &machine.disk {
         command
