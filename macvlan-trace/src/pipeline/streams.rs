@@ -45,6 +45,17 @@ fn a_replay_of_what_was_recorded_tells_what_was_told_live() {
     }
 }
 
+#[test]
+fn the_event_on_the_page_is_a_recorded_one() {
+    let page = include_str!("../../../docs/events.md");
+    let recorded = include_str!("streams/docker.events.jsonl");
+    let (_, rest) = page.split_once("```json\n").expect("an example");
+    let (example, _) = rest.split_once("```").expect("its end");
+    let example: serde_json::Value = serde_json::from_str(example).expect("JSON");
+    let is_it = |line| serde_json::from_str::<serde_json::Value>(line).expect("JSON") == example;
+    assert!(recorded.lines().any(is_it), "docs/events.md shows an event that was never told");
+}
+
 /// The events of a stream.
 fn replay(stream: &str) -> String {
     let mut lines = stream.lines();
