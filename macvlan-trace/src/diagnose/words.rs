@@ -250,7 +250,7 @@ pub fn plain(name: &Text) -> String {
 }
 
 /// A name, if no shell can take it for anything else.
-fn pasteable(name: &[u8]) -> Option<&str> {
+pub fn pasteable(name: &[u8]) -> Option<&str> {
     let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-@".contains(byte);
     let is_plain = !name.is_empty() && !name.starts_with(b"-") && name.iter().all(harmless);
     str::from_utf8(name).ok().filter(|_| is_plain)

@@ -1,9 +1,16 @@
 //! A process asked for it.
 
+use std::borrow::Cow;
+
 use crate::{
-    correlate::Cause,
-    diagnose::{Rule, asked},
+    correlate::{Case, Cause},
+    diagnose::{Rule, Verdict, asked, takes_away, words},
+    enrich::party,
+    fact::{LinkChange, Task},
 };
+
+/// How many of those that called the process are asked after.
+const MAX_CALLERS: usize = 4;
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -18,9 +25,32 @@ pub const RULE: Rule = Rule {
             },
             _ => return None,
         };
-        Some(asked(RULE.name, case, task))
+        Some(Verdict { remedy: remedy(case, task), ..asked(RULE.name, case, task) })
     },
 };
+
+/// How to undo what took something from the link, and where to look for who wanted it.
+fn remedy(case: &Case, task: &Task) -> Option<Cow<'static, str>> {
+    if !takes_away(case) {
+        return None;
+    }
+    let undo = (case.fact.change == LinkChange::Down).then(|| {
+        format!("`ip link set {} up` in its namespace undoes it", words::plain(&case.fact.link.name))
+    });
+    let unit = party::service(task).filter(|unit| words::pasteable(unit.as_bytes()).is_some());
+    let look = unit.map(|unit| format!("`systemctl status {unit}` shows what it belongs to")).or_else(|| {
+        callers(task).map(|pids| format!("`ps -fp {pids}` shows who called it, if they still run"))
+    });
+    let steps: Vec<_> = undo.into_iter().chain(look).collect();
+    (!steps.is_empty()).then(|| format!("{}.", steps.join("; ")).into())
+}
+
+/// Process ids of those that called a process, nearest first, without the machine's own init.
+fn callers(task: &Task) -> Option<String> {
+    let pids = task.ancestors.iter().map(|ancestor| ancestor.process.tgid).filter(|&pid| pid != 1);
+    let pids: Vec<_> = pids.take(MAX_CALLERS).map(|pid| pid.to_string()).collect();
+    (!pids.is_empty()).then(|| pids.join(","))
+}
 
 #[cfg(test)]
 mod tests {
@@ -30,7 +60,7 @@ mod tests {
         correlate::story::{
             Story,
             cast::{ip, link},
-            macvlan, netns, path, process, running,
+            child_of, in_cgroup, macvlan, netns, path, process, running,
         },
         fact::{Address, LinkChange, LinkFact, What},
     };
@@ -38,11 +68,13 @@ mod tests {
     #[test]
     fn who_asks_for_a_change_is_the_culprit_for_certain() {
         let link = macvlan("macvlan0", netns(0), 7);
-        for (change, deed) in [
-            (LinkChange::Created, "created macvlan0"),
-            (LinkChange::Up, "set macvlan0 up"),
-            (LinkChange::Down, "set macvlan0 down"),
-            (LinkChange::Deleted, "deleted macvlan0"),
+        let look = "`systemctl status test.service` shows what it belongs to.";
+        let undo = "`ip link set macvlan0 up` in its namespace undoes it; ";
+        for (change, deed, remedy) in [
+            (LinkChange::Created, "created macvlan0", Value::Null),
+            (LinkChange::Up, "set macvlan0 up", Value::Null),
+            (LinkChange::Down, "set macvlan0 down", format!("{undo}{look}").into()),
+            (LinkChange::Deleted, "deleted macvlan0", look.into()),
         ] {
             let mut story = Story::new();
             story.link(&ip("ip link del macvlan0"), change, &link, path::NETLINK);
@@ -54,8 +86,22 @@ mod tests {
                 .is("/actor/pid", 901)
                 .is("/culprit/ancestors", json!([{"pid": 880, "comm": "bash"}]))
                 .is("/verdict/cause", cause)
-                .is("/verdict/remedy", Value::Null)
+                .is("/verdict/remedy", remedy)
                 .is("/victim/init", Value::Null);
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_no_unit_is_looked_for_in_who_called_it() {
+        let shell = child_of(process("sh", 880), &child_of(process("sshd", 870), &process("init", 1)));
+        // Systemd writes what is no letter with a backslash, which a shell takes for something else.
+        for group in ["/", "/system.slice/a\\x2db.service"] {
+            let by = in_cgroup(child_of(process("ip", 901), &shell), group);
+            let (mut story, link) = link();
+            let told = story.deletes(&by, &link).tell();
+            told.last()
+                .verdict("direct", "certain")
+                .is("/verdict/remedy", "`ps -fp 880,870` shows who called it, if they still run.");
         }
     }
 

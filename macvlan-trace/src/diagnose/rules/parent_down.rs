@@ -24,7 +24,9 @@ pub const RULE: Rule = Rule {
                 cause: format!(
                     "The kernel closed the parent {parent} of {link} by itself, and what began that was not seen"
                 ),
-                remedy: None,
+                remedy: Some(
+                    format!("`ip link set {} up` where the parent is.", words::plain(parent)).into(),
+                ),
                 confidence: Confidence::Likely,
                 culprit: None,
             });

@@ -24,7 +24,17 @@ pub fn verdict(case: &Case) -> Verdict {
         }
         _ => format!("The kernel {} by itself, and why was not seen", words::deed(case)),
     };
-    Verdict { rule: NAME, cause, remedy: None, confidence: Confidence::Unknown, culprit: None }
+    Verdict {
+        rule: NAME,
+        cause,
+        remedy: Some(
+            "Let it happen again while the whole life of the links is traced (`macvlan-trace -e all`); \
+             `macvlan-trace check` says what cannot be seen here."
+                .into(),
+        ),
+        confidence: Confidence::Unknown,
+        culprit: None,
+    }
 }
 
 #[cfg(test)]
@@ -51,6 +61,7 @@ mod tests {
             .last()
             .verdict("unknown", "unknown")
             .nobody()
-            .says("/verdict/cause", "The parent eth0 of macvlan0 was deleted, and by whom was not seen");
+            .says("/verdict/cause", "The parent eth0 of macvlan0 was deleted, and by whom was not seen")
+            .says("/verdict/remedy", "`macvlan-trace -e all`");
     }
 }
