@@ -19,7 +19,7 @@ use macvlan_trace_common::Counter;
 
 use crate::{
     btf,
-    correlate::{Own, Settings},
+    correlate::{Own, Settings, tears_namespaces_down},
     decode::{Decoder, Symbols},
     event::{Body, Run, Stock, StockLink},
     fact::{Fact, Ktime, LinkChange, Netns, NsInode, What},
@@ -118,7 +118,10 @@ pub async fn trace(options: Options, sink: Box<dyn Sink>) -> Result<Outcome> {
         symbols: KernelSymbols(symbols::Symbols::new()),
         names: netns_name::Names::default(),
         containers: Containers::new(&options.state_root),
-        residents: Residents::new(inventory::host_netns().map(NsInode)),
+        residents: Residents::new(
+            inventory::host_netns().map(NsInode),
+            surroundings.first_pidns != Some(false),
+        ),
         pipeline: Pipeline::new(settings, clock, options.filter, options.count, sink),
         reported_lost: 0,
         reported_unkept: false,
@@ -375,6 +378,7 @@ impl Tracer {
         match &fact.what {
             What::Link(_) => named_here(&fact.what).for_each(|netns| self.residents.expect_in(netns)),
             What::NetnsMove(change) => self.residents.entered(&change.to),
+            What::Exit(exit) => self.residents.left(&exit.netns, exit.task.process.tgid),
             _ => {}
         }
         if let Some(netns) = torn_down_here(&fact.what) {
@@ -450,11 +454,15 @@ fn named_here(what: &What) -> impl Iterator<Item = &Netns> {
 }
 
 /// The namespace that has ended, as a fact shows: by the drop of its last reference, which need not have been seen, or by
-/// its links, which kernel workers delete. Its address and its inode number may be another one's from now on.
+/// a link of its that the kernel deletes with it, and not with a parent. Its address and its inode number may be another
+/// one's from now on.
 fn torn_down_here(what: &What) -> Option<Netns> {
     match what {
         What::NetnsEnd(end) if end.last => Some(end.netns),
-        What::Link(fact) if fact.change == LinkChange::Deleted && fact.task.kthread => fact.home(),
+        What::Link(fact) if fact.change == LinkChange::Deleted && fact.task.kthread => {
+            let with_parent = fact.parent.as_ref().is_some_and(|parent| !parent.registered);
+            fact.home().filter(|_| !with_parent && tears_namespaces_down(&fact.stack))
+        }
         _ => None,
     }
 }

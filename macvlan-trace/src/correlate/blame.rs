@@ -263,6 +263,7 @@ pub fn undoes_creation(stack: &[Option<String>]) -> bool {
 }
 
 /// Whether the path is that of the worker that tears network namespaces down.
+#[must_use]
 pub fn tears_namespaces_down(stack: &[Option<String>]) -> bool {
     stack.iter().flatten().any(|frame| frame == "cleanup_net")
 }

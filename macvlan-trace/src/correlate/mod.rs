@@ -19,7 +19,10 @@ mod tests;
 
 use std::rc::Rc;
 
-pub use blame::{Cause, Chosen, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount, has_any};
+pub use blame::{
+    Cause, Chosen, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount, has_any,
+    tears_namespaces_down,
+};
 pub use links::{Life, Siblings};
 pub use overdue::{Awaited, Remark};
 pub use parents::ParentChange;
@@ -221,7 +224,7 @@ impl Correlator {
         }
         let cause = self.cause(at, &fact, &actor, &life);
         match &cause {
-            Cause::Request(by) if self.end_is_unclear(at, &fact, by) => {
+            Cause::Request(by) if self.end_is_unclear(at, &fact, &life, by) => {
                 life.end_unclear = true;
                 if let Some(life) = self.links.life_mut(life.id) {
                     life.end_unclear = true;
@@ -460,7 +463,7 @@ impl Correlator {
         }
         if let Some(parent) = fact.parent.as_ref().filter(|parent| !parent.registered) {
             let mut by = self.behind(fact, actor, parent.netns);
-            if matches!(by, Cause::Worker) && blame::tears_namespaces_down(&fact.stack) {
+            if matches!(by, Cause::Worker) && tears_namespaces_down(&fact.stack) {
                 // A veth goes when the namespace of its other end does.
                 let peer = self.parents.peer(parent);
                 by = peer.and_then(|netns| self.netns.ended(&netns)).map_or(by, Cause::NamespaceEnded);
@@ -469,7 +472,7 @@ impl Correlator {
             return Some(Cause::ParentDeleted { parent: parent.clone(), by });
         }
         if let Some(netns) = fact.link.netns.as_ref().filter(|_| fact.task.kthread) {
-            if blame::tears_namespaces_down(&fact.stack) {
+            if tears_namespaces_down(&fact.stack) {
                 return Some(Cause::NamespaceEnded(self.netns.end_unseen(at, netns, actor)));
             }
         }
@@ -501,12 +504,13 @@ impl Correlator {
 
     /// Whether a runtime may be clearing away after an end, which is not known to be the main process's, as where a
     /// container has no pid namespace of its own, or is long ago.
-    fn end_is_unclear(&mut self, at: Ktime, fact: &LinkFact, by: &Task) -> bool {
+    fn end_is_unclear(&mut self, at: Ktime, fact: &LinkFact, life: &Life, by: &Task) -> bool {
         let Some(home) = fact.home().filter(|_| runtime::works_for_one(by)) else { return false };
         let generation = self.netns.generation(&home, false);
         match generation.and_then(|generation| self.owners.owner_has_ended(generation)) {
             Some(ended) => ended,
-            None => self.netns.may_have_lost_its_main(at, &home),
+            // Nor is it known of a link that is older than the tracer whether somebody had lived there.
+            None => self.netns.may_have_lost_its_main(at, &home) || life.created.is_none(),
         }
     }
 
@@ -521,7 +525,10 @@ impl Correlator {
             .on(parent)
             .into_iter()
             .find(|other| other.id != life.id && other.last.mac == Some(mac) && other.last.is_up())?;
-        let ending = sibling.last.netns.as_ref().is_some_and(|netns| self.netns.is_orphaned(netns));
+        let ending = sibling.last.netns.as_ref().is_some_and(|netns| {
+            // The end of a sidecar, or of an application in a pod, is not that of the container that owns the namespace.
+            self.netns.is_orphaned(netns, |generation| self.owners.owner_has_ended(generation))
+        });
         Some(Holder { link: sibling.last.clone(), ending })
     }
 }

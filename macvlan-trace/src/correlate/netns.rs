@@ -209,13 +209,13 @@ impl Namespaces {
             .is_some_and(|known| known.is(netns) && (known.end.is_some() || known.main_end().is_some()))
     }
 
-    /// Whether the namespace has ended, or the init of a pid namespace that lived in it has: what is left in it is a
-    /// remainder.
-    pub fn is_orphaned(&self, netns: &Netns) -> bool {
-        self.by_ptr
-            .get(&netns.ptr)
-            .filter(|known| known.is(netns))
-            .is_some_and(|known| known.end.is_some() || known.main_end().is_some_and(|ended| ended.is_init))
+    /// Whether the namespace has ended, or the main process of the container that owns it has: what is left in it is a
+    /// remainder. `owner_has_ended` says that of a generation; where it does not know, the end of the init of a pid
+    /// namespace counts.
+    pub fn is_orphaned(&self, netns: &Netns, owner_has_ended: impl Fn(u64) -> Option<bool>) -> bool {
+        let Some(known) = self.by_ptr.get(&netns.ptr).filter(|known| known.is(netns)) else { return false };
+        let main_has_ended = || known.main_end().is_some_and(|ended| ended.is_init);
+        known.end.is_some() || owner_has_ended(known.generation).unwrap_or_else(main_has_ended)
     }
 
     /// Tells namespaces apart that had the same address one after the other. One that has ended has a number for the
@@ -470,11 +470,17 @@ impl Namespace {
             of.task.ancestors.iter().any(|ancestor| ancestor.process == process)
         };
         self.exits.iter().filter(|init| init.is_init).any(|init| {
-            let supervises = is_above(ended.task.task.process, init)
+            // The init of a pid namespace, whose container it is the main process of, is more than a supervisor.
+            let supervises = !ended.is_init
+                && is_above(ended.task.task.process, init)
                 && ended.at.0.saturating_sub(init.at.0) <= SUPERVISOR_NS
                 && ended.kill.as_ref().is_none_or(|kill| kill.sender.is_none());
+            // What started later has a pid namespace that was given the number of the first.
+            let same_pidns = ended.task.task.pidns.is_some()
+                && ended.task.task.pidns == init.task.task.pidns
+                && ended.task.task.process.start < init.at;
             let lived_under_it = is_above(init.task.task.process, ended)
-                || (ended.task.task.pidns.is_some() && ended.task.task.pidns == init.task.task.pidns)
+                || same_pidns
                 // The init of a pid namespace inside, whose ancestors in between are gone already.
                 || (ended.task.task.pidns_level > init.task.task.pidns_level && ended.was_killed_by_kernel());
             supervises || lived_under_it

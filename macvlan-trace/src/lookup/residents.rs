@@ -31,7 +31,8 @@ const MAX_REMEMBERED: usize = 16_384;
 pub struct Residents {
     /// The machine's own, which belongs to no container.
     host: Option<NsInode>,
-    proc: PathBuf,
+    /// `None` where /proc shows other process ids than the kernel's side reports.
+    proc: Option<PathBuf>,
     /// By the address of the namespace.
     searches: HashMap<u64, Search>,
     /// Found, and not told yet.
@@ -49,17 +50,18 @@ struct Search {
     entered: bool,
     /// Ticks until that is a reason to look once more.
     rest: u32,
-    found: bool,
+    /// The process id of whoever was found.
+    found: Option<u32>,
 }
 
 impl Search {
     fn new(netns: Netns) -> Self {
-        Self { netns, looks: 0, pause: 0, entered: false, rest: 0, found: false }
+        Self { netns, looks: 0, pause: 0, entered: false, rest: 0, found: None }
     }
 
     /// Whether to look at this tick.
     fn is_due(&mut self) -> bool {
-        if self.found {
+        if self.found.is_some() {
             return false;
         }
         let mut due = false;
@@ -82,20 +84,21 @@ impl Search {
 }
 
 impl Residents {
-    /// Looks for nobody yet; `host` is the machine's own namespace.
+    /// Looks for nobody yet; `host` is the machine's own namespace. In a pid namespace other than the first, /proc has
+    /// process ids that cannot be joined with what the kernel's side reports, and nobody is looked for at all.
     #[must_use]
-    pub fn new(host: Option<NsInode>) -> Self {
-        Self::of_proc(host, Path::new("/proc"))
+    pub fn new(host: Option<NsInode>, in_first_pidns: bool) -> Self {
+        Self::of_proc(host, in_first_pidns.then_some(Path::new("/proc")))
     }
 
-    fn of_proc(host: Option<NsInode>, proc: &Path) -> Self {
-        Self { host, proc: proc.to_owned(), searches: HashMap::new(), found: Vec::new() }
+    fn of_proc(host: Option<NsInode>, proc: Option<&Path>) -> Self {
+        Self { host, proc: proc.map(Path::to_owned), searches: HashMap::new(), found: Vec::new() }
     }
 
     /// A namespace that holds a watched link. Asking again and again is cheap.
     pub fn expect_in(&mut self, netns: &Netns) {
         // What happens in a namespace without a known address cannot be joined with it.
-        if netns.inode.is_none() || netns.inode == self.host || netns.ptr == 0 {
+        if self.proc.is_none() || netns.inode.is_none() || netns.inode == self.host || netns.ptr == 0 {
             return;
         }
         if self.searches.get(&netns.ptr).is_some_and(|search| search.netns.is(netns)) {
@@ -111,6 +114,15 @@ impl Residents {
     pub fn entered(&mut self, netns: &Netns) {
         if let Some(search) = self.searches.get_mut(&netns.ptr) {
             search.entered = true;
+        }
+    }
+
+    /// A process of a namespace has ended. If it is the one that was found, another one may live there, or come to: a
+    /// pod without a process that holds its namespace goes from container to container.
+    pub fn left(&mut self, netns: &Netns, process: u32) {
+        if let Some(search) = self.searches.get_mut(&netns.ptr).filter(|search| search.found == Some(process))
+        {
+            *search = Search::new(*netns);
         }
     }
 
@@ -131,11 +143,12 @@ impl Residents {
         if due.is_empty() {
             return;
         }
-        let mut processes = Processes::find(&self.proc);
+        let Some(proc) = &self.proc else { return };
+        let mut processes = Processes::find(proc);
         for netns in due {
             let resident = netns.inode.and_then(|inode| processes.main_of(inode));
             if let (Some(resident), Some(search)) = (resident, self.searches.get_mut(&netns.ptr)) {
-                search.found = true;
+                search.found = Some(resident.pid);
                 self.found.push(resident.into_fact(netns));
             }
         }
@@ -291,7 +304,7 @@ mod tests {
         }
 
         fn residents(&self) -> Residents {
-            Residents::of_proc(Some(HOST), self.0.path())
+            Residents::of_proc(Some(HOST), Some(self.0.path()))
         }
 
         /// Process ids of those found at the next tick.
@@ -416,6 +429,33 @@ mod tests {
         residents.ended(&BLUE);
         let told: Vec<_> = residents.take_found().into_iter().map(|resident| resident.netns).collect();
         assert_eq!(told, [next]);
+    }
+
+    #[test]
+    fn whoever_lives_there_after_it_is_looked_for_again() {
+        let machine = Machine::new();
+        machine.has(40, 7, &docker(WEB), "40\t1");
+        let mut residents = machine.residents();
+        let found = |residents: &mut Residents| {
+            residents.tick();
+            residents.take_found().iter().map(|resident| resident.process.tgid).collect::<Vec<_>>()
+        };
+        residents.expect_in(&BLUE);
+        assert_eq!(found(&mut residents), [40]);
+        fs::remove_dir_all(machine.0.path().join("40")).unwrap();
+        machine.has(50, 7, &docker(DB), "50\t1");
+        residents.left(&BLUE, 41);
+        assert_eq!(found(&mut residents), [0; 0], "another process is no reason to look");
+        residents.left(&BLUE, 40);
+        assert_eq!(found(&mut residents), [50]);
+    }
+
+    #[test]
+    fn nobody_is_looked_for_where_process_ids_are_others() {
+        let mut residents = Residents::new(Some(HOST), false);
+        residents.expect_in(&BLUE);
+        residents.tick();
+        assert!(residents.searches.is_empty() && residents.take_found().is_empty());
     }
 
     #[test]

@@ -269,6 +269,39 @@ fn a_vlan_that_goes_down_with_its_card_leads_to_the_card() {
 }
 
 #[test]
+fn a_bond_is_a_parent_like_others_but_why_its_ports_are_dead_is_not_seen() {
+    let _port = Parent::dummy("port0");
+    ip("link set port0 down");
+    ip("link add bond0 type bond miimon 20");
+    ip("link set port0 master bond0");
+    let _bond = Parent("bond0");
+    ip("link set bond0 up");
+    ip("link add macvlan0 link bond0 type macvlan");
+    ip("link set macvlan0 up");
+    until("it has a carrier", || ip("link show macvlan0").contains("LOWER_UP"));
+    let mut trace = Trace::start(&[]);
+    // The bond finds out when it next looks, in a kernel worker (bond_mii_monitor).
+    ip("link set port0 down");
+    trace.wait_for_event("carrier_lost", "macvlan0");
+    ip("link set bond0 down");
+    trace.wait_for_event("parent_down", "macvlan0");
+    let stream = trace.stop();
+    stream
+        .one("carrier_lost", "macvlan0")
+        .verdict("carrier-lost", "likely")
+        .is("/culprit", serde_json::Value::Null)
+        .says("/verdict/cause", "The parent bond0 of macvlan0 lost its carrier")
+        .says("/verdict/cause", "what happened behind that was not seen");
+    stream
+        .one("parent_down", "macvlan0")
+        .by("ip")
+        .verdict("parent-down", "certain")
+        .is("/culprit/args/3", "bond0");
+    assert_eq!(stream.events().len(), 2, "{stream}");
+    stream.complete();
+}
+
+#[test]
 fn a_driver_that_is_unloaded_takes_the_parent_along() {
     if !in_guest() {
         // Never unload a module of a machine that somebody uses.

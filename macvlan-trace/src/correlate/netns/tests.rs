@@ -135,6 +135,26 @@ fn a_supervisor_that_ends_after_its_main_process_is_no_culprit() {
 }
 
 #[test]
+fn a_main_process_that_ends_after_one_that_it_has_isolated_is_no_supervisor() {
+    // `bwrap` or `unshare --pid` as an entrypoint's step.
+    let Container { mut story, init, netns, link } = container();
+    let step = child_of(inside(process("step", 850), 850, 2, 1), &init);
+    story.exits(&step, netns, 0).wait_ms(100).exits(&init, netns, 3);
+    story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+    story.tell().last().verdict("container-exited", "certain").culprit(&init).is("/culprit/exit/code", 3);
+}
+
+#[test]
+fn a_pid_namespace_that_has_the_number_of_an_earlier_one_is_another_one() {
+    let app = |pid, start| started(inside(process("app", pid), 820, 1, 1), start);
+    let (first, second) = (app(820, 1), app(840, 120_000_000_000));
+    let Container { mut story, netns, link, .. } = container_of(first.clone());
+    story.exits(&first, netns, 1).wait_ms(60_000).exits(&second, netns, 7);
+    story.drops(&second, netns, path::EXIT).is_torn_down(&link);
+    story.tell().last().verdict("container-exited", "certain").culprit(&second);
+}
+
+#[test]
 fn children_that_die_with_the_main_process_are_no_culprits() {
     let Container { mut story, init, netns, link } = container();
     story.exits(&init, netns, 0);

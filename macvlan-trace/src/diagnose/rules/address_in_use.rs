@@ -63,9 +63,9 @@ pub const RULE: Rule = Rule {
 mod tests {
     use crate::{
         correlate::story::{
-            Macvlan,
+            Macvlan, Story,
             cast::{ip, link},
-            macvlan, netns,
+            in_cgroup, init, macvlan, netns,
         },
         fact::{LinkChange, LinkFact, What},
     };
@@ -84,6 +84,27 @@ mod tests {
             .nobody()
             .says("/verdict/cause", "macvlan0 has its hardware address 02:00:00:00:00:07");
         drop(holder);
+    }
+
+    #[test]
+    fn a_pod_whose_application_has_crashed_is_no_leftover() {
+        let of = |task, digit: &str| in_cgroup(task, &format!("/docker/{}", digit.repeat(64)));
+        let (pause, app) = (of(init("pause", 812), "a"), of(init("app", 820), "b"));
+        for (ended, words) in [(&app, "macvlan0 has its hardware"), (&pause, "still being torn down")] {
+            let holder = macvlan("macvlan0", netns(1), 7);
+            let (mut story, by) = (Story::new(), ip("ip link set macvlan1 up"));
+            story.creates(&by, &holder).sets_up(&by, &holder);
+            story.found_in(netns(1), &pause).exits(ended, netns(1), 1);
+            let wanting = macvlan("macvlan1", netns(0), 8);
+            let fact = LinkFact { error: Some(98), ..wanting.fact(LinkChange::UpFailed, &by, &[]) };
+            story
+                .creates(&by, &wanting)
+                .fact(What::Link(Box::new(fact)))
+                .tell()
+                .last()
+                .verdict("address-in-use", "certain")
+                .says("/verdict/cause", words);
+        }
     }
 
     #[test]

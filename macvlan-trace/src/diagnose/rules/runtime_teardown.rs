@@ -115,6 +115,21 @@ mod tests {
     }
 
     #[test]
+    fn whether_a_main_process_had_ended_before_the_tracer_started_is_not_known() {
+        let (link, runtime) = (macvlan("eth0", netns(1), 2), of_unit("containerd.service", 700));
+        for found in [false, true] {
+            let mut story = Story::new();
+            story.stock(&link);
+            if found {
+                let main = in_cgroup(init("sh", 812), &format!("/docker/{}", "a".repeat(64)));
+                story.found_in(netns(1), &main);
+            }
+            let told = story.deletes(&runtime, &link).tell();
+            told.last().verdict("runtime-teardown", if found { "certain" } else { "likely" });
+        }
+    }
+
+    #[test]
     fn who_made_a_link_for_a_container_and_takes_it_away_is_a_runtime_by_its_deeds() {
         let inside = netns(1);
         let main = in_cgroup(init("sh", 812), &format!("/docker/{}", "a".repeat(64)));
