@@ -84,6 +84,8 @@ pub struct Case {
     pub victim: Option<Container>,
     /// The container that owns the namespace in which the link is, and lives in it.
     pub owner: Option<Container>,
+    /// Process id of the main process that lives in the namespace in which the link is.
+    pub main_pid: Option<u32>,
     /// The container that owns the namespace that the link moved to.
     pub arrived_in: Option<Container>,
     /// The container that the actor runs in.
@@ -360,6 +362,8 @@ impl Correlator {
             _ => None,
         };
         let [victim, owner, arrived_in] = self.owners_of(&fact, &life);
+        let home = fact.home().and_then(|netns| self.netns.generation(&netns, fact.task.kthread));
+        let main_pid = home.and_then(|home| self.owners.main_pid(home));
         let actor_container = self.container(&actor.cgroup);
         // An end or a signal may be among what was lost: a runtime waits that long for what it asked for.
         let lost_lately = self.lost.is_some_and(|lost| at.0.saturating_sub(lost.0) <= netns::STOPPING_NS);
@@ -380,6 +384,7 @@ impl Correlator {
             holder: None,
             victim,
             owner,
+            main_pid,
             arrived_in,
             actor_container,
             blind,

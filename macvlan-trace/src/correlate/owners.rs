@@ -151,6 +151,13 @@ impl Owners {
         self.by_namespace.get(&generation).map(|owner| owner.ended.is_some())
     }
 
+    /// Process id of the main process of the container that owns a namespace, while that lives.
+    #[must_use]
+    pub fn main_pid(&self, generation: u64) -> Option<u32> {
+        let owner = self.by_namespace.get(&generation).filter(|owner| owner.ended.is_none())?;
+        Some(owner.process.tgid)
+    }
+
     /// The container that owns a namespace and lives in it; `None` for one inside another container, on which that may
     /// work by right.
     #[must_use]

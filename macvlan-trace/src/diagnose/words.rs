@@ -82,7 +82,10 @@ pub fn sender(task: &Task) -> String {
 pub fn find_out_who(case: &Case, ended: &Ended, what: &str) -> String {
     let place = container_of(case, ended).and_then(|victim| match Handle::of(victim)? {
         Handle::Pod { namespace, pod } => {
-            Some(format!("`kubectl describe pod --namespace {namespace} {pod}`"))
+            // A pod that is gone can no longer be described; what was said of it is kept for an hour.
+            Some(format!(
+                "`kubectl get events --namespace {namespace} --field-selector involvedObject.name={pod}`"
+            ))
         }
         Handle::SomePod => Some("`kubectl get events --all-namespaces`".to_owned()),
         Handle::Docker(name) => {
@@ -242,6 +245,17 @@ pub fn has_passing_name(case: &Case) -> bool {
 /// Whether the name is like `veth918345f`, as Docker and CNI plugins call a macvlan link on the host.
 pub fn is_by_chance(name: &Text) -> bool {
     name.as_bytes().starts_with(b"veth")
+}
+
+/// How to set the link up again where it is, and what that does not bring back: `dev_close` has flushed routes, and IPv6
+/// its addresses (`addrconf_ifdown`).
+pub fn set_up_again(case: &Case) -> String {
+    let link = plain(&case.fact.link.name);
+    let command = match case.main_pid {
+        Some(pid) => format!("`nsenter --target {pid} --net ip link set {link} up`"),
+        None => format!("`ip link set {link} up` in its namespace"),
+    };
+    format!("{command} undoes it, but for routes and IPv6 addresses")
 }
 
 /// A name that can be pasted into a shell; a stand-in for one that a shell would understand otherwise.

@@ -354,7 +354,7 @@ fn a_card_that_is_unplugged_is_nobodys_doing() {
         .stop()
         .only("deleted", "macvlan0")
         .by_worker()
-        .verdict("parent-unplugged", "certain")
+        .verdict("parent-unplugged", "likely")
         .is("/culprit", serde_json::Value::Null)
         .says("/verdict/cause", "The parent eth1 of macvlan0 was unplugged");
 }

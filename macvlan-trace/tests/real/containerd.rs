@@ -33,7 +33,7 @@ fn a_pods_link_goes_with_its_sandbox_and_not_with_an_app_container() {
             .is("/event", "deleted")
             .is("/link/name", "eth0")
             .is("/link/netns/name", "cni-shop")
-            .verdict("container-killed", "likely")
+            .verdict("container-stopped", "likely")
             .is("/culprit/comm", "runc")
             .is("/actor/comm", "macvlan")
             .is("/victim/container/id", SANDBOX)

@@ -22,9 +22,10 @@ pub const RULE: Rule = Rule {
         let breaks = takes_away(case);
         let is_service = party::service(task).is_some();
         let elevated = party::called_by(task, &ELEVATION);
-        // A terminal, or a login that became root on the way: a daemon has neither.
+        // A terminal, or a login that became root on the way: a daemon has neither. A container's terminal is its own
+        // (`docker run -t`).
         let by_hand = task.tty.is_some() || (task.login_uid.is_some() && elevated.is_some());
-        if !breaks || is_service || !by_hand {
+        if !breaks || is_service || !by_hand || case.actor_container.is_some() {
             return None;
         }
         let mut person = String::new();
@@ -45,10 +46,8 @@ pub const RULE: Rule = Rule {
                 words::deed(case),
                 words::age(case, task)
             ),
-            remedy: (case.fact.change == LinkChange::Down).then(|| {
-                format!("If it was a mistake: `ip link set {} up`.", words::plain(&case.fact.link.name))
-                    .into()
-            }),
+            remedy: (case.fact.change == LinkChange::Down)
+                .then(|| format!("If it was a mistake: {}.", words::set_up_again(case)).into()),
             // A script in a terminal looks the same.
             confidence: Confidence::Likely,
             culprit: Some(Culprit::new(task)),
@@ -60,8 +59,9 @@ pub const RULE: Rule = Rule {
 mod tests {
     use crate::{
         correlate::story::{
-            cast::{ip, link},
-            child_of, in_cgroup, process,
+            Story,
+            cast::{ip, link, setup},
+            child_of, in_cgroup, init, macvlan, netns, process,
         },
         text::Text,
     };
@@ -84,5 +84,16 @@ mod tests {
             .tell()
             .last()
             .verdict("direct", "certain");
+    }
+
+    #[test]
+    fn a_containers_terminal_is_its_own() {
+        let (link, inside) = (macvlan("eth0", netns(1), 2), netns(1));
+        let in_container = |task| in_cgroup(task, &format!("/docker/{}", "a".repeat(64)));
+        let mut by = in_container(ip("ip link set eth0 down"));
+        by.tty = Some(Text::from("pts0"));
+        let mut story = Story::new();
+        story.creates(&setup(), &link).found_in(inside, &in_container(init("sh", 812))).sets_down(&by, &link);
+        story.tell().last().verdict("direct", "certain").culprit(&by);
     }
 }

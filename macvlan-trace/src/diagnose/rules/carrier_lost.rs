@@ -5,6 +5,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
     fact::LinkChange,
+    text::Text,
 };
 
 /// What a flap may set off, and nobody watches.
@@ -25,8 +26,10 @@ pub const RULE: Rule = Rule {
         let (parent, link) = (&change.parent.name, &case.fact.link.name);
         let first = change.first();
         let Cause::Request(task) = &first.by else {
-            // A card's own driver knows; what software put together may have lost it with something further below.
-            let is_card = first.parent.driver.is_some() && first.below.is_none();
+            // A card's own driver knows; what software put together may have lost it with something further below, and a
+            // virtual function (iavf, ixgbevf) with its physical one.
+            let is_whole = |driver: &Text| !driver.as_bytes().ends_with(b"vf");
+            let is_card = first.parent.driver.as_ref().is_some_and(is_whole) && first.below.is_none();
             let (why, confidence) = if is_card && first.stack.iter().any(Option::is_some) {
                 ("no process did this".to_owned(), Confidence::Certain)
             } else {
@@ -112,6 +115,20 @@ mod tests {
             .nobody()
             .says("/verdict/cause", "its driver virtio_net; no process did this")
             .steps(&["parent_carrier_lost", "carrier_lost"]);
+    }
+
+    #[test]
+    fn why_a_virtual_function_lost_its_carrier_is_not_seen() {
+        let (mut story, link) = link();
+        let vf = Link { driver: Some(Text::from("ixgbevf")), ..eth0() };
+        story.parent(&worker(), LinkChange::CarrierLost, &vf, None, DRIVER).wait_ms(1);
+        story
+            .link(&worker(), LinkChange::CarrierLost, &link, LINKWATCH)
+            .tell()
+            .last()
+            .verdict("carrier-lost", "likely")
+            .nobody()
+            .says("/verdict/cause", "what happened behind that was not seen");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The main process was asked to end, and did so by itself, or was killed by the runtime that had asked.
 
 use crate::{
+    correlate::{Case, Ended, Kill},
     diagnose::{Culprit, Rule, Verdict, ended_by, exit_behind, words},
+    enrich::runtime,
     event::Confidence,
 };
 
@@ -12,7 +14,11 @@ pub const RULE: Rule = Rule {
     judge: |case| {
         let ended = exit_behind(case)?;
         let by_itself = ended_by(ended.status).is_none();
-        let asked = if by_itself { ended.kill.as_ref() } else { ended.asked.as_ref() }?;
+        let asked = if by_itself {
+            ended.kill.as_ref()
+        } else {
+            ended.asked.as_ref().or_else(|| stop_of_pod(case, ended))
+        }?;
         let sender = asked.sender.as_ref()?;
         let waited = words::duration(asked.at, ended.at);
         let end = match &ended.kill {
@@ -47,6 +53,16 @@ pub const RULE: Rule = Rule {
     },
 };
 
+/// A runtime's SIGKILL to the process that only holds a pod's namespaces: it never asks that to end (containerd's
+/// `StopPodSandbox`), and what was to be asked, the pod's own containers, has ended before.
+fn stop_of_pod<'a>(case: &Case, ended: &'a Ended) -> Option<&'a Kill> {
+    let container = words::container_of(case, ended)?;
+    let holds_a_pod =
+        container.name.is_none() && container.pod.as_ref().is_some_and(|pod| pod.name.is_some());
+    let kill = ended.kill.as_ref().filter(|kill| holds_a_pod && kill.fatal)?;
+    kill.sender.as_deref().is_some_and(runtime::is_sent_by_one).then_some(kill)
+}
+
 #[cfg(test)]
 mod tests {
     use crate::{
@@ -54,7 +70,7 @@ mod tests {
             cast::{Container, container, container_of, dockerd, kill},
             child_of, in_cgroup, init, path, process, running,
         },
-        fact::Task,
+        fact::{self, Pod, Task, What},
     };
 
     /// What `docker stop` and `docker kill` make containerd's shim call.
@@ -189,6 +205,41 @@ mod tests {
             );
             story.dies(&init, netns, 9).drops(&init, netns, path::EXIT).is_torn_down(&link);
             story.tell().last().is("/verdict/rule", rule).culprit(&runc());
+        }
+    }
+
+    #[test]
+    fn a_runtimes_kill_of_what_holds_a_pod_is_how_pods_are_stopped() {
+        let id = "a".repeat(64);
+        let uid = "d9a6bd5b_7d1e_4a38_8e83_2f9a0f5b0c11";
+        let group = format!("/kubepods.slice/kubepods-pod{uid}.slice/cri-containerd-{id}.scope");
+        for (name, by, rule) in [
+            (None, runc(), "container-stopped"),
+            // One of its containers, and somebody who is no runtime.
+            (Some("app"), runc(), "container-killed"),
+            (None, kill(), "container-killed"),
+        ] {
+            let pause = in_cgroup(init("pause", 812), &group);
+            let Container { mut story, netns, link, .. } = container_of(pause.clone());
+            let pod = Pod {
+                uid: None,
+                qos: None,
+                namespace: Some("shop".to_owned()),
+                name: Some("web-0".to_owned()),
+            };
+            story.found_in(netns, &pause).fact(What::Container(fact::Container {
+                id: id.clone(),
+                user: None,
+                runtime: Some("containerd".to_owned()),
+                name: name.map(str::to_owned),
+                pod: Some(pod),
+            }));
+            story.sends(&by, 9, &pause, netns).dies(&pause, netns, 9);
+            story.drops(&pause, netns, path::EXIT).is_torn_down(&link);
+            story.tell().last().is("/verdict/rule", rule).culprit(&by).says(
+                "/verdict/remedy",
+                "see `kubectl get events --namespace shop --field-selector involvedObject.name=web-0`.",
+            );
         }
     }
 }

@@ -27,10 +27,11 @@ pub const RULE: Rule = Rule {
         (is_older && age <= SETTLING_NS).then(|| Verdict {
             rule: RULE.name,
             cause: format!(
-                "{} of {unit}, which had started {} before, {}, which was older",
+                "{} of {unit}, which had started {} before, {}, which was older{}",
                 words::process_with_command(task),
                 words::duration(Ktime(0), Ktime(age)),
                 words::deed(case),
+                if case.blind { "; whether a main process had ended before is not known" } else { "" },
             ),
             remedy: Some(
                 "Let containers outlive their daemon (Docker: `\"live-restore\": true` in /etc/docker/daemon.json; not \
@@ -46,7 +47,9 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{Story, cast::setup, in_cgroup, macvlan, netns, process, running, started};
+    use crate::correlate::story::{
+        Story, cast::setup, in_cgroup, init, macvlan, netns, process, running, started,
+    };
 
     #[test]
     fn a_daemon_is_blamed_for_its_restart_only_if_the_link_is_older() {
@@ -62,5 +65,20 @@ mod tests {
             story.creates(&setup(), &link).wait_ms(10_000);
             story.deletes(&daemon(start), &link).tell().last().is("/verdict/rule", rule);
         }
+    }
+
+    #[test]
+    fn a_container_that_may_have_ended_without_its_daemon_is_not_forgotten() {
+        let (link, inside) = (macvlan("eth0", netns(1), 2), netns(1));
+        let main = in_cgroup(init("sh", 812), &format!("/docker/{}", "a".repeat(64)));
+        let daemon = started(running(process("dockerd", 700), "dockerd"), 290_000_000_000);
+        let mut story = Story::new();
+        story.creates(&setup(), &link).found_in(inside, &main).exits(&main, inside, 0).wait_ms(210_000);
+        story
+            .deletes(&in_cgroup(daemon, "/system.slice/docker.service"), &link)
+            .tell()
+            .last()
+            .verdict("daemon-restarted", "likely")
+            .says("/verdict/cause", "whether a main process had ended before is not known");
     }
 }

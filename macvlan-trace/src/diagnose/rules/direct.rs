@@ -34,10 +34,10 @@ fn remedy(case: &Case, task: &Task) -> Option<Cow<'static, str>> {
     if !takes_away(case) {
         return None;
     }
-    let undo = (case.fact.change == LinkChange::Down).then(|| {
-        format!("`ip link set {} up` in its namespace undoes it", words::plain(&case.fact.link.name))
-    });
-    let unit = party::service(task).filter(|unit| words::pasteable(unit.as_bytes()).is_some());
+    let undo = (case.fact.change == LinkChange::Down).then(|| words::set_up_again(case));
+    // What a container does is its own doing, whatever unit its control group is below.
+    let unit = party::service(task)
+        .filter(|unit| case.actor_container.is_none() && words::pasteable(unit.as_bytes()).is_some());
     let look = unit.map(|unit| format!("`systemctl status {unit}` shows what it belongs to")).or_else(|| {
         callers(task).map(|pids| format!("`ps -fp {pids}` shows who called it, if they still run"))
     });
@@ -60,7 +60,7 @@ mod tests {
         correlate::story::{
             Story,
             cast::{ip, link},
-            child_of, in_cgroup, macvlan, netns, path, process, running,
+            child_of, in_cgroup, init, macvlan, netns, path, process, running,
         },
         fact::{Address, LinkChange, LinkFact, What},
     };
@@ -69,7 +69,8 @@ mod tests {
     fn who_asks_for_a_change_is_the_culprit_for_certain() {
         let link = macvlan("macvlan0", netns(0), 7);
         let look = "`systemctl status test.service` shows what it belongs to.";
-        let undo = "`ip link set macvlan0 up` in its namespace undoes it; ";
+        let undo =
+            "`ip link set macvlan0 up` in its namespace undoes it, but for routes and IPv6 addresses; ";
         for (change, deed, remedy) in [
             (LinkChange::Created, "created macvlan0", Value::Null),
             (LinkChange::Up, "set macvlan0 up", Value::Null),
@@ -103,6 +104,21 @@ mod tests {
                 .verdict("direct", "certain")
                 .is("/verdict/remedy", "`ps -fp 880,870` shows who called it, if they still run.");
         }
+    }
+
+    #[test]
+    fn a_link_in_a_container_is_set_up_again_there() {
+        let in_container = |task| in_cgroup(task, &format!("/docker/{}", "a".repeat(64)));
+        let (link, inside) = (macvlan("eth0", netns(1), 2), netns(1));
+        let mut story = Story::new();
+        story.creates(&ip(""), &link).sets_up(&ip(""), &link);
+        story
+            .found_in(inside, &in_container(init("sh", 812)))
+            .sets_down(&in_container(process("ip", 830)), &link);
+        story.tell().last().verdict("direct", "certain").is(
+            "/verdict/remedy",
+            "`nsenter --target 812 --net ip link set eth0 up` undoes it, but for routes and IPv6 addresses.",
+        );
     }
 
     #[test]

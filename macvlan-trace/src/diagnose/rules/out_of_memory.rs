@@ -44,9 +44,14 @@ pub const RULE: Rule = Rule {
                 words::fate(case),
             ),
             remedy: Some(
-                "Give the container more memory (`docker run --memory`, `MemoryMax=`, the pod's limits), or find out \
-                 what uses it up."
-                    .into(),
+                if oom.limit.is_some() {
+                    "Give the container more memory (`docker run --memory`, `MemoryMax=`, the pod's limits), or find \
+                     out what uses it up."
+                } else {
+                    "Find out what uses the machine's memory up: `journalctl -k --grep oom` lists what ran; a limit \
+                     of its own keeps that from taking others along."
+                }
+                .into(),
             ),
             confidence: match oom.chosen {
                 // It may have failed for another reason.
@@ -64,12 +69,13 @@ mod tests {
 
     #[test]
     fn memory_that_ran_out_comes_before_the_signal_that_it_sent() {
-        for (limit, words) in [
+        for (limit, words, remedy) in [
             (
                 Some("/mt.slice/web.scope"),
                 "in the control group /mt.slice/web.scope, whose limit was reached",
+                "Give the container more memory",
             ),
-            (None, "on the machine"),
+            (None, "on the machine", "Find out what uses the machine's memory up"),
         ] {
             let (init, netns) = (init("java", 812), netns(1));
             let link = macvlan("macvlan0", netns, 2);
@@ -84,6 +90,7 @@ mod tests {
                 .verdict("out-of-memory", "certain")
                 .culprit(&init)
                 .says("/verdict/cause", words)
+                .says("/verdict/remedy", remedy)
                 .steps(&["oom", "signal", "exit", "netns_end", "deleted"]);
         }
     }

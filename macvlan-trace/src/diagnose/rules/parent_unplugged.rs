@@ -44,12 +44,14 @@ pub const RULE: Rule = Rule {
                     confidence,
                 )
             }
+            // A hub's or a slot's power can be cut from software too, and the same worker takes the device away.
             Cause::Worker if has_any(&case.fact.stack, &REMOVAL) => (
                 format!(
-                    "The parent {parent} of {link} was unplugged or taken away by its bus; no process did this"
+                    "The parent {parent} of {link} was unplugged or taken away by its bus; no process was seen to ask \
+                     for it"
                 ),
                 None,
-                Confidence::Certain,
+                Confidence::Likely,
             ),
             _ => return None,
         };
@@ -101,6 +103,6 @@ mod tests {
 
     #[test]
     fn a_card_that_is_unplugged_is_nobodys_doing() {
-        deletes_parent(&worker(), "usb_disconnect").last().verdict("parent-unplugged", "certain").nobody();
+        deletes_parent(&worker(), "usb_disconnect").last().verdict("parent-unplugged", "likely").nobody();
     }
 }

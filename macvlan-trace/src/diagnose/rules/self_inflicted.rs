@@ -8,6 +8,9 @@ use crate::{
     event::Confidence,
 };
 
+/// Who makes macvtap links for virtual machines, and takes them away when those end.
+const LIBVIRT: [&str; 2] = ["libvirtd.service", "virtqemud.service"];
+
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "self-inflicted",
@@ -16,19 +19,20 @@ pub const RULE: Rule = Rule {
         let Cause::Request(task) = &case.cause else { return None };
         let breaks = takes_away(case);
         let creator = case.life.creator.as_ref().filter(|_| breaks)?;
-        // A runtime makes links for others, even where it is not known for whom this one was.
+        // A runtime makes links for others, even where it is not known for whom this one was; a container's processes are
+        // no service's, whatever unit its control group is below.
         if runtime::works_for_one(task) {
             return None;
         }
+        let unit = party::service(task).filter(|_| case.actor_container.is_none());
         let same_process = creator.task.process == task.task.process;
         // Not two sessions of a login service, nor two people.
-        let same_service =
-            party::service(task).is_some() && task.tty.is_none() && task.cgroup.path == creator.cgroup.path;
+        let same_service = unit.is_some() && task.tty.is_none() && task.cgroup.path == creator.cgroup.path;
         if !(same_process || same_service) {
             return None;
         }
-        let unit = party::service(task);
         let who = unit.as_ref().map_or_else(String::new, |unit| format!(" of {unit}"));
+        let for_guests = unit.as_deref().is_some_and(|unit| LIBVIRT.contains(&unit));
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
@@ -38,15 +42,20 @@ pub const RULE: Rule = Rule {
                 if same_process { "it" } else { "that service" },
                 words::age(case, creator),
             ),
-            remedy: Some(
+            remedy: Some(if for_guests {
+                "Nothing, if the guest was to end: libvirt takes its links away then, and a guest's end is not seen \
+                 here. See its log in /var/log/libvirt/qemu."
+                    .into()
+            } else {
                 format!(
-                    "See its log and configuration: a reload that no longer names the link is the usual reason{}.",
+                    "See its log and configuration: a reload that no longer names the link, or a stop of the service, \
+                     is the usual reason{}.",
                     network_manager::whence(task, &case.fact.link.name)
                 )
-                .into(),
-            ),
+                .into()
+            }),
             // Of a service it may have been another part that made it.
-            confidence: if same_process { Confidence::Certain } else { Confidence::Likely },
+            confidence: if same_process && !for_guests { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),
         })
     },
@@ -54,7 +63,7 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{Story, cast::of_unit, macvlan, netns};
+    use crate::correlate::story::{Story, cast::of_unit, in_cgroup, macvlan, netns, process};
 
     #[test]
     fn a_service_that_deletes_what_it_made_did_it_to_itself() {
@@ -67,6 +76,31 @@ mod tests {
             .last()
             .verdict("self-inflicted", "likely")
             .says("/verdict/cause", "3.0 s after it was created");
+    }
+
+    #[test]
+    fn what_libvirt_takes_away_may_have_been_a_guests_that_ended() {
+        for unit in ["libvirtd.service", "virtqemud.service"] {
+            let (link, libvirt) = (macvlan("macvtap0", netns(0), 7), of_unit(unit, 500));
+            let mut story = Story::new();
+            story.creates(&libvirt, &link).sets_up(&libvirt, &link).wait_ms(3_000).deletes(&libvirt, &link);
+            story
+                .tell()
+                .last()
+                .verdict("self-inflicted", "likely")
+                .says("/verdict/remedy", "a guest's end is not seen here");
+        }
+    }
+
+    #[test]
+    fn what_a_container_below_a_units_group_does_is_not_the_units_doing() {
+        let link = macvlan("eth0", netns(1), 2);
+        let group =
+            format!("/system.slice/containerd.service/kubepods-pod1.slice:cri-containerd:{}", "a".repeat(64));
+        let app = |pid| in_cgroup(process("app", pid), &group);
+        let mut story = Story::new();
+        story.creates(&app(901), &link).wait_ms(3_000).deletes(&app(950), &link);
+        story.tell().last().verdict("direct", "certain").is("/verdict/remedy", serde_json::Value::Null);
     }
 
     #[test]
