@@ -12,7 +12,7 @@ use tokio::{
     io::unix::AsyncFd,
     process::Child,
     signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, MissedTickBehavior, interval_at, sleep_until},
 };
 
 use macvlan_trace_common::Counter;
@@ -44,7 +44,7 @@ const DRAIN: usize = 1024;
 /// How often the loss counters are read.
 const TICK: Duration = Duration::from_millis(500);
 /// How long a traced command's namespaces may take to go after it has ended.
-const TEARDOWN: Duration = Duration::from_secs(2);
+const TEARDOWN: Duration = Duration::from_secs(5);
 /// How often that is looked at.
 const TEARDOWN_TICK: Duration = Duration::from_millis(20);
 
@@ -276,7 +276,8 @@ impl Tracer {
         timeout: Option<Duration>,
         mut stops: Stops,
     ) -> Result<Outcome> {
-        let mut tick = interval(TICK);
+        // The first look has been made.
+        let mut tick = interval_at(Instant::now() + TICK, TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // A time that no clock reaches is none.
         let mut deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));

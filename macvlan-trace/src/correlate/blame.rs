@@ -78,6 +78,8 @@ pub struct NamespaceEnd {
     pub drop: Drop,
     /// The task that was current then.
     pub dropper: Rc<Task>,
+    /// When its last mount went, where that was not the last reference.
+    pub unmounted: Option<Ktime>,
 }
 
 /// What started the end of a network namespace.

@@ -309,7 +309,9 @@ impl Namespace {
     }
 
     fn close(&mut self, at: Ktime, trigger: Trigger, drop: Drop, dropper: Rc<Task>) -> Rc<NamespaceEnd> {
-        let end = Rc::new(NamespaceEnd { generation: self.generation, at, trigger, drop, dropper });
+        let unmounted = self.unmounted.as_ref().map(|unmount| unmount.at);
+        let end =
+            Rc::new(NamespaceEnd { generation: self.generation, at, trigger, drop, dropper, unmounted });
         self.end = Some(Rc::clone(&end));
         end
     }

@@ -124,7 +124,9 @@ fn confidence_of(case: &Case, ended: &Ended) -> Confidence {
         && match end.drop {
             Drop::Exit => ended.is_init || end.dropper.task.process == ended.task.task.process,
             Drop::Unmount | Drop::Unknown | Drop::Unseen => false,
-            Drop::Close | Drop::Switch | Drop::Deferred => ended.is_init,
+            Drop::Close | Drop::Switch | Drop::Deferred => {
+                ended.is_init && end.unmounted.is_none_or(|unmounted| unmounted < ended.at)
+            }
         };
     if certain { Confidence::Certain } else { Confidence::Likely }
 }

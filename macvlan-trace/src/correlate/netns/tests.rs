@@ -167,6 +167,22 @@ fn children_that_die_with_the_main_process_are_no_culprits() {
     story.tell().last().verdict("container-exited", "certain").culprit(&init);
 }
 
+#[test]
+fn whoever_unmounts_after_an_end_may_have_had_a_reason_of_its_own() {
+    for (unmounts_first, confidence) in [(true, "certain"), (false, "likely")] {
+        let Container { mut story, init, netns, link } = container();
+        let runtime = of_unit("containerd.service", 790);
+        if unmounts_first {
+            story.lets_go(&runtime, netns, path::UNMOUNT).wait_ms(60_000).exits(&init, netns, 3);
+        } else {
+            story.exits(&init, netns, 3).wait_ms(100).lets_go(&runtime, netns, path::UNMOUNT);
+        }
+        // A socket was still being freed.
+        story.wait_ms(10).drops(&swapper(), netns, path::SOFTIRQ).is_torn_down(&link);
+        story.tell().last().verdict("container-exited", confidence).culprit(&init);
+    }
+}
+
 // Whoever drops the last reference.
 
 #[test]
