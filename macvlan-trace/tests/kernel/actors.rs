@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use crate::harness::{Parent, Trace, cgroup_root, ip, ip_path, own_netns, run, sh};
+use crate::harness::{Parent, Trace, cgroup_root, ip, ip_path, own_netns, remove_group, run, sh};
 
 /// The inode number of the namespace that we are in, as JSON has it.
 fn here() -> u64 {
@@ -133,7 +133,7 @@ fn the_cgroup_is_known_three_levels_deep_and_after_its_removal() {
     let mut trace = Trace::start(&[]);
     sh(&format!("echo $$ > {deep}/cgroup.procs; exec $IP link del macvlan0"));
     for level in ["mt-one/mt-two.slice/mt-three.service", "mt-one/mt-two.slice", "mt-one"] {
-        fs::remove_dir(format!("{root}/{level}")).expect("the cgroup is empty");
+        remove_group(format!("{root}/{level}").as_ref()).expect("the cgroup is empty");
     }
     trace.wait_for_event("deleted", "macvlan0");
     trace
@@ -163,7 +163,7 @@ fn of_a_cgroup_path_with_many_levels_the_end_is_known() {
     let trace = Trace::start(&[]);
     sh(&format!("echo $$ > {}/cgroup.procs; exec $IP link del macvlan0", deepest.display()));
     for folder in folders[1..].iter().rev() {
-        fs::remove_dir(folder).expect("the cgroup is empty");
+        remove_group(folder).expect("the cgroup is empty");
     }
     trace
         .stop()

@@ -406,7 +406,7 @@ fn a_deleted_link_that_does_not_come_back_is_missed() {
     for link in ["mv0", "mv1"] {
         ip(&format!("link add {link} link par0 type macvlan"));
     }
-    let mut trace = Trace::start(&["--missed-after", "2s"]);
+    let mut trace = Trace::start(&["--missed-after", "5s"]);
     ip("link del mv0");
     ip("link del mv1");
     ip("link add mv1 link par0 type macvlan");

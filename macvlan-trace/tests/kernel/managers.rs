@@ -155,11 +155,12 @@ fn the_networking_service_is_told_by_its_unit() {
 #[test]
 fn a_runtime_that_takes_a_link_away_from_a_living_container_is_told() {
     let parent = Parent::dummy("par0");
+    // Of a link that is older it would not be known that nobody had ended before.
+    let trace = Trace::start(&[]);
     let container = Container::with_link("macvlan0", &parent, "read line");
     let runtime = Unit::new("containerd.service");
     let net = format!("--net=/proc/{}/ns/net", container.pid);
     let plugin = script("macvlan", &format!("nsenter {net} $IP link del macvlan0; true"));
-    let trace = Trace::start(&[]);
     runtime.sh(&format!("exec {plugin}"));
     trace
         .stop()

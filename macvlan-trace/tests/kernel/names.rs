@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Container, Parent, Trace, ip_path, run, until};
+use crate::harness::{Container, Parent, Trace, ip_path, remove_group, run, until};
 
 const ID: &str = "9f3c1a2b4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8";
 
@@ -33,8 +33,8 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
-        let _ = self.0.parent().map(fs::remove_dir);
+        let _ = remove_group(&self.0);
+        let _ = self.0.parent().map(remove_group);
     }
 }
 

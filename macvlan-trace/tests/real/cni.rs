@@ -61,7 +61,7 @@ fn a_name_that_goes_without_del_takes_the_link_along() {
         .stop()
         .only("deleted", "eth0")
         .by_worker()
-        .verdict("netns-deleted", "certain")
+        .verdict_sure_or_likely("netns-deleted")
         .is("/culprit/comm", "ip")
         .is("/link/netns/name", "pod")
         .says("/verdict/cause", "ip netns del pod");

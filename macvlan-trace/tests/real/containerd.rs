@@ -50,7 +50,8 @@ fn a_pods_link_goes_with_its_sandbox_and_not_with_an_app_container() {
 
 #[test]
 fn what_an_app_container_does_to_its_pods_link_carries_pod_and_container() {
-    let _pod = Pod::start();
+    let pod = Pod::start();
+    Watch::until_owner_is_known(pod.sandbox, |owner| owner["id"] == SANDBOX);
     let mut trace = Watch::start();
     fs::write(format!("{ROOTFS}/tmp/go"), "").expect("a file can be made");
     trace.wait_for_event("down", "eth0");

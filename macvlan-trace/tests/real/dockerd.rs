@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    harness::{ip, run, sh, signal, until},
+    harness::{ip, run, signal, until},
     watch::Watch,
 };
 
@@ -45,8 +45,12 @@ pub fn start_daemon() {
     }
     let log =
         File::options().create(true).append(true).open("/tmp/dockerd.log").expect("a log can be written");
-    let daemon =
-        Command::new("dockerd").stdout(Stdio::null()).stderr(log).spawn().expect("dockerd is installed");
+    let daemon = Command::new("dockerd")
+        .args(["--shutdown-timeout", "120"])
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("dockerd is installed");
     *DAEMON.lock().expect("nobody panicked") = Some(daemon);
     until("dockerd answers", answers);
 }
@@ -99,20 +103,10 @@ impl Container {
         Self::detached("alpine", name, &options, &["sh", "-c", script])
     }
 
-    /// A container that sleeps, and of which the tracer knows that the namespace is its own: it looks for that now and
-    /// then, and shows it with the next thing that happens to the link.
+    /// A container that sleeps, and of which the tracer knows that the namespace is its own.
     pub fn known(network: &str, name: &'static str, options: &str) -> Self {
         let container = Self::run_on(network, name, options, "exec sleep 1000");
-        let mut watch = Watch::all();
-        until("the tracer knows whose the link is", || {
-            for change in ["add", "del"] {
-                sh(&format!(
-                    "nsenter --net=/proc/{}/ns/net $IP addr {change} 192.0.2.1/32 dev eth0",
-                    container.pid
-                ));
-            }
-            watch.wait_for_event("address_removed", "eth0")["victim"]["container"]["name"] == name
-        });
+        Watch::until_owner_is_known(container.pid, |owner| owner["name"] == name);
         container
     }
 

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::{
-    harness::{Checked, ip, run},
+    harness::{Checked, ip, run, until},
     watch::Watch,
 };
 
@@ -38,7 +38,9 @@ fn a_container_that_does_not_heed_a_stop_is_stopped_all_the_same() {
 
 #[test]
 fn a_container_that_ends_when_asked_to_is_stopped_by_who_asked() {
-    let _web = Container::run("web", "trap 'exit 0' TERM; while :; do sleep 0.1; done");
+    let web = Container::run("web", "trap 'exit 0' TERM; touch /tmp/ready; while :; do sleep 0.1; done");
+    let ready = format!("/proc/{}/root/tmp/ready", web.pid);
+    until("it listens", || std::path::Path::new(&ready).exists());
     let trace = Watch::start();
     podman("stop --time 30 web");
     trace.until_gone("web").incident(|event| {
@@ -64,7 +66,7 @@ fn a_container_that_is_removed_by_force_is_its_killers() {
 fn a_container_whose_command_ends_has_itself_to_blame() {
     let web = Container::run("web", "until [ -e /tmp/end ]; do sleep 0.1; done; exit 4");
     let trace = Watch::start();
-    podman("exec web touch /tmp/end");
+    std::fs::write(format!("/proc/{}/root/tmp/end", web.pid), "").expect("a file can be made");
     trace.until_gone("web").incident(|event| {
         cleared(event)
             .verdict("container-exited", "likely")

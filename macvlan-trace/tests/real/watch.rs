@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{Stream, Trace, ip};
+use crate::harness::{Stream, Trace, ip, sh, until};
 
 static TRACER: Mutex<Option<Trace>> = Mutex::new(None);
 
@@ -70,6 +70,18 @@ impl Watch {
             record["event"] == "deleted" && record["victim"]["container"]["name"] == container
         });
         self.stop()
+    }
+
+    /// Waits until the tracer knows whose network namespace a process lives in: it looks for that now and then, and shows
+    /// it with the next thing that happens to the link `eth0` in there.
+    pub fn until_owner_is_known(process: u32, is_it: impl Fn(&Value) -> bool) {
+        let mut watch = Self::all();
+        until("the tracer knows whose the link is", || {
+            for change in ["add", "del"] {
+                sh(&format!("nsenter --net=/proc/{process}/ns/net $IP addr {change} 192.0.2.1/32 dev eth0"));
+            }
+            is_it(&watch.wait_for_event("address_removed", "eth0")["victim"]["container"])
+        });
     }
 
     /// For so many seconds nothing happens that is wanted.

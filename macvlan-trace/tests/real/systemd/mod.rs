@@ -35,6 +35,8 @@ struct Foreign(&'static str);
 impl Foreign {
     fn link(name: &'static str) -> Self {
         ip(&format!("link add {name} link eth0 type macvlan mode bridge"));
+        // udev gives it another hardware address in its own time.
+        run("udevadm", &["settle"]);
         let link = Self(name);
         link.set_up();
         link
