@@ -77,9 +77,15 @@ impl Decoder {
             What::Exit(Exit { task, netns: netns(&record.netns), status, core_dumped })
         } else if header.kind == wire::Kind::Signal as u16 {
             let record: wire::SignalRecord = fixed(bytes)?;
+            let (from_kernel, target) = (record.from_kernel != 0, task_ref(&record.target));
+            let lives_inside = task.pidns.is_some() && task.pidns == target.pidns;
             What::Signal(Signal {
-                sender: (record.from_kernel == 0).then_some(task),
-                target: task_ref(&record.target),
+                for_inside: from_kernel
+                    && target.is_pidns_init()
+                    && lives_inside
+                    && task.process != target.process,
+                sender: (!from_kernel).then_some(task),
+                target,
                 netns: netns(&record.netns),
                 number: record.signal,
                 ignored: record.ignored != 0,

@@ -138,6 +138,9 @@ pub struct Ended {
     pub core_dumped: bool,
     /// Whether it was the init of a pid namespace.
     pub is_init: bool,
+    /// Whether a process inside had its pid namespace powered off or rebooted: the kernel sends SIGKILL to the init then
+    /// (`reboot_pid_ns`).
+    pub powered_off: bool,
     /// The signal that made it end.
     pub kill: Option<Kill>,
     /// The request to end that a runtime sent, where that ended it, or SIGKILL from a runtime did after it.
@@ -189,6 +192,8 @@ pub struct Kill {
     pub fatal: bool,
     /// Whether the process ignored it.
     pub ignored: bool,
+    /// Whether the kernel sent it on behalf of another process of the init's own pid namespace.
+    pub for_inside: bool,
 }
 
 /// What runs on top of whatever task is current: softirqs (`__do_softirq` became `handle_softirqs` in 6.10, and is

@@ -96,12 +96,22 @@ impl Namespaces {
         let kill = namespace.decisive_signal(at, process, exit.status);
         let is_init = exit.task.is_pidns_init();
         let oom = namespace.out_of_memory(at, process, exit.status, kill.as_ref());
+        // The kernel kills for another reason too, in the context of whoever asked for memory.
+        let powered_off = oom.is_none()
+            && kill.as_ref().is_some_and(|kill| kill.for_inside && kill.number == SIGKILL && kill.fatal);
+        // That is an end by itself, and a request that came before may be behind it.
+        let (kill, by) = if powered_off {
+            let by_itself = ExitStatus::Code(0);
+            (namespace.decisive_signal(at, process, by_itself), by_itself)
+        } else {
+            (kill, exit.status)
+        };
         let asked = match &kill {
             Some(kill) => namespace.request_before(process, kill),
-            None => namespace.unanswered_request(process, exit.status),
+            None => namespace.unanswered_request(process, by),
         };
         let (status, core_dumped) = (exit.status, exit.core_dumped);
-        let ended = Ended { task, at, status, core_dumped, is_init, kill, asked, oom };
+        let ended = Ended { task, at, status, core_dumped, is_init, powered_off, kill, asked, oom };
         // A container's processes die by the hundred with its init, and must not push it out.
         if !namespace.follows_an_init(&ended) {
             if namespace.exits.len() >= MAX_EXITS {
@@ -124,7 +134,8 @@ impl Namespaces {
         if from_inside {
             return;
         }
-        let kill = Kill { at, number: signal.number, sender, fatal: false, ignored: signal.ignored };
+        let Signal { number, ignored, for_inside, .. } = *signal;
+        let kill = Kill { at, number, sender, fatal: false, ignored, for_inside };
         push(&mut namespace.signals, (signal.target.process, kill), MAX_SIGNALS);
     }
 

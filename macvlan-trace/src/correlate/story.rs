@@ -412,8 +412,17 @@ impl Story {
         self.signal(None, number, target, netns)
     }
 
+    /// A process inside the pid namespace of an init powers that off.
+    pub fn is_powered_off(&mut self, init: &Task, netns: Netns) -> &mut Self {
+        let target = init.task.clone();
+        let for_inside = true;
+        self.fact(What::Signal(Signal { sender: None, target, netns, number: 9, ignored: false, for_inside }))
+            .dies(init, netns, 9)
+    }
+
     fn signal(&mut self, sender: Option<TaskRef>, number: u32, target: &Task, netns: Netns) -> &mut Self {
-        self.fact(What::Signal(Signal { sender, target: target.task.clone(), netns, number, ignored: false }))
+        let (target, ignored, for_inside) = (target.task.clone(), false, false);
+        self.fact(What::Signal(Signal { sender, target, netns, number, ignored, for_inside }))
     }
 
     /// A process, with all its threads, goes from one namespace to another.

@@ -47,6 +47,7 @@ fn command(task: &Task) -> Option<String> {
 /// "exited with code 3" or "was ended by SIGSEGV and dumped its core".
 pub fn how_it_ended(ended: &Ended) -> String {
     match ended.status {
+        _ if ended.powered_off => "was powered off from inside".to_owned(),
         ExitStatus::Code(code) => format!("exited with code {code}"),
         ExitStatus::Signal(number) => {
             let core = if ended.core_dumped { " and dumped its core" } else { "" };

@@ -94,6 +94,27 @@ fn who_kills_the_main_process_is_the_culprit() {
 }
 
 #[test]
+fn a_container_that_is_powered_off_from_inside_has_ended_by_itself() {
+    let parent = Parent::dummy("par0");
+    // The kernel kills the main process for it, in the name of nobody.
+    let mut container =
+        Container::with_link("macvlan0", &parent, "read line; busybox poweroff -f; read line");
+    let mut trace = Trace::start(&[]);
+    container.go();
+    container.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .only("deleted", "macvlan0")
+        .by_worker()
+        .verdict_sure_or_likely("container-exited")
+        .victim(&container)
+        .is("/culprit/pid", container.pid)
+        .is("/culprit/exit/signal", 9)
+        .says("/verdict/cause", "was powered off from inside");
+}
+
+#[test]
 fn who_asks_the_main_process_to_end_is_the_likely_culprit() {
     let parent = Parent::dummy("par0");
     let script = "trap 'exit 0' TERM; echo ready; while :; do busybox usleep 20000; done";

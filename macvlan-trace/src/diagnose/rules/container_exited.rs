@@ -18,6 +18,8 @@ pub const RULE: Rule = Rule {
         // Who leaves with code 0 has come to its end.
         let remedy = if ended.status == ExitStatus::Code(0) {
             STAYS.into()
+        } else if ended.powered_off {
+            "Find out what in the container called `poweroff`, `halt` or `reboot`.".into()
         } else {
             words::see_what_it_said(case, ended, "Find out why it failed").into()
         };
@@ -89,6 +91,28 @@ mod tests {
             .is("/culprit/exit/signal", 11)
             .is("/verdict/remedy", "Find out why it failed.")
             .says("/verdict/cause", "was ended by SIGSEGV, 3.2 s after");
+    }
+
+    #[test]
+    fn a_container_that_is_powered_off_from_inside_has_ended_by_itself() {
+        // `poweroff` in a shell of an LXC container; the same after its monitor has asked for it, as `lxc-stop` does.
+        let monitor = of_unit("lxc@web.service", 790);
+        for (asked, rule, culprit) in
+            [(false, "container-exited", init("init", 812)), (true, "container-stopped", monitor.clone())]
+        {
+            let Container { mut story, init, netns, link } = container_of(init("init", 812));
+            if asked {
+                story.sends(&monitor, 30, &init, netns).wait_ms(1_000);
+            }
+            story.is_powered_off(&init, netns).drops(&init, netns, path::EXIT).is_torn_down(&link);
+            story
+                .tell()
+                .last()
+                .verdict(rule, if asked { "likely" } else { "certain" })
+                .culprit(&culprit)
+                .is("/victim/init/exit/signal", 9)
+                .says("/verdict/cause", "was powered off from inside");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub const RULE: Rule = Rule {
     name: "container-killed",
     page: include_str!("../pages/container-killed.md"),
     judge: |case| {
-        let ended = exit_behind(case)?;
+        let ended = exit_behind(case).filter(|ended| !ended.powered_off)?;
         let number = ended_by(ended.status)?;
         let (victim, signal) = (words::ended_process(case, ended), words::signal(u32::from(number)));
         let sender = ended.kill.as_ref().filter(|kill| kill.fatal).map(|kill| kill.sender.as_ref());

@@ -13,7 +13,7 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/container-stopped.md"),
     judge: |case| {
         let ended = exit_behind(case)?;
-        let by_itself = ended_by(ended.status).is_none();
+        let by_itself = ended.powered_off || ended_by(ended.status).is_none();
         let asked = if by_itself {
             ended.kill.as_ref()
         } else {
