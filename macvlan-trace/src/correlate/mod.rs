@@ -361,8 +361,8 @@ impl Correlator {
             Cause::Request(_) if fact.change == LinkChange::Down => life.history.rivals(),
             _ => None,
         };
-        let [victim, owner, arrived_in] = self.owners_of(&fact, &life);
         let home = fact.home().and_then(|netns| self.netns.generation(&netns, fact.task.kthread));
+        let [victim, owner, arrived_in] = self.owners_of(&fact, &life, home);
         let main_pid = home.and_then(|home| self.owners.main_pid(home));
         let actor_container = self.container(&actor.cgroup);
         // An end or a signal may be among what was lost: a runtime waits that long for what it asked for.
@@ -392,10 +392,9 @@ impl Correlator {
         }
     }
 
-    /// The container that a link belonged to before a change, the one that lives where it was then, and the one that it
-    /// has moved to.
-    fn owners_of(&mut self, fact: &LinkFact, life: &Life) -> [Option<Container>; 3] {
-        let home = fact.home().and_then(|netns| self.netns.generation(&netns, fact.task.kthread));
+    /// The container that a link belonged to before a change, the one that lives where it was then (in the namespace of
+    /// the generation `home`), and the one that it has moved to.
+    fn owners_of(&mut self, fact: &LinkFact, life: &Life, home: Option<u64>) -> [Option<Container>; 3] {
         if let Some(home) = home {
             self.owners.link_in(life.id, home);
         }

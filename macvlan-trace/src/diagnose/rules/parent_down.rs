@@ -58,7 +58,8 @@ pub const RULE: Rule = Rule {
 };
 
 /// The device below a VLAN that was set down and took the VLAN along: `vlan_device_event` closes VLANs with their device,
-/// on 7.x in a worker (`vlan_dev_work`), and sets them up again with it. Until then `vlan_dev_open` refuses with ENETDOWN to set one up.
+/// on 7.x in a worker (`vlan_dev_work`), and sets them up again with it. Until then `vlan_dev_open` refuses with ENETDOWN
+/// to set one up.
 fn below_that_took_it(change: &ParentChange) -> Option<&Link> {
     let below = change.below.as_ref().filter(|below| !below.is_up())?;
     has_any(&change.stack, &["vlan_device_event", "vlan_dev_work"]).then_some(below)
