@@ -15,7 +15,7 @@ use glob::Pattern;
 
 use crate::cmd::explain;
 use crate::event::EventKind;
-use crate::probe::catalog::HOOKS;
+use crate::live::probe::catalog::HOOKS;
 use crate::text::Text;
 
 /// `IFNAMSIZ` without its NUL.

@@ -209,7 +209,7 @@ mod tests {
 
     use super::*;
     use crate::event::{Destination, EventKind, Pod};
-    use crate::sink::fixtures;
+    use crate::testing::records;
 
     /// The filter of a command line, as far as it does not need the machine.
     fn filter(args: &[&str]) -> Filter {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn shows(args: &[&str], change: impl FnOnce(&mut Event)) -> bool {
-        let mut event = fixtures::event(EventKind::Deleted);
+        let mut event = records::event(EventKind::Deleted);
         change(&mut event);
         filter(args).shows(&event)
     }
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn unless_told_otherwise_what_breaks_a_link_is_shown() {
         for kind in <EventKind as clap::ValueEnum>::value_variants() {
-            let event = fixtures::event(*kind);
+            let event = records::event(*kind);
             assert_eq!(filter(&[]).shows(&event), kind.is_break(), "{kind:?}");
             assert!(filter(&["-e", "all"]).shows(&event), "{kind:?}");
         }
@@ -269,8 +269,8 @@ mod tests {
     #[test]
     fn a_process_is_found_as_actor_and_as_culprit() {
         let cleanup = |event: &mut Event| {
-            event.actor = Some(fixtures::task(42, "kworker/u8:1"));
-            event.culprit = Some(fixtures::task(600, "sh"));
+            event.actor = Some(records::task(42, "kworker/u8:1"));
+            event.culprit = Some(records::task(600, "sh"));
         };
         for found in [&["-p", "42"][..], &["-p", "600"], &["--comm", "sh"], &["-p", "600", "--comm", "sh"]] {
             assert!(shows(found, cleanup), "{found:?}");
@@ -314,7 +314,7 @@ mod tests {
     fn a_container_is_found_by_name_by_id_and_by_its_pod() {
         let of_web = |event: &mut Event| {
             let pod = Pod { namespace: None, name: Some("shop-7d9f".into()), uid: None, qos: None };
-            let web = fixtures::container(Some("web"));
+            let web = records::container(Some("web"));
             event.victim.container = Some(Container { pod: Some(pod), ..web });
         };
         for found in ["web", "w*", "*", "9f3", "9f3c1a2b4d5e", "9f3c*f8", "shop-*"] {
@@ -324,7 +324,7 @@ mod tests {
             assert!(!shows(&["-C", other], of_web), "{other}");
         }
         let lxc = |event: &mut Event| {
-            let web = fixtures::container(Some("web"));
+            let web = records::container(Some("web"));
             event.victim.container = Some(Container { id: "web".into(), ..web });
         };
         assert!(shows(&["-C", "web"], lxc));
@@ -333,12 +333,12 @@ mod tests {
         assert!(shows(&["-C", "db"], |event| {
             event.to = Some(Destination {
                 netns: event.link.netns.clone(),
-                container: Some(fixtures::container(Some("db"))),
+                container: Some(records::container(Some("db"))),
                 name: "eth0".into(),
                 ifindex: 3,
             });
         }));
-        let mut event = fixtures::event(EventKind::Down);
+        let mut event = records::event(EventKind::Down);
         of_web(&mut event);
         assert!(filter(&["-C", "web"]).shows_unattributed(&event));
         assert!(!filter(&["-C", "db"]).shows_unattributed(&event));
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn what_nobody_announced_is_not_hidden_by_a_filter_for_processes() {
-        let mut event = fixtures::event(EventKind::Down);
+        let mut event = records::event(EventKind::Down);
         (event.actor, event.culprit) = (None, None);
         assert!(filter(&["-p", "812", "--comm", "ip"]).shows_unattributed(&event));
         assert!(filter(&["--cgroup", "/x"]).shows_unattributed(&event));

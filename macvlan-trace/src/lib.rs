@@ -9,21 +9,20 @@
 //!
 //! Everything from [`fact`] on is computed from facts alone: no root, no kernel, no clock, no files.
 
-pub mod btf;
+pub mod cgroup;
 pub mod cli;
 pub mod cmd;
 pub mod correlate;
-pub mod decode;
 pub mod diagnose;
-pub mod enrich;
 pub mod event;
 pub mod fact;
 pub mod filter;
-pub mod lookup;
+pub mod live;
 pub mod pipeline;
-pub mod preflight;
-pub mod probe;
 pub mod publish;
 pub mod run;
 pub mod sink;
+#[cfg(test)]
+mod testing;
 pub mod text;
+mod work;

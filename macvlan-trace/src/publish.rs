@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 
 use crate::{
+    cgroup::{Place, place_of},
     correlate::{Case, Cause, Correlator, Drop, Ended, Life, NamespaceEnd, ParentChange, Remark, Trigger},
     diagnose::{self, Recurrence, Verdict},
-    enrich::{Place, place_of},
     event::{
         self, Ancestor, Body, Cgroup, Destination, Event, EventKind, Exit, Flags, Kernel, Parent, Record,
         SCHEMA_VERSION, Step, StepTask, Victim, When,

@@ -18,22 +18,22 @@ use tokio::{
 use macvlan_trace_common::Counter;
 
 use crate::{
-    btf,
     correlate::{Own, Settings, tears_namespaces_down},
-    decode::{Decoder, Symbols},
     event::{Body, Run, Stock, StockLink},
     fact::{Fact, Ktime, LinkChange, Netns, NsInode, What},
     filter::Filter,
-    lookup::{
+    live::btf,
+    live::decode::{Decoder, Symbols},
+    live::lookup::{
         containers::Containers,
         inventory::{self, Inventory},
         netns_name,
         residents::Residents,
         symbols,
     },
+    live::preflight,
+    live::probe::{self, Counters, ProbeLog, Probes},
     pipeline::Pipeline,
-    preflight,
-    probe::{self, Counters, ProbeLog, Probes},
     publish::{self, Clock, record},
     sink::Sink,
     text::Text,

@@ -13,7 +13,7 @@ use std::{
 };
 
 use btf::{Independent, differences};
-use macvlan_trace::btf::{VMLINUX, of};
+use macvlan_trace::live::btf::{VMLINUX, of};
 
 /// The files with BTF that are there.
 fn kernels() -> Vec<PathBuf> {

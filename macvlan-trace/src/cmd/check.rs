@@ -7,10 +7,10 @@ use std::{
 };
 
 use crate::{
-    btf::{self, Resolved},
-    lookup::symbols,
-    preflight::{self, Finding, State},
-    probe::catalog::{Attach, HOOKS, Hook},
+    live::btf::{self, Resolved},
+    live::lookup::symbols,
+    live::preflight::{self, Finding, State},
+    live::probe::catalog::{Attach, HOOKS, Hook},
 };
 
 /// Prints what this machine has; false if something is missing without which tracing does not work.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::{Cause, Life, ParentChange, links::Siblings};
 use crate::{
-    enrich::party,
     fact::{Ktime, ProcessId, Task},
+    work::party,
 };
 
 /// Incidents that may still grow; the oldest is forgotten first.

@@ -11,8 +11,6 @@ mod overdue;
 mod owners;
 mod parents;
 mod rivals;
-#[cfg(test)]
-pub(crate) mod story;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -30,8 +28,8 @@ pub use rivals::Rivals;
 
 use macvlan_trace_common::IFF_UP;
 
-use crate::enrich::{party, runtime};
 use crate::fact::{Cgroup, Container, Fact, Ktime, Link, LinkChange, LinkFact, Netns, Task, What};
+use crate::work::{party, runtime};
 
 /// What a run wants of correlation.
 #[derive(Clone, Copy, Debug)]

@@ -7,9 +7,9 @@ use std::{
 
 use super::blame::{self, Chosen, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount};
 use crate::{
-    enrich::runtime,
     fact::{Exit, ExitStatus, Ktime, Netns, NetnsEnd, NetnsMove, Oom, ProcessId, Signal, Task},
     text::Text,
+    work::runtime,
 };
 
 /// Namespaces remembered; ended ones are forgotten first, oldest first.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::netns::CLEANUP_NS;
 use crate::{
-    enrich::{ContainerId, PodId, place_of},
+    cgroup::{ContainerId, PodId, place_of},
     fact::{Cgroup, Container, Ktime, Pod, ProcessId, Resident, Task},
 };
 

@@ -2,14 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    Correlator, Trigger,
-    story::{
-        Macvlan, Random, Story, child_of, init, inside, macvlan, netns, next_at, nic, own, path, process,
-        running, settings, swapper, thread, tracer, without_cookie, worker,
-    },
-};
+use super::{Correlator, Trigger};
 use crate::fact::{Fact, Ktime, LinkChange, Task, What};
+use crate::testing::story::{
+    Macvlan, Random, Story, child_of, init, inside, macvlan, netns, next_at, nic, own, path, process,
+    running, settings, swapper, thread, tracer, without_cookie, worker,
+};
 
 fn ip() -> Task {
     process("ip", 901)

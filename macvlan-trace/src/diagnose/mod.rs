@@ -17,9 +17,9 @@ use std::{borrow::Cow, rc::Rc};
 
 use crate::{
     correlate::{Awaited, Case, Drop, Ended, NamespaceEnd, Remark},
-    enrich::party,
     event::Confidence,
     fact::{ExitStatus, LinkChange, Task},
+    work::party,
 };
 
 /// What a rule says about a case that it recognises.

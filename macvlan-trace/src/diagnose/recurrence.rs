@@ -119,7 +119,7 @@ impl Known {
 mod tests {
     use serde_json::Value;
 
-    use crate::correlate::story::{Story, Told, in_cgroup, init, macvlan, netns, process, running};
+    use crate::testing::story::{Story, Told, in_cgroup, init, macvlan, netns, process, running};
 
     /// A container whose main process ends with these codes, one start after the other.
     fn restarts(codes: &[u8], pause_ms: u64) -> Told {

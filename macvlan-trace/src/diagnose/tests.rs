@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::correlate::story::{
+use crate::testing::story::{
     Story,
     cast::{link, of_unit},
     macvlan, netns, process, running,

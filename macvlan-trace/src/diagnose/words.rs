@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use super::takes_away;
 use crate::{
+    cgroup::place_of,
     correlate::{Case, Cause, Ended, ParentChange, Remark},
-    enrich::{party, place_of, runtime},
     fact::{Container, ExitStatus, Ktime, Link, LinkChange, Pod, Task},
     text::Text,
+    work::{party, runtime},
 };
 
 /// Arguments of a command line that are worth a sentence's room.

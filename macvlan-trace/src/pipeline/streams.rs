@@ -10,12 +10,7 @@ use clap::Parser as _;
 use serde::Deserialize;
 
 use super::*;
-use crate::{
-    cli::Cli,
-    correlate::{Own, story::Shared},
-    fact::NsInode,
-    sink::json::Json,
-};
+use crate::{cli::Cli, correlate::Own, fact::NsInode, sink::json::Json, testing::story::Shared};
 
 /// What the tracer of a stream knew.
 #[derive(Deserialize)]

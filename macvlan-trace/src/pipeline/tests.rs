@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     cli::Cli,
-    correlate::story::{Macvlan, Shared, Story, macvlan, netns, process, running, settings},
     fact::LinkChange,
     sink::json::Json,
+    testing::story::{Macvlan, Shared, Story, macvlan, netns, process, running, settings},
 };
 
 fn ip() -> Task {

@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use super::Clock;
 use crate::{
-    correlate::story::{Story, macvlan, netns, nic, path, process, running, without_cookie, worker},
     fact::{Cgroup, Ktime, LinkChange, Netns, Task, What},
+    testing::story::{Story, macvlan, netns, nic, path, process, running, without_cookie, worker},
     text::Text,
 };
 

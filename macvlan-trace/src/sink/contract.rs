@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::fixtures;
 use crate::event::SCHEMA_VERSION;
+use crate::testing::records;
 
 const PAGE: &str = include_str!("../../../docs/events.md");
 
@@ -52,7 +52,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeMap<String, bool>) {
 fn the_page_has_every_field_and_no_other() {
     let (common, sections) = documented();
     let mut types = BTreeSet::new();
-    for record in fixtures::records() {
+    for record in records::records() {
         let value = serde_json::to_value(&record).unwrap();
         let mut found = BTreeMap::new();
         paths(&value, "", &mut found);

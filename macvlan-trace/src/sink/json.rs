@@ -65,7 +65,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::sink::fixtures::{self, Closed, HOSTILE, Writes};
+    use crate::testing::records::{self, Closed, HOSTILE, Writes};
     use crate::text::Text;
 
     fn line(record: &Record) -> String {
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn each_record_is_one_line_and_one_write() {
-        for record in fixtures::records() {
+        for record in records::records() {
             let line = line(&record);
             assert_eq!(line.find('\n'), Some(line.len() - 1), "{line}");
             let value: Value = serde_json::from_str(&line).unwrap();
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn nothing_that_steers_a_terminal_is_in_a_line_and_no_byte_is_lost() {
         for hostile in HOSTILE {
-            let line = line(&fixtures::record_with_names(hostile));
+            let line = line(&records::record_with_names(hostile));
             let text = line.strip_suffix('\n').unwrap();
             assert!(!text.chars().any(|c| c.is_control() || c == '\u{202e}' || c == '\u{200b}'), "{line}");
             let value: Value = serde_json::from_str(text).unwrap();
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn characters_beyond_the_first_plane_are_escaped_as_surrogates() {
         let tag = "\u{e0041}";
-        let line = line(&fixtures::record_with_names(tag.as_bytes()));
+        let line = line(&records::record_with_names(tag.as_bytes()));
         assert!(line.contains(r#""comm":"\udb40\udc41""#), "{line}");
         let value: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(value["culprit"]["comm"], tag);
@@ -116,13 +116,13 @@ mod tests {
 
     #[test]
     fn names_that_print_stay_readable() {
-        let line = line(&fixtures::record_with_names("é'日本".as_bytes()));
+        let line = line(&records::record_with_names("é'日本".as_bytes()));
         assert!(line.contains(r#""comm":"é'日本""#), "{line}");
     }
 
     #[test]
     fn a_closed_pipe_reaches_the_caller() {
-        let error = Json::new(Closed).record(&fixtures::deleted()).unwrap_err();
+        let error = Json::new(Closed).record(&records::deleted()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -5,8 +5,6 @@ pub mod table;
 
 #[cfg(test)]
 mod contract;
-#[cfg(test)]
-pub(crate) mod fixtures;
 
 use std::io;
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use btf_rs::{Btf, Type};
-use macvlan_trace::btf::{FIELDS, Place, Resolved};
+use macvlan_trace::live::btf::{FIELDS, Place, Resolved};
 use macvlan_trace_common::{MISSING, Offsets};
 use zerocopy::IntoBytes as _;
 

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use btf_rs::Btf;
-use macvlan_trace::btf::{VMLINUX, of, of_this_kernel};
+use macvlan_trace::live::btf::{VMLINUX, of, of_this_kernel};
 
 use crate::{
     btf::{Independent, differences},

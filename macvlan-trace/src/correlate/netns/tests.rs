@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::correlate::story::{
+use crate::testing::story::{
     Story,
     cast::{Container, container, container_of, dockerd, ip, kill, named, of_unit},
     child_of, init, inside, macvlan, netns, next_at, own, path, process, running, started, swapper, thread,

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::{MAX_CONTAINERS, MAX_HOMES, MAX_LINKS, MAX_OWNERS, Owners};
 use crate::{
-    correlate::story::{
+    fact::{Cgroup, Container, Ktime, Pod, Task, What},
+    testing::story::{
         Macvlan, Story, child_of, in_cgroup, init, inside, macvlan, netns, next_at, path, process, started,
         thread, without_cookie, worker,
     },
-    fact::{Cgroup, Container, Ktime, Pod, Task, What},
     text::Text,
 };
 

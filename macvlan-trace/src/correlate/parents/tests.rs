@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use crate::{
-    correlate::story::{
+    fact::{Link, LinkChange},
+    testing::story::{
         Story,
         cast::{Container, container, dockerd, eth0, ip, kill, setup},
         init, macvlan, netns, nic, path, worker,
     },
-    fact::{Link, LinkChange},
     text::Text,
 };
 

@@ -62,12 +62,12 @@ pub const RULE: Rule = Rule {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{
+        fact::{LinkChange, LinkFact, What},
+        testing::story::{
             Macvlan, Story,
             cast::{ip, link},
             in_cgroup, init, macvlan, netns,
         },
-        fact::{LinkChange, LinkFact, What},
     };
 
     #[test]

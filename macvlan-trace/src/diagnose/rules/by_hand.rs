@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, takes_away, words},
-    enrich::party,
     event::Confidence,
     fact::LinkChange,
+    work::party,
 };
 
 /// What gives a person another user's rights.
@@ -58,7 +58,7 @@ pub const RULE: Rule = Rule {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{
+        testing::story::{
             Story,
             cast::{ip, link, setup},
             child_of, in_cgroup, init, macvlan, netns, process,

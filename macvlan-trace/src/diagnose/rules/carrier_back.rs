@@ -40,12 +40,12 @@ pub const RULE: Rule = Rule {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{
+        fact::{LinkChange, Task},
+        testing::story::{
             Told,
             cast::{eth0, ip, link},
             worker,
         },
-        fact::{LinkChange, Task},
     };
 
     const NOTIFIER: &[&str] =

@@ -89,14 +89,14 @@ pub const RULE: Rule = Rule {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{
+        fact::{Link, LinkChange},
+        testing::story::{
             Story,
             cast::{eth0, ip, link, setup},
             macvlan, netns, nic,
             path::{DRIVER, LINKWATCH},
             worker,
         },
-        fact::{Link, LinkChange},
         text::Text,
     };
 

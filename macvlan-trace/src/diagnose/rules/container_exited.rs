@@ -45,12 +45,12 @@ mod tests {
     use serde_json::json;
 
     use crate::{
-        correlate::story::{
+        fact::What,
+        testing::story::{
             Story,
             cast::{Container, container, container_of, dockerd, ip, of_unit, setup},
             child_of, in_cgroup, init, macvlan, netns, path, process, running, swapper,
         },
-        fact::What,
     };
 
     #[test]

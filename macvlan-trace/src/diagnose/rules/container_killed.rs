@@ -67,7 +67,7 @@ pub const RULE: Rule = Rule {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::correlate::story::{
+    use crate::testing::story::{
         cast::{Container, container, container_of, kill, of_unit},
         child_of, in_cgroup, init, inside, path, process, running,
     };

@@ -3,8 +3,8 @@
 use crate::{
     correlate::{Case, Ended, Kill},
     diagnose::{Culprit, Rule, Verdict, ended_by, exit_behind, words},
-    enrich::runtime,
     event::Confidence,
+    work::runtime,
 };
 
 /// The rule.
@@ -66,11 +66,11 @@ fn stop_of_pod<'a>(case: &Case, ended: &'a Ended) -> Option<&'a Kill> {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{
+        fact::{self, Pod, Task, What},
+        testing::story::{
             cast::{Container, container, container_of, dockerd, kill},
             child_of, in_cgroup, init, path, process, running,
         },
-        fact::{self, Pod, Task, What},
     };
 
     /// What `docker stop` and `docker kill` make containerd's shim call.

@@ -36,8 +36,8 @@ pub const RULE: Rule = Rule {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{Story, macvlan, netns, path, process, running},
         fact::LinkChange,
+        testing::story::{Story, macvlan, netns, path, process, running},
     };
 
     #[test]

@@ -3,9 +3,9 @@
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
-    enrich::runtime,
     event::Confidence,
     fact::{Ktime, LinkChange},
+    work::runtime,
 };
 
 /// For so long after its start a daemon is still sorting out what it finds.
@@ -47,7 +47,7 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{
+    use crate::testing::story::{
         Story, cast::setup, in_cgroup, init, macvlan, netns, process, running, started,
     };
 

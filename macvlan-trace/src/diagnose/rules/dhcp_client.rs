@@ -3,9 +3,9 @@
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, runs_on_host, words},
-    enrich::party,
     event::Confidence,
     fact::LinkChange,
+    work::party,
 };
 
 /// The rule.
@@ -46,7 +46,7 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{
+    use crate::testing::story::{
         cast::{link, of_unit},
         child_of, inside, process, running,
     };

@@ -3,9 +3,9 @@
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
-    enrich::party,
     event::Confidence,
     fact::LinkChange,
+    work::party,
 };
 
 /// The rule.
@@ -42,7 +42,7 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{cast::link, inside, process, running};
+    use crate::testing::story::{cast::link, inside, process, running};
 
     #[test]
     fn the_dhcp_daemon_of_cni_is_told_only_outside_the_pod() {

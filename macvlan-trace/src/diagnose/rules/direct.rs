@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use crate::{
     correlate::{Case, Cause},
     diagnose::{Rule, Verdict, asked, takes_away, words},
-    enrich::party,
     fact::{LinkChange, Task},
+    work::party,
 };
 
 /// How many of those that called the process are asked after.
@@ -57,12 +57,12 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::{
-        correlate::story::{
+        fact::{Address, LinkChange, LinkFact, What},
+        testing::story::{
             Story,
             cast::{ip, link},
             child_of, in_cgroup, init, macvlan, netns, path, process, running,
         },
-        fact::{Address, LinkChange, LinkFact, What},
     };
 
     #[test]

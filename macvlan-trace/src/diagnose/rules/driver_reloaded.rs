@@ -46,7 +46,7 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{cast::deletes_parent, process, worker};
+    use crate::testing::story::{cast::deletes_parent, process, worker};
 
     #[test]
     fn who_takes_the_driver_of_the_parent_away_is_the_culprit() {

@@ -40,8 +40,8 @@ pub const RULE: Rule = Rule {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::cast::{ip, link, of_unit},
         fact::LinkChange,
+        testing::story::cast::{ip, link, of_unit},
     };
 
     #[test]

@@ -31,8 +31,8 @@ pub const RULE: Rule = Rule {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{Story, cast::deletes_parent, macvlan, netns, path, process, running},
         fact::LinkChange,
+        testing::story::{Story, cast::deletes_parent, macvlan, netns, path, process, running},
     };
 
     #[test]

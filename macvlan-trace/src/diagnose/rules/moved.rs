@@ -18,7 +18,7 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{
+    use crate::testing::story::{
         cast::{ip, link},
         netns,
     };

@@ -41,7 +41,7 @@ pub const RULE: Rule = Rule {
 mod tests {
     use serde_json::Value;
 
-    use crate::correlate::story::{
+    use crate::testing::story::{
         cast::{Container, container_of, named},
         child_of, init, netns, path, process, running, started, swapper,
     };

@@ -3,10 +3,10 @@
 use crate::{
     correlate::{Case, Cause},
     diagnose::{Culprit, Rule, Verdict, words},
-    enrich::party,
     event::Confidence,
     fact::{LinkChange, Task},
     text::Text,
+    work::party,
 };
 
 const NETWORK_MANAGER: [&str; 2] = ["NetworkManager.service", "network-manager.service"];
@@ -98,14 +98,14 @@ pub(super) fn whence(task: &Task, link: &Text) -> String {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{
+        fact::{LinkChange, Task},
+        testing::story::{
             Story,
             cast::{dockerd, eth0, link, of_unit, setup},
             macvlan, netns,
             path::{DRIVER, LINKWATCH},
             worker,
         },
-        fact::{LinkChange, Task},
     };
 
     #[test]

@@ -20,7 +20,7 @@ pub fn sentence(remark: &Remark) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{
+    use crate::testing::story::{
         Story,
         cast::{ip, link},
         in_cgroup, init, macvlan, netns,

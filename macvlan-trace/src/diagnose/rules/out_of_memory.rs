@@ -65,7 +65,7 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{Story, child_of, init, macvlan, netns, process};
+    use crate::testing::story::{Story, child_of, init, macvlan, netns, process};
 
     #[test]
     fn memory_that_ran_out_comes_before_the_signal_that_it_sent() {

@@ -36,12 +36,12 @@ pub const RULE: Rule = Rule {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{
+        fact::LinkChange,
+        testing::story::{
             Story,
             cast::{eth0, ip, link},
             macvlan, netns, nic, path,
         },
-        fact::LinkChange,
     };
 
     #[test]

@@ -68,12 +68,12 @@ fn below_that_took_it(change: &ParentChange) -> Option<&Link> {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{
+        fact::{Link, LinkChange},
+        testing::story::{
             Macvlan, Story,
             cast::{eth0, ip, link, of_unit, setup},
             macvlan, netns, nic, worker,
         },
-        fact::{Link, LinkChange},
         text::Text,
     };
 

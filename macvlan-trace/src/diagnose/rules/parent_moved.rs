@@ -33,12 +33,12 @@ pub const RULE: Rule = Rule {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{
+        fact::{Link, LinkChange, LinkFact, What},
+        testing::story::{
             Macvlan, Story,
             cast::{eth0, ip},
             macvlan, netns,
         },
-        fact::{Link, LinkChange, LinkFact, What},
     };
 
     #[test]

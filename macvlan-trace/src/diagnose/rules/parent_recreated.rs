@@ -3,8 +3,8 @@
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
-    enrich::party,
     event::Confidence,
+    work::party,
 };
 
 /// The rule.
@@ -37,7 +37,7 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{
+    use crate::testing::story::{
         cast::{deletes_parent, of_unit},
         process,
     };

@@ -71,11 +71,11 @@ pub const RULE: Rule = Rule {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{
+        fact::LinkChange,
+        testing::story::{
             cast::{deletes_parent, eth0, link},
             path, process, worker,
         },
-        fact::LinkChange,
     };
 
     #[test]

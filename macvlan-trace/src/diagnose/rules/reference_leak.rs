@@ -22,8 +22,8 @@ pub fn sentence(remark: &Remark) -> String {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::cast::{ip, link},
         fact::What,
+        testing::story::cast::{ip, link},
     };
 
     #[test]

@@ -3,9 +3,9 @@
 use crate::{
     correlate::{Case, Cause},
     diagnose::{Culprit, Rule, Verdict, words},
-    enrich::runtime,
     event::Confidence,
     fact::{Container, LinkChange, Task},
+    work::runtime,
 };
 
 /// The rule.
@@ -68,12 +68,12 @@ fn customer<'a>(case: &'a Case, task: &Task) -> Option<&'a Container> {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{
+        fact::{Task, What},
+        testing::story::{
             Story,
             cast::{link, of_unit, setup},
             in_cgroup, init, macvlan, netns, process, running, started,
         },
-        fact::{Task, What},
     };
 
     #[test]

@@ -4,8 +4,8 @@ use super::network_manager;
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, takes_away, words},
-    enrich::{party, runtime},
     event::Confidence,
+    work::{party, runtime},
 };
 
 /// Who makes macvtap links for virtual machines, and takes them away when those end.
@@ -63,7 +63,7 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{Story, cast::of_unit, in_cgroup, macvlan, netns, process};
+    use crate::testing::story::{Story, cast::of_unit, in_cgroup, macvlan, netns, process};
 
     #[test]
     fn a_service_that_deletes_what_it_made_did_it_to_itself() {

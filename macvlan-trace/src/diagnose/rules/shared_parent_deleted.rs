@@ -4,8 +4,8 @@ use super::parent_deleted;
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
-    enrich::runtime,
     event::Confidence,
+    work::runtime,
 };
 
 /// What to do where a runtime deleted it.
@@ -42,12 +42,12 @@ pub const RULE: Rule = Rule {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{
+        fact::LinkChange,
+        testing::story::{
             Story,
             cast::{dockerd, eth0, ip, setup},
             macvlan, netns, path,
         },
-        fact::LinkChange,
     };
 
     #[test]

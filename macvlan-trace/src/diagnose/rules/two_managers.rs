@@ -4,8 +4,8 @@ use super::network_manager;
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
-    enrich::party,
     event::Confidence,
+    work::party,
 };
 
 /// The rule.
@@ -42,7 +42,7 @@ pub const RULE: Rule = Rule {
 
 #[cfg(test)]
 mod tests {
-    use crate::correlate::story::{
+    use crate::testing::story::{
         Story,
         cast::{link, of_unit},
         macvlan, netns,

@@ -30,12 +30,12 @@ mod tests {
     use serde_json::json;
 
     use crate::{
-        correlate::story::{
+        fact::LinkChange,
+        testing::story::{
             Story,
             cast::{eth0, ip, link},
             macvlan, netns,
         },
-        fact::LinkChange,
     };
 
     #[test]

@@ -40,8 +40,8 @@ pub fn verdict(case: &Case) -> Verdict {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{Story, macvlan, netns, nic, path, worker},
         fact::LinkChange,
+        testing::story::{Story, macvlan, netns, nic, path, worker},
     };
 
     #[test]

@@ -3,9 +3,9 @@
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
-    enrich::runtime,
     event::Confidence,
     fact::LinkChange,
+    work::runtime,
 };
 
 /// The rule.
@@ -51,10 +51,10 @@ pub const RULE: Rule = Rule {
 #[cfg(test)]
 mod tests {
     use crate::{
-        correlate::story::{
+        fact::Task,
+        testing::story::{
             Story, cast::setup, child_of, in_cgroup, init, inside, macvlan, netns, process, running, started,
         },
-        fact::Task,
     };
 
     #[test]

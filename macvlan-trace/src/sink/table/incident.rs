@@ -130,10 +130,10 @@ fn gist(event: &Event) -> String {
 mod tests {
     use super::*;
     use crate::event::{EventKind, Recurrence};
-    use crate::sink::fixtures;
+    use crate::testing::records;
 
     fn event(incident: u64, cause: &str) -> Event {
-        let mut event = fixtures::event(EventKind::Deleted);
+        let mut event = records::event(EventKind::Deleted);
         event.incident = incident;
         event.recurrence = None;
         event.verdict.cause = cause.into();

@@ -3,7 +3,7 @@ use jiff::tz::{TimeZone, offset};
 
 use super::*;
 use crate::event::{Lost, Notice};
-use crate::sink::fixtures::{self, Closed, HOSTILE, Writes, record};
+use crate::testing::records::{self, Closed, HOSTILE, Writes, record};
 
 fn look(width: Option<u16>) -> Look {
     Look { width, color: false, zone: Some(TimeZone::UTC), stack: false, stop_hint: true }
@@ -21,7 +21,7 @@ fn shown(look: &Look, records: &[Record]) -> Vec<String> {
 }
 
 fn event_record(kind: EventKind, change: impl FnOnce(&mut Event)) -> Record {
-    let mut event = fixtures::event(kind);
+    let mut event = records::event(kind);
     change(&mut event);
     record(Body::Event(Box::new(event)))
 }
@@ -37,7 +37,7 @@ fn event_of(incident: u64, link: &str, cause: &str) -> Record {
 
 #[test]
 fn without_an_edge_sentences_and_rows_are_one_line_each() {
-    let shown = shown(&look(None), &[fixtures::deleted(), fixtures::deleted()]);
+    let shown = shown(&look(None), &[records::deleted(), records::deleted()]);
     assert_eq!(
         shown[0],
         "  TIME          EVENT            LINK                 NETNS       DETAILS
@@ -57,7 +57,7 @@ fn on_a_narrow_terminal_the_cause_and_the_remedy_wrap_above_the_rows() {
         &[event_record(EventKind::Deleted, |event| {
             event.incident = 12;
             event.link.netns.name = None;
-            event.victim.container = Some(fixtures::container(Some("web")));
+            event.victim.container = Some(records::container(Some("web")));
             event.verdict.confidence = crate::event::Confidence::Likely;
             event.verdict.rule = "container-exited".into();
             event.verdict.cause =
@@ -90,7 +90,7 @@ fn on_a_wide_terminal_the_longest_names_fit_and_the_actor_stands_beside_them() {
         &[event_record(EventKind::AddressRemoved, |event| {
             event.link.name = "macvlan-of-web0".into();
             event.link.parent.as_mut().unwrap().name = "enp94s0f0np0abc".into();
-            event.actor = Some(fixtures::task(4_194_304, "systemd-network"));
+            event.actor = Some(records::task(4_194_304, "systemd-network"));
         })],
     );
     assert_eq!(
@@ -148,11 +148,11 @@ fn the_longest_words_and_names_fit_their_columns() {
         assert!(kind.as_str().len() <= usize::from(EVENT), "{kind:?} needs a wider column");
     }
     let records = [
-        fixtures::deleted(),
+        records::deleted(),
         event_record(EventKind::AddressRemoved, |event| {
             event.link.parent.as_mut().unwrap().name = "enp3s0f1".into();
             event.link.netns.name = None;
-            event.victim.container = Some(fixtures::container(Some("web")));
+            event.victim.container = Some(records::container(Some("web")));
         }),
         event_record(EventKind::Down, |event| event.link.netns.inode = None),
     ];
@@ -179,8 +179,8 @@ fn the_longest_words_and_names_fit_their_columns() {
 #[test]
 fn nothing_fits_more_than_the_terminal_has() {
     for width in [66, 67, 79, 80, 81, 120, 159, 160, 161, 200] {
-        let mut records = fixtures::records();
-        records.extend(HOSTILE.iter().map(|name| fixtures::record_with_names(name)));
+        let mut records = records::records();
+        records.extend(HOSTILE.iter().map(|name| records::record_with_names(name)));
         for text in shown(&Look { stack: true, ..look(Some(width)) }, &records) {
             for line in text.lines().filter(|line| line.is_ascii()) {
                 assert!(line.len() <= usize::from(width), "{width}: {line}");
@@ -199,7 +199,7 @@ fn hostile_names_do_not_steer_the_terminal() {
     for hostile in HOSTILE {
         for width in [None, Some(1), Some(40), Some(80), Some(160), Some(u16::MAX)] {
             let look = Look { stack: true, ..look(width) };
-            let shown = shown(&look, &[fixtures::deleted(), fixtures::record_with_names(hostile)]);
+            let shown = shown(&look, &[records::deleted(), records::record_with_names(hostile)]);
             for c in shown[1].chars().filter(|&c| c != '\n') {
                 assert!(!steers(c), "{:?}", shown[1]);
             }
@@ -213,13 +213,13 @@ fn hostile_names_do_not_steer_the_terminal() {
 
 #[test]
 fn a_closed_pipe_reaches_the_caller() {
-    let error = Table::new(Closed, look(None)).record(&fixtures::deleted()).unwrap_err();
+    let error = Table::new(Closed, look(None)).record(&records::deleted()).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
 }
 
 #[test]
 fn each_record_is_one_write() {
-    for record in fixtures::records() {
+    for record in records::records() {
         let mut writes = Writes::default();
         Table::new(&mut writes, look(Some(80))).record(&record).unwrap();
         assert!(writes.only().ends_with('\n'));
@@ -245,9 +245,9 @@ fn a_remedy_is_shown_once_an_incident() {
 
 #[test]
 fn the_kernel_path_wraps_under_its_row_when_asked_for() {
-    let plain = shown(&look(Some(80)), &[fixtures::deleted()]);
+    let plain = shown(&look(Some(80)), &[records::deleted()]);
     assert!(!plain[0].contains("rtnl_dellink"), "{}", plain[0]);
-    let shown = shown(&Look { stack: true, ..look(Some(80)) }, &[fixtures::deleted()]);
+    let shown = shown(&Look { stack: true, ..look(Some(80)) }, &[records::deleted()]);
     assert!(
         shown[0].ends_with(
             "
@@ -280,10 +280,10 @@ fn incidents_and_what_breaks_a_link_stand_out_on_request() {
 #[test]
 fn times_are_local_and_a_new_day_is_said() {
     let zone = Some(TimeZone::fixed(offset(-2)));
-    let late = event_record(EventKind::Down, |event| event.when = fixtures::when(3600));
+    let late = event_record(EventKind::Down, |event| event.when = records::when(3600));
     let shown = shown(
         &Look { zone, ..look(None) },
-        &[record(Body::Run(Box::new(fixtures::run()))), fixtures::deleted(), late],
+        &[record(Body::Run(Box::new(records::run()))), records::deleted(), late],
     );
     assert!(shown[1].contains("\n  23:02:03.123  deleted"), "{}", shown[1]);
     assert!(shown[2].starts_with("--- 2026-11-24 ---\n  00:02:03.123  down"), "{}", shown[2]);
@@ -291,14 +291,14 @@ fn times_are_local_and_a_new_day_is_said() {
 
 #[test]
 fn an_unknown_zone_gives_utc_and_says_so() {
-    let shown = shown(&Look { zone: None, ..look(None) }, &[fixtures::deleted()]);
+    let shown = shown(&Look { zone: None, ..look(None) }, &[records::deleted()]);
     assert!(shown[0].starts_with("  TIME UTC      EVENT"), "{}", shown[0]);
     assert!(shown[0].contains("\n  01:02:03.123  deleted"), "{}", shown[0]);
 }
 
 #[test]
 fn the_opening_stands_above_the_header() {
-    let shown = shown(&look(Some(80)), &[record(Body::Run(Box::new(fixtures::run()))), fixtures::deleted()]);
+    let shown = shown(&look(Some(80)), &[record(Body::Run(Box::new(records::run()))), records::deleted()]);
     assert_eq!(
         shown[0],
         "\
@@ -314,11 +314,11 @@ fn losses_and_remarks_are_lines_of_their_own() {
     let shown = shown(
         &look(None),
         &[
-            record(Body::Lost(Lost { when: fixtures::when(1), records: 1, total: 34 })),
+            record(Body::Lost(Lost { when: records::when(1), records: 1, total: 34 })),
             record(Body::Notice(Notice {
                 rule: None,
                 incident: None,
-                when: fixtures::when(2),
+                when: records::when(2),
                 message: "The clock was set.\x1b[m".into(),
             })),
         ],
@@ -334,7 +334,7 @@ fn losses_and_remarks_are_lines_of_their_own() {
 
 #[test]
 fn what_nobody_announced_is_an_incident_like_any_other() {
-    let mut unseen = fixtures::event(EventKind::Down);
+    let mut unseen = records::event(EventKind::Down);
     (unseen.culprit, unseen.verdict.rule) = (None, "unattributed".into());
     unseen.verdict.confidence = crate::event::Confidence::Unknown;
     unseen.verdict.cause = "No probe saw who asked for it.".into();
@@ -354,7 +354,7 @@ fn what_nobody_announced_is_an_incident_like_any_other() {
 
 #[test]
 fn the_ending_counts_events_by_culprit() {
-    let shown = shown(&look(Some(80)), &[record(Body::Summary(Box::new(fixtures::summary())))]);
+    let shown = shown(&look(Some(80)), &[record(Body::Summary(Box::new(records::summary())))]);
     assert_eq!(
         shown[0],
         "
@@ -368,7 +368,7 @@ fn the_ending_counts_events_by_culprit() {
 
 #[test]
 fn an_ending_without_events_is_one_line() {
-    let summary = Summary { events: 0, filtered: 0, culprits: Vec::new(), ..fixtures::summary() };
+    let summary = Summary { events: 0, filtered: 0, culprits: Vec::new(), ..records::summary() };
     let shown = shown(&look(None), &[record(Body::Summary(Box::new(summary)))]);
     assert_eq!(shown[0], "\n0 events, 0 unattributed, 0 lost\n");
 }

@@ -250,11 +250,11 @@ pub(super) fn totals(summary: &Summary) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::fixtures;
+    use crate::testing::records;
 
     #[test]
     fn the_opening_says_what_is_watched_and_what_is_down_already() {
-        let mut run = fixtures::run();
+        let mut run = records::run();
         assert_eq!(
             opening(&run, true),
             [
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn the_opening_names_a_few_of_many() {
-        let mut run = fixtures::run();
+        let mut run = records::run();
         let down = run.stock.watched.remove(1);
         run.stock.watched = vec![down; 7];
         run.stock.watched[0].kind = "macvtap".into();
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn the_opening_admits_what_it_cannot_see() {
-        let mut run = fixtures::run();
+        let mut run = records::run();
         run.stock = crate::event::Stock { unseen_namespaces: 1, ..Default::default() };
         run.degraded = vec!["Senders of signals are not seen\x1b[m.".into()];
         assert_eq!(
@@ -301,10 +301,10 @@ mod tests {
 
     #[test]
     fn a_task_is_placed_by_container_then_unit_then_cgroup() {
-        let mut task = fixtures::task(812, "ip");
-        task.container = Some(fixtures::container(Some("web")));
+        let mut task = records::task(812, "ip");
+        task.container = Some(records::container(Some("web")));
         assert_eq!(place(&task), "docker:web");
-        task.container = Some(fixtures::container(None));
+        task.container = Some(records::container(None));
         assert_eq!(place(&task), "docker:9f3c1a2b4d5e");
         task.container = None;
         assert_eq!(place(&task), "docker.service");
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn an_incident_is_named_by_its_rule_its_culprit_and_how_sure_that_is() {
-        let mut event = fixtures::event(EventKind::Down);
+        let mut event = records::event(EventKind::Down);
         assert_eq!(incident(&event, 40), "direct: ip (PID 812), docker.service");
         assert_eq!(incident(&event, 8), "direct: ip (PID 812), …service");
         event.verdict.confidence = Confidence::Likely;
@@ -346,13 +346,13 @@ mod tests {
 
     #[test]
     fn details_say_whose_link_it_was_what_became_of_it_and_who_else_had_a_hand_in_it() {
-        let mut event = fixtures::event(EventKind::Deleted);
+        let mut event = records::event(EventKind::Deleted);
         assert_eq!(details(&event, 40, true), "-");
-        event.victim.container = Some(fixtures::container(Some("web")));
+        event.victim.container = Some(records::container(Some("web")));
         event.link.former_names = vec!["eth1".into(), "eth0".into()];
         assert_eq!(details(&event, 40, true), "docker:web");
         assert_eq!(details(&event, 6, true), "…r:web");
-        event.actor = Some(fixtures::task(700, "dockerd"));
+        event.actor = Some(records::task(700, "dockerd"));
         assert_eq!(details(&event, 40, true), "docker:web, by dockerd (PID 700)");
         assert_eq!(details(&event, 40, false), "docker:web");
         event.verdict.confidence = Confidence::Unknown;
@@ -361,7 +361,7 @@ mod tests {
         assert_eq!(details(&event, 40, false), "docker:web, was eth0");
         event.event = EventKind::Moved;
         event.victim.container = None;
-        event.to = Some(fixtures::destination());
+        event.to = Some(records::destination());
         assert_eq!(details(&event, 40, false), "to docker:db");
         event.to.as_mut().unwrap().container = None;
         assert_eq!(details(&event, 40, false), "to db");
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn totals_count_in_plain_words() {
-        let mut summary = fixtures::summary();
+        let mut summary = records::summary();
         assert_eq!(totals(&summary), "3 events, 0 unattributed, 0 lost (1 more not shown)");
         (summary.events, summary.filtered) = (1, 0);
         assert_eq!(totals(&summary), "1 event, 0 unattributed, 0 lost");

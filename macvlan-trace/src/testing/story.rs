@@ -15,8 +15,8 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Own, Settings};
 use crate::{
+    correlate::{Own, Settings},
     fact::{
         Ancestor, Cgroup, Exit, ExitStatus, Fact, Ktime, Link, LinkChange, LinkFact, Netns, NetnsEnd,
         NetnsMove, NsInode, Oom, ProcessId, Resident, Signal, Stock, Task, TaskRef, What,

@@ -24,7 +24,7 @@ use rustix::{
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
-    enrich::{ContainerId, place_of},
+    cgroup::{ContainerId, place_of},
     fact::{Container, Pod},
     text::Text,
 };

@@ -1,7 +1,8 @@
 //! Who works for a container's runtime.
 
-use super::{party, place_of};
+use super::party;
 use crate::{
+    cgroup::place_of,
     fact::{Ancestor, Ktime, Task},
     text::Text,
 };
@@ -142,7 +143,7 @@ fn is_one_of(name: &[u8], programs: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::correlate::story::{child_of, in_cgroup, inside, process, running};
+    use crate::testing::story::{child_of, in_cgroup, inside, process, running};
 
     #[test]
     fn what_runs_in_a_container_is_not_its_runtimes_although_the_units_group_holds_it() {

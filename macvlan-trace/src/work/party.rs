@@ -89,7 +89,7 @@ pub fn runs(task: &Task, names: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::correlate::story::{process, running};
+    use crate::testing::story::{process, running};
 
     fn in_group(path: &str) -> Task {
         let mut task = process("ip", 7);

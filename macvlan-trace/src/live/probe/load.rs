@@ -18,10 +18,10 @@ use zerocopy::IntoBytes as _;
 
 use super::catalog::{Attach, HOOKS, Hook};
 use crate::{
-    btf::Resolved,
     event::ProbeState,
     fact,
-    lookup::{
+    live::btf::Resolved,
+    live::lookup::{
         KernelView,
         inventory::{self, own_pidns},
     },

@@ -9,7 +9,7 @@ use macvlan_trace_common::{
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
 use super::*;
-use crate::correlate::story::Random;
+use crate::testing::story::Random;
 
 /// Names every address by its number, but for those below 100.
 struct Numbers;

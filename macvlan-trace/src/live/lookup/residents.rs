@@ -14,7 +14,7 @@ use std::{
 
 use super::namespaces::read_link;
 use crate::{
-    enrich::{ContainerId, place_of},
+    cgroup::{ContainerId, place_of},
     fact::{Cgroup, Ktime, Netns, NsInode, ProcessId, Resident},
     text::Text,
 };

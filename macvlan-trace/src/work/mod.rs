@@ -1,0 +1,4 @@
+//! Who a task works for: a unit, a program, a container's runtime.
+
+pub mod party;
+pub mod runtime;
