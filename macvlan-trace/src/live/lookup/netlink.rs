@@ -1,6 +1,7 @@
 //! Asks the network namespace that the calling thread is in about its links.
 //!
-//! Attributes are read as bytes: the name of a link need not be UTF-8, and netlink-packet-route gives such a link up.
+//! Attributes are read as bytes: the name of a link need not be UTF-8, and crates with typed messages give up on such a
+//! link.
 
 use std::{
     io,
