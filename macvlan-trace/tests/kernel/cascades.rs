@@ -123,10 +123,10 @@ fn a_manager_that_reacts_to_a_lost_carrier_is_part_of_that_incident() {
     ip("link set par0 up");
     ip("link set peer0 up");
     let _parent = Parent("par0");
-    ip("link add macvlan0 link par0 type macvlan");
-    ip("link set macvlan0 up");
     let manager = Unit::new("NetworkManager.service");
     let mut trace = Trace::start(&[]);
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
     ip("link set peer0 down");
     trace.wait_for_event("carrier_lost", "macvlan0");
     manager.sh("exec $IP link set macvlan0 down");

@@ -10,9 +10,9 @@ use crate::{
 #[test]
 fn networkmanager_is_told_by_its_unit_with_the_lines_to_paste() {
     let _parent = Parent::dummy("par0");
-    up("macvlan0");
     let manager = Unit::new("NetworkManager.service");
     let trace = Trace::start(&[]);
+    up("macvlan0");
     manager.sh("exec $IP link set macvlan0 down");
     trace
         .stop()

@@ -19,15 +19,27 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/network-manager.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
-        if case.fact.change == LinkChange::Created || is_its_own(case, task) {
+        let its_own = is_its_own(case, task);
+        if case.fact.change == LinkChange::Created || its_own == Some(true) {
             return None;
         }
-        let remedy = match leave_alone(case, task) {
-            Some(how) => format!("Have {how}."),
+        let how = match leave_alone(case, task) {
+            Some(how) => how,
             None if party::is_of_unit(task, &OTHERS) => {
-                "Have it leave links of containers alone; see its own documentation.".to_owned()
+                "it leave links of containers alone; see its own documentation".to_owned()
             }
             None => return None,
+        };
+        let (doubt, remedy, confidence) = match its_own {
+            Some(_) => (String::new(), format!("Have {how}."), Confidence::Certain),
+            None => (
+                format!(
+                    "; who made {} was not seen, so the link may be the manager's own",
+                    case.life.known_as
+                ),
+                format!("If the link is not its own, have {how}."),
+                Confidence::Likely,
+            ),
         };
         let unit = party::unit(task).unwrap_or_default();
         let why = match &case.reaction {
@@ -40,23 +52,27 @@ pub const RULE: Rule = Rule {
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!("{} of {unit} {}{why}", words::process_with_command(task), words::deed(case)),
+            cause: format!(
+                "{} of {unit} {}{why}{doubt}",
+                words::process_with_command(task),
+                words::deed(case)
+            ),
             remedy: Some(remedy.into()),
-            confidence: Confidence::Certain,
+            confidence,
             culprit: Some(Culprit::new(task)),
         })
     },
 };
 
-/// Whether a manager has made the link itself, by a profile or a .netdev file.
-fn is_its_own(case: &Case, task: &Task) -> bool {
-    case.life.creator.as_ref().is_some_and(|creator| party::unit(creator) == party::unit(task))
+/// Whether a manager has made the link itself, by a profile or a .netdev file. `None` if nobody was seen making it.
+fn is_its_own(case: &Case, task: &Task) -> Option<bool> {
+    case.life.creator.as_ref().map(|creator| party::unit(creator) == party::unit(task))
 }
 
 /// How NetworkManager or networkd leaves a link alone that is not its own: "NetworkManager leave it alone: put …".
 /// Nothing for others.
 pub(super) fn leave_alone(case: &Case, task: &Task) -> Option<String> {
-    if is_its_own(case, task) {
+    if is_its_own(case, task) == Some(true) {
         return None;
     }
     let name = &case.fact.link.name;
@@ -142,8 +158,43 @@ mod tests {
             (seen("mv-web", &setup(), networkd), "`Name=mv-web`"),
             (stock("mv-web"), "`unmanaged-devices+=interface-name:mv-web`"),
         ] {
-            told.last().verdict("network-manager", "certain").says("/verdict/remedy", lines);
+            told.last().is("/verdict/rule", "network-manager").says("/verdict/remedy", lines);
         }
+    }
+
+    #[test]
+    fn a_link_that_nobody_was_seen_making_may_be_the_managers_own() {
+        for unit in ["NetworkManager.service", "systemd-networkd.service", "connman.service"] {
+            let link = macvlan("mv-web", netns(0), 7);
+            let mut story = Story::new();
+            let told = story.stock(&link).deletes(&of_unit(unit, 901), &link).tell();
+            told.last()
+                .verdict("network-manager", "likely")
+                .says(
+                    "/verdict/cause",
+                    "; who made mv-web was not seen, so the link may be the manager's own",
+                )
+                .says("/verdict/remedy", "If the link is not its own, have ");
+        }
+    }
+
+    #[test]
+    fn a_link_that_another_was_seen_making_is_not_the_managers_own() {
+        let (mut story, link) = link();
+        let told = story.deletes(&of_unit("NetworkManager.service", 901), &link).tell();
+        told.last()
+            .verdict("network-manager", "certain")
+            .says("/verdict/remedy", "Have NetworkManager leave");
+        assert!(!told.last().record["verdict"]["cause"].to_string().contains("was not seen"), "{told}");
+    }
+
+    #[test]
+    fn a_link_that_a_manager_made_itself_is_its_own() {
+        let link = macvlan("mv-web", netns(0), 7);
+        let mut story = Story::new();
+        let (before, now) = (of_unit("NetworkManager.service", 901), of_unit("NetworkManager.service", 902));
+        let told = story.creates(&before, &link).deletes(&now, &link).tell();
+        told.last().is("/verdict/rule", "self-inflicted");
     }
 
     #[test]

@@ -24,6 +24,8 @@ fn its_client_is_told_as_who_it_is() {
 #[test]
 fn a_file_that_matches_too_much_takes_the_address_and_the_remedy_keeps_it_off() {
     only_manager(NETWORKD);
+    // The tracer sees who makes the link.
+    Watch::start();
     let link = Foreign::link("foreign1");
     let mut trace = Watch::all();
     let _all = File::write(
