@@ -133,7 +133,6 @@ fn hook_line(hook: &Hook, names: &[String], present: Result<&HashSet<&str>, &io:
         return Line { name, state: State::Unknown, text: text.into() };
     };
     let symbol = hook.symbols.iter().zip(names).find(|(_, name)| present.contains(name.as_str()));
-    let symbols = hook.symbols.join(", nor ");
     match (symbol, hook.required) {
         (Some((symbol, _)), _) => {
             let how = match hook.attach {
@@ -143,17 +142,8 @@ fn hook_line(hook: &Hook, names: &[String], present: Result<&HashSet<&str>, &io:
             };
             Line { name, state: State::Ok, text: format!("{symbol}{how}") }
         }
-        (None, false) => {
-            Line { name, state: State::Degraded, text: format!("no {symbols}: not seen is {}", hook.without) }
-        }
-        (None, true) => Line {
-            name,
-            state: State::Missing,
-            text: format!(
-                "no {symbols}: not seen would be {}; use a distribution's kernel, or report this one as unknown",
-                hook.without
-            ),
-        },
+        (None, false) => Line { name, state: State::Degraded, text: hook.degradation(hook.absence()) },
+        (None, true) => Line { name, state: State::Missing, text: hook.absence() },
     }
 }
 
@@ -172,14 +162,14 @@ fn fields(resolved: anyhow::Result<Resolved>) -> Vec<Line> {
     let unknown = resolved.unknown.iter().map(|name| Line {
         name,
         state: State::Degraded,
-        text: "not in this kernel's types: what it would tell is unknown".into(),
+        text: "this kernel's types lack it, so what it says is unknown".into(),
     });
     let lines: Vec<Line> = missing.chain(unknown).collect();
     if lines.is_empty() {
         return vec![Line {
             name: "types",
             state: State::Ok,
-            text: "all fields are where they are looked for".into(),
+            text: "this kernel's types have all fields".into(),
         }];
     }
     lines
@@ -219,8 +209,8 @@ mod tests {
         assert_eq!(state, State::Missing);
         assert_eq!(
             text,
-            "no unregister_netdevice_queue: not seen would be who deleted a link; use a distribution's kernel, or \
-             report this one as unknown"
+            "this kernel has no unregister_netdevice_queue, and without that macvlan-trace cannot see who deletes a \
+             link: use a distribution's kernel, or report this one"
         );
     }
 
@@ -228,7 +218,11 @@ mod tests {
     fn an_optional_hook_that_is_missing_says_what_is_lost() {
         let (state, text) = line("put_net", &[]);
         assert_eq!(state, State::Degraded);
-        assert!(text.starts_with("no __put_net: not seen is "), "{text}");
+        assert_eq!(
+            text,
+            "this kernel has no __put_net, so macvlan-trace does not see which process drops the last reference to a \
+             network namespace"
+        );
     }
 
     #[test]

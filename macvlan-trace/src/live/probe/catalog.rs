@@ -1,5 +1,9 @@
 //! The table of hooks. A hook is one row here and one file in macvlan-trace-ebpf/src/probes.
 
+use std::fmt::Display;
+
+use macvlan_trace_common::Probe;
+
 /// How a program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Attach {
@@ -24,12 +28,37 @@ pub struct Hook {
     pub probe: Option<Probe>,
     /// Whether nothing works without it.
     pub required: bool,
-    /// What is lost without it, as half a sentence.
-    pub without: &'static str,
+    /// What macvlan-trace does not see without it: the end of a sentence.
+    pub unseen: &'static str,
+}
+
+impl Hook {
+    /// Why it sits nowhere if this kernel has none of its symbols, and what to do if nothing works without it.
+    #[must_use]
+    pub fn absence(&self) -> String {
+        let absent = match self.symbols {
+            [symbol] => format!("this kernel has no {symbol}"),
+            symbols => format!("this kernel has neither {}", symbols.join(" nor ")),
+        };
+        if self.required {
+            format!(
+                "{absent}, and without that macvlan-trace cannot see {}: use a distribution's kernel, or report this \
+                 one",
+                self.unseen
+            )
+        } else {
+            absent
+        }
+    }
+
+    /// The sentence for a run without it.
+    #[must_use]
+    pub fn degradation(&self, why: impl Display) -> String {
+        format!("{why}, so macvlan-trace does not see {}", self.unseen)
+    }
 }
 
 use Attach::{Kprobe, Kretprobe, RawTracepoint};
-use macvlan_trace_common::Probe;
 
 /// What moves a link to another network namespace, the worker before its wrapper: `dev_change_net_namespace` is the
 /// worker up to 5.12 and a wrapper afterwards.
@@ -47,7 +76,8 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["switch_task_namespaces"],
         probe: None,
         required: false,
-        without: "who entered or left a network namespace, and with it the processes that were there before the tracer",
+        unseen: "who enters or leaves a network namespace, and which events concern links and processes that are older than the \
+                 tracer",
     },
     Hook {
         program: "do_exit",
@@ -55,7 +85,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["do_exit"],
         probe: None,
         required: false,
-        without: "which process of a network namespace ended, and how",
+        unseen: "which process of a network namespace ends, and how",
     },
     Hook {
         program: "signal_generate",
@@ -63,7 +93,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["signal_generate"],
         probe: None,
         required: false,
-        without: "who sent the signal that ended a container's main process",
+        unseen: "who sends the signal that ends a container's main process",
     },
     Hook {
         program: "oom_kill",
@@ -71,7 +101,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["oom_kill_process"],
         probe: None,
         required: false,
-        without: "that a process was killed for want of memory, and whose limit was reached",
+        unseen: "which process is killed because memory ran out, and whose limit was reached",
     },
     Hook {
         program: "put_net",
@@ -79,7 +109,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["__put_net"],
         probe: None,
         required: false,
-        without: "which process dropped the last reference to a network namespace",
+        unseen: "which process drops the last reference to a network namespace",
     },
     Hook {
         program: "netns_put",
@@ -87,7 +117,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["netns_put"],
         probe: None,
         required: false,
-        without: "who unmounted a network namespace or closed the last descriptor of it",
+        unseen: "who unmounts a network namespace or closes its last descriptor",
     },
     Hook {
         program: "change_netns",
@@ -95,7 +125,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: CHANGE_NETNS,
         probe: Some(Probe::ChangeNetns),
         required: true,
-        without: "moves to another network namespace, which would look like downs",
+        unseen: "moves to another network namespace, which would look like downs",
     },
     Hook {
         program: "change_netns_return",
@@ -103,7 +133,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: CHANGE_NETNS,
         probe: None,
         required: true,
-        without: "moves to another network namespace, which would look like downs",
+        unseen: "moves to another network namespace, which would look like downs",
     },
     Hook {
         program: "unregister",
@@ -111,7 +141,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["unregister_netdevice_queue"],
         probe: Some(Probe::Unregister),
         required: true,
-        without: "who deleted a link",
+        unseen: "who deletes a link",
     },
     Hook {
         program: "change_flags",
@@ -119,7 +149,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["netif_change_flags", "dev_change_flags"],
         probe: Some(Probe::ChangeFlags),
         required: true,
-        without: "who asked for a link to be set down",
+        unseen: "who sets a link down",
     },
     Hook {
         program: "close_many",
@@ -127,7 +157,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["__dev_close_many"],
         probe: Some(Probe::Close),
         required: false,
-        without: "links that the kernel closes without a request: they come out as unattributed",
+        unseen: "why the kernel closes a link by itself, which comes out as unattributed",
     },
     Hook {
         program: "open",
@@ -135,7 +165,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["__dev_open"],
         probe: Some(Probe::Open),
         required: false,
-        without: "links that could not be set up",
+        unseen: "requests to set a link up that fail",
     },
     Hook {
         program: "open_return",
@@ -143,7 +173,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["__dev_open"],
         probe: None,
         required: false,
-        without: "links that could not be set up",
+        unseen: "requests to set a link up that fail",
     },
     Hook {
         program: "inet_address",
@@ -151,7 +181,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["fib_inetaddr_event"],
         probe: Some(Probe::Inet),
         required: false,
-        without: "IPv4 addresses that a link loses while it stays up",
+        unseen: "IPv4 addresses that a link loses while it stays up",
     },
     Hook {
         program: "inet6_address",
@@ -159,7 +189,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["inet6addr_notifier_call_chain"],
         probe: Some(Probe::Inet6),
         required: false,
-        without: "IPv6 addresses that a link loses while it stays up",
+        unseen: "IPv6 addresses that a link loses while it stays up",
     },
     Hook {
         program: "carrier_off",
@@ -167,7 +197,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["netif_carrier_off"],
         probe: Some(Probe::CarrierOff),
         required: false,
-        without: "links that lose their carrier",
+        unseen: "links that lose their carrier",
     },
     Hook {
         program: "carrier_on",
@@ -175,7 +205,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["netif_carrier_on"],
         probe: Some(Probe::CarrierOn),
         required: false,
-        without: "links that have their carrier back",
+        unseen: "links that get their carrier back",
     },
     Hook {
         program: "free_netdev",
@@ -183,7 +213,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["free_netdev"],
         probe: None,
         required: false,
-        without: "deleted links that something still refers to",
+        unseen: "deleted links that something still refers to",
     },
     Hook {
         program: "rtnetlink_event",
@@ -191,6 +221,39 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["rtnetlink_event"],
         probe: Some(Probe::Notifier),
         required: true,
-        without: "links created, up and renamed, and the proof that nothing was missed",
+        unseen: "links that are created, set up or renamed, and whether anything was missed",
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hook(program: &str) -> &'static Hook {
+        HOOKS.iter().find(|hook| hook.program == program).unwrap()
+    }
+
+    #[test]
+    fn what_is_missing_and_what_is_not_seen_are_one_sentence() {
+        let close = hook("close_many");
+        assert_eq!(
+            close.degradation(close.absence()),
+            "this kernel has no __dev_close_many, so macvlan-trace does not see why the kernel closes a link by itself, \
+             which comes out as unattributed"
+        );
+        for hook in HOOKS.iter().filter(|hook| !hook.required) {
+            let sentence = hook.degradation(hook.absence());
+            assert_eq!(sentence.matches(hook.unseen).count(), 1, "{sentence}");
+            assert!(!sentence.contains(':'), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn a_required_hook_that_is_absent_says_what_to_do() {
+        assert_eq!(
+            hook("change_flags").absence(),
+            "this kernel has neither netif_change_flags nor dev_change_flags, and without that macvlan-trace cannot \
+             see who sets a link down: use a distribution's kernel, or report this one"
+        );
+    }
+}

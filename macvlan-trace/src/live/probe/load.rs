@@ -35,7 +35,7 @@ pub struct Probes {
     ebpf: Ebpf,
     /// Where each hook sits.
     pub states: Vec<ProbeState>,
-    /// Why a hook sits nowhere, a sentence each.
+    /// Why a hook sits nowhere and what is not seen for that, a sentence each.
     pub degraded: Vec<String>,
     symbols: HashMap<u16, &'static str>,
     log: bool,
@@ -78,7 +78,7 @@ pub fn start(resolved: &Resolved, log: bool, without: &[String]) -> Result<Probe
     let mut symbols = HashMap::new();
     for hook in HOOKS {
         let outcome = if without.iter().any(|name| name == hook.program) {
-            Err(anyhow!("left out on request"))
+            Err(anyhow!("the probe {} is left out on request", hook.program))
         } else {
             match attach(&mut ebpf, hook) {
                 Err(error) if hook.required => return Err(error),
@@ -86,7 +86,7 @@ pub fn start(resolved: &Resolved, log: bool, without: &[String]) -> Result<Probe
             }
         };
         if let Err(error) = &outcome {
-            degraded.push(format!("no probe {}, so not seen is {}: {error:#}", hook.program, hook.without));
+            degraded.push(hook.degradation(format_args!("{error:#}")));
         }
         let symbol = outcome.ok();
         if let (Some(probe), Some(symbol)) = (hook.probe, symbol) {
@@ -95,7 +95,7 @@ pub fn start(resolved: &Resolved, log: bool, without: &[String]) -> Result<Probe
         states.push(ProbeState {
             hook: hook.program.to_owned(),
             symbol: symbol.map(str::to_owned),
-            lost: symbol.is_none().then(|| hook.without.to_owned()),
+            lost: symbol.is_none().then(|| hook.unseen.to_owned()),
         });
     }
     Ok(Probes { ebpf, states, degraded, symbols, log })
@@ -152,11 +152,7 @@ fn first_present(
             }
         }
     }
-    bail!(
-        "this kernel has no {}, without which macvlan-trace cannot see {}",
-        hook.symbols.join(", nor "),
-        hook.without
-    )
+    bail!(hook.absence())
 }
 
 /// Whether the kernel has no such symbol (ENOENT, or EINVAL and EADDRNOTAVAIL on some versions).
