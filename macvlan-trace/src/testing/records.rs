@@ -7,6 +7,7 @@ use crate::event::{
     Kernel, Link, Lost, Netns, Notice, Parent, Pod, ProbeState, Record, Recurrence, Run, SCHEMA_VERSION,
     Step, StepTask, Stock, StockLink, Summary, Task, Verdict, Victim, When,
 };
+use crate::live::probe::catalog::{HOOKS, Hook};
 use crate::text::Text;
 
 /// Names that attack a terminal, a parser of lines or a layout.
@@ -210,6 +211,11 @@ pub(crate) fn record_with_names(bytes: &[u8]) -> Record {
     record(Body::Event(Box::new(event)))
 }
 
+/// A hook that this run does without.
+fn close_many() -> &'static Hook {
+    HOOKS.iter().find(|hook| hook.program == "close_many").expect("it is in the table")
+}
+
 /// A run that watches `macvlan0`, up, and `macvlan1`, down, in netns `web`.
 pub(crate) fn run() -> Run {
     let link = |name: &str, ifindex, up| StockLink {
@@ -228,11 +234,14 @@ pub(crate) fn run() -> Run {
         host: "node1".into(),
         boot_id: Some("2f1c7a52-7f0e-4b5c-9a53-0d8a4b1f6c3e".into()),
         boot_time: "2026-11-23T23:10:10.000000000Z".into(),
-        probes: vec![ProbeState {
-            hook: "netns_end".into(),
-            symbol: Some("__put_net".into()),
-            lost: Some("who ended a namespace".into()),
-        }],
+        probes: vec![
+            ProbeState { hook: "change_flags".into(), symbol: Some("dev_change_flags".into()), lost: None },
+            ProbeState {
+                hook: close_many().program.into(),
+                symbol: None,
+                lost: Some(close_many().unseen.into()),
+            },
+        ],
         degraded: Vec::new(),
         stock: Stock {
             links: 2,
@@ -295,7 +304,10 @@ pub(crate) fn records() -> Vec<Record> {
         detail: "SIGTERM to sh (pid 600)".into(),
     }];
     [
-        Body::Run(Box::new(Run { degraded: vec!["Nobody counts.".into()], ..run() })),
+        Body::Run(Box::new(Run {
+            degraded: vec![close_many().degradation(close_many().absence())],
+            ..run()
+        })),
         Body::Event(Box::new(moved.clone())),
         Body::Unattributed(Box::new(moved)),
         Body::Lost(Lost { when: when(1), records: 12, total: 34 }),
