@@ -21,3 +21,4 @@ mod offsets;
 mod parents;
 mod stock;
 mod storms;
+mod verifier;
