@@ -2,8 +2,17 @@
 //! when they are none of its business, captures what will be gone a moment later, and sends a record. What can
 //! be decided later from recorded facts is decided in user space.
 //!
-//! State that later programs rely on goes to maps before anything is sent, so that a full ring costs a line and
-//! never an attribution.
+//! In layers, of which each uses only those below it (`cargo test -p xtask layers` reads that off the sources):
+//!
+//! | layer | what it does |
+//! |---|---|
+//! | `probes` | decide whether a call matters, and what to send |
+//! | `report` | sends it, in one program for all hooks |
+//! | `lane` | where this CPU builds its records, and the ring |
+//! | `request` | what a hook asks for: data only |
+//! | `state` | what one program leaves for the next: each map beside the functions that use it |
+//! | `capture` | fills records with what is so at this instant |
+//! | `kread`, `counters` | read the kernel's memory; count what is lost |
 
 #![no_std]
 #![no_main]
@@ -12,14 +21,14 @@
 // Programs are called by the kernel with what it hands them; clippy cannot know who calls.
 #![allow(clippy::needless_pass_by_value)]
 
-mod emit;
+mod capture;
+mod counters;
 mod kread;
-mod maps;
-mod netdev;
-mod netns;
+mod lane;
 mod probes;
 mod report;
-mod task;
+mod request;
+mod state;
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {

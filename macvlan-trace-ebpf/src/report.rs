@@ -14,31 +14,17 @@ use macvlan_trace_common::{
 };
 
 use crate::{
-    emit::{KPROBE, Lane, current, occupy},
+    capture::{netdev, netns, stack, task},
+    counters::count,
     kread::read,
-    maps::count,
-    netdev::{self, Change},
-    netns, task,
+    lane::{KPROBE, Lane, current, occupy},
+    request::{Change, Request},
+    state::watched,
 };
 
 /// Holds [`report`], put there by user space.
 #[map]
 static REPORT: ProgramArray = ProgramArray::with_max_entries(1, 0);
-
-/// What to send.
-#[derive(Clone, Copy)]
-pub enum Request {
-    /// A change of a device.
-    Link { dev: u64, change: Change },
-    /// The end of the current process, which lives in a namespace.
-    Exit { net: u64, code: u32 },
-    /// The current task goes from one namespace to another.
-    NetnsMove { from: u64, to: u64 },
-    /// The last reference to a namespace is gone, or the last mount and file of it.
-    NetnsEnd { net: u64, last: bool },
-    /// A process that lives in a namespace is to be killed, because a cgroup, or the machine, has run out of memory.
-    Oom { net: u64, target: u64, memcg: u64 },
-}
 
 /// Hands over to [`report`], and does not come back.
 #[inline(always)]
@@ -60,14 +46,14 @@ pub fn report(ctx: ProbeContext) -> u32 {
     match lane.request {
         Request::Link { dev, change } => link(&ctx, lane, dev, &change),
         Request::Exit { net, code } => {
-            let record = lane.record::<ExitRecord>();
+            let record = lane.buffer.record::<ExitRecord>();
             netns::fill(net, &mut record.netns);
             record.code = code;
             record.reserved = 0;
             lane.send(Kind::Exit, KPROBE, task::current(), size_of::<ExitRecord>());
         }
         Request::NetnsMove { from, to } => {
-            let record = lane.record::<NetnsMoveRecord>();
+            let record = lane.buffer.record::<NetnsMoveRecord>();
             netns::fill(from, &mut record.from);
             netns::fill(to, &mut record.to);
             record.threads = task::threads(task::current());
@@ -75,8 +61,8 @@ pub fn report(ctx: ProbeContext) -> u32 {
             lane.send(Kind::NetnsMove, KPROBE, task::current(), size_of::<NetnsMoveRecord>());
         }
         Request::NetnsEnd { net, last } => {
-            let stack = lane.stack(&ctx, size_of::<NetnsEndRecord>());
-            let record = lane.record::<NetnsEndRecord>();
+            let stack = stack::fill::<NetnsEndRecord>(&mut lane.buffer, &ctx);
+            let record = lane.buffer.record::<NetnsEndRecord>();
             netns::fill(net, &mut record.netns);
             record.threads = task::threads(task::current());
             record.last = u32::from(last);
@@ -90,15 +76,15 @@ pub fn report(ctx: ProbeContext) -> u32 {
             );
         }
         Request::Oom { net, target, memcg } => {
-            let record = lane.record::<OomRecord>();
+            let record = lane.buffer.record::<OomRecord>();
             netns::fill(net, &mut record.netns);
             task::fill_ref(target, &mut record.target);
             record.limited = u32::from(memcg != 0);
             record.reserved = 0;
             let cgroup: u64 = read!(memcg, memcg_cgroup);
             let kn: u64 = read!(cgroup, cgroup_kn);
-            let len = task::fill_cgroup(lane, kn, size_of::<OomRecord>(), |lane| {
-                &mut lane.record::<OomRecord>().limit
+            let len = task::fill_cgroup(&mut lane.buffer, kn, size_of::<OomRecord>(), |buffer| {
+                &mut buffer.record::<OomRecord>().limit
             });
             lane.send(Kind::Oom, KPROBE, task::current(), len);
         }
@@ -110,8 +96,8 @@ pub fn report(ctx: ProbeContext) -> u32 {
 #[inline(always)]
 fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
     let traced = change.of as u16 == Kind::Link as u16;
-    let stack = lane.stack(ctx, size_of::<LinkRecord>());
-    let record = lane.record::<LinkRecord>();
+    let stack = stack::fill::<LinkRecord>(&mut lane.buffer, ctx);
+    let record = lane.buffer.record::<LinkRecord>();
     record.change = change.what as u16;
     record.probe = change.probe as u16;
     record.error = change.error;
@@ -133,8 +119,8 @@ fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
     // reason to watch: the namespace may be one that has just ended.
     let lives = matches!(change.what, LinkChange::Created | LinkChange::Moved | LinkChange::Up);
     if lives {
-        netns::watch(record.link.netns.ptr);
-        netns::watch(record.parent.netns.ptr);
+        watched::watch(record.link.netns.ptr);
+        watched::watch(record.parent.netns.ptr);
     }
     let len = size_of::<LinkRecord>() + stack as usize * 8;
     lane.send(change.of, KPROBE, task::current(), len);
@@ -142,13 +128,13 @@ fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
     // forgotten which that was (`veth_dellink`), and so it is told now.
     let peer = if lives && traced { netdev::peer(lower) } else { 0 };
     if peer != 0 {
-        let record = lane.record::<LinkRecord>();
+        let record = lane.buffer.record::<LinkRecord>();
         record.change = LinkChange::Created as u16;
         netdev::fill(lower, &mut record.link);
         netdev::fill(peer, &mut record.parent);
         record.flags_after = record.link.flags;
         (record.from, record.from_ifindex) = (NetnsRef::NONE, 0);
-        netns::watch(record.parent.netns.ptr);
+        watched::watch(record.parent.netns.ptr);
         lane.send(Kind::Parent, KPROBE, task::current(), len);
     }
 }

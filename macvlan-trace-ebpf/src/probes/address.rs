@@ -6,8 +6,11 @@ use aya_log_ebpf::debug;
 use macvlan_trace_common::{IpAddress, Kind, LinkChange, Probe};
 
 use crate::{
+    capture::netdev,
     kread::read,
-    netdev::{self, Change},
+    report::hand_over,
+    request::{Change, Request},
+    state::moves,
 };
 
 /// `NETDEV_DOWN`, which is what both chains call a removal.
@@ -42,10 +45,10 @@ fn report(ctx: &ProbeContext, dev: u64, probe: Probe, address: IpAddress) {
         && netdev::is_up(dev)
         && netdev::is_registered(dev)
         && !netdev::is_dismantled(dev)
-        && !netdev::is_moving(dev)
+        && !moves::is_moving(dev)
     {
         debug!(ctx, "address removed: dev {:x}", dev);
         let change = Change { address, ..Change::new(Kind::Link, LinkChange::AddressRemoved, probe) };
-        netdev::report(ctx, dev, change);
+        hand_over(ctx, Request::Link { dev, change });
     }
 }

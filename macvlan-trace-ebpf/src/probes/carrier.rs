@@ -5,7 +5,15 @@ use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
 use macvlan_trace_common::{Kind, LinkChange, Probe};
 
-use crate::netdev::{self, Change};
+use crate::{
+    capture::netdev,
+    report::hand_over,
+    request::{Change, Request},
+    state::{
+        announced::{self, DOWN},
+        moves,
+    },
+};
 
 /// Reports a carrier that is lost.
 #[kprobe]
@@ -28,7 +36,7 @@ pub fn carrier_on(ctx: ProbeContext) -> u32 {
 
 #[inline(always)]
 fn report(ctx: &ProbeContext, dev: u64, what: LinkChange, probe: Probe) {
-    if !netdev::is_registered(dev) || netdev::is_dismantled(dev) || netdev::is_moving(dev) {
+    if !netdev::is_registered(dev) || netdev::is_dismantled(dev) || moves::is_moving(dev) {
         return;
     }
     let Some(of) = netdev::role(dev) else { return };
@@ -36,10 +44,10 @@ fn report(ctx: &ProbeContext, dev: u64, what: LinkChange, probe: Probe) {
         // The loss that a parent's own end, or its going down, brings is part of that.
         Kind::Link => what == LinkChange::CarrierBack || netdev::stands_on_working(dev),
         // A driver drops the carrier of what it closes, and puts up that of what it opens.
-        _ => netdev::is_up(dev) && !netdev::is_announced(dev, netdev::pending::DOWN),
+        _ => netdev::is_up(dev) && !announced::is_announced(dev, DOWN),
     };
     if news {
         debug!(ctx, "carrier: dev {:x}, change {}", dev, what as u16);
-        netdev::report(ctx, dev, Change::new(of, what, probe));
+        hand_over(ctx, Request::Link { dev, change: Change::new(of, what, probe) });
     }
 }

@@ -5,7 +5,12 @@ use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
 use macvlan_trace_common::{IFF_UP, Probe};
 
-use crate::netdev::{self, Change, pending};
+use crate::{
+    capture::netdev,
+    report::hand_over,
+    request::{Change, Request},
+    state::announced::{DOWN, announce},
+};
 
 /// Reports a link, or the parent of one, that is set down.
 #[kprobe]
@@ -15,9 +20,10 @@ pub fn change_flags(ctx: ProbeContext) -> u32 {
         return 0;
     }
     let Some(of) = netdev::role(dev) else { return 0 };
-    if netdev::announce(dev, pending::DOWN) {
+    if announce(dev, DOWN) {
         debug!(&ctx, "down: dev {:x}, flags {:x}", dev, flags);
-        netdev::report(&ctx, dev, Change::down(of, dev, Probe::ChangeFlags));
+        let change = Change::down(of, netdev::flags(dev), Probe::ChangeFlags);
+        hand_over(&ctx, Request::Link { dev, change });
     }
     0
 }

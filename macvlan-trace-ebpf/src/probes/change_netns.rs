@@ -9,8 +9,10 @@ use aya_log_ebpf::debug;
 use macvlan_trace_common::{LinkChange, Probe};
 
 use crate::{
-    netdev::{self, Change},
-    netns,
+    capture::netdev,
+    report::hand_over,
+    request::{Change, Request},
+    state::{moves, watched},
 };
 
 /// Remembers where the link, or the parent of one, comes from. The other end of a parent takes the parent along when
@@ -19,11 +21,11 @@ use crate::{
 pub fn change_netns(ctx: ProbeContext) -> u32 {
     let (Some(dev), Some(to)) = (ctx.arg::<u64>(0), ctx.arg::<u64>(1)) else { return 0 };
     if let Some(of) = netdev::role(dev) {
-        netdev::move_begins(dev, of);
+        moves::begin(dev, of);
     }
     let peer = netdev::peer(dev);
     if peer != 0 && netdev::is_parent(peer) {
-        netns::watch(to);
+        watched::watch(to);
     }
     0
 }
@@ -31,12 +33,12 @@ pub fn change_netns(ctx: ProbeContext) -> u32 {
 /// Reports the move, if it succeeded.
 #[kretprobe]
 pub fn change_netns_return(ctx: RetProbeContext) -> u32 {
-    let Some(entry) = netdev::move_ends() else { return 0 };
+    let Some(entry) = moves::end() else { return 0 };
     if ctx.ret::<i32>() == 0 {
         debug!(&ctx, "moved: dev {:x}", entry.dev);
         let change =
             Change { moved: Some(entry), ..Change::new(entry.of, LinkChange::Moved, Probe::ChangeNetns) };
-        netdev::report(&ctx, entry.dev, change);
+        hand_over(&ctx, Request::Link { dev: entry.dev, change });
     }
     0
 }

@@ -6,8 +6,14 @@ use aya_log_ebpf::debug;
 use macvlan_trace_common::{Kind, Probe};
 
 use crate::{
+    capture::netdev,
     kread::{field, offset},
-    netdev::{self, Change, pending},
+    report::hand_over,
+    request::{Change, Request},
+    state::{
+        announced::{DOWN, announce},
+        moves,
+    },
 };
 
 /// Reports a link that the kernel closes without anybody's request to set it down.
@@ -27,11 +33,12 @@ pub fn close_many(ctx: ProbeContext) -> u32 {
         && netdev::is_up(dev)
         && netdev::is_registered(dev)
         && !netdev::is_dismantled(dev)
-        && !netdev::is_moving(dev)
-        && netdev::announce(dev, pending::DOWN)
+        && !moves::is_moving(dev)
+        && announce(dev, DOWN)
     {
         debug!(&ctx, "closed: dev {:x}", dev);
-        netdev::report(&ctx, dev, Change::down(Kind::Link, dev, Probe::Close));
+        let change = Change::down(Kind::Link, netdev::flags(dev), Probe::Close);
+        hand_over(&ctx, Request::Link { dev, change });
     }
     0
 }

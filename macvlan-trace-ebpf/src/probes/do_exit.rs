@@ -4,9 +4,10 @@ use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
 
 use crate::{
-    netns,
-    report::{Request, hand_over},
-    task,
+    capture::{netns, task},
+    report::hand_over,
+    request::Request,
+    state::watched,
 };
 
 /// What `do_coredump` adds to the code of a process whose core it has written.
@@ -17,7 +18,7 @@ const CORE_DUMPED: u32 = 0x80;
 pub fn do_exit(ctx: ProbeContext) -> u32 {
     let current = task::current();
     let net = netns::of_task(current);
-    if !netns::is_watched(net) {
+    if !watched::is_watched(net) {
         return 0;
     }
     let Some(code) = ctx.arg::<u32>(0) else { return 0 };

@@ -4,8 +4,8 @@ use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use macvlan_trace_common::{FreedRecord, Kind};
 
 use crate::{
-    emit::{KPROBE, occupy},
-    netdev, task,
+    capture::{netdev, task},
+    lane::{KPROBE, occupy},
 };
 
 /// Reports that a deleted link is freed. One that could not be made is freed too, and was none.
@@ -16,7 +16,7 @@ pub fn free_netdev(ctx: ProbeContext) -> u32 {
         return 0;
     }
     let Some(lane) = occupy(KPROBE) else { return 0 };
-    lane.record::<FreedRecord>().dev = dev;
+    lane.buffer.record::<FreedRecord>().dev = dev;
     lane.send(Kind::Freed, KPROBE, task::current(), size_of::<FreedRecord>());
     lane.release();
     0

@@ -7,8 +7,9 @@ use macvlan_trace_common::MISSING;
 
 use crate::{
     kread::{offset, read},
-    netns,
-    report::{Request, hand_over},
+    report::hand_over,
+    request::Request,
+    state::watched,
 };
 
 /// Reports the last reference, dropped by a task that left, a socket that closed, or whoever else held one.
@@ -35,11 +36,11 @@ pub fn netns_put(ctx: ProbeContext) -> u32 {
 
 #[inline(always)]
 fn report(ctx: &impl EbpfContext, net: u64, last: bool) {
-    if !netns::is_watched(net) {
+    if !watched::is_watched(net) {
         return;
     }
     if last {
-        netns::forget(net);
+        watched::forget(net);
         debug!(ctx, "netns ends: net {:x}", net);
     }
     hand_over(ctx, Request::NetnsEnd { net, last });

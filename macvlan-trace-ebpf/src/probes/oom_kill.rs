@@ -4,11 +4,7 @@
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
 
-use crate::{
-    kread::read,
-    netns,
-    report::{Request, hand_over},
-};
+use crate::{capture::netns, kread::read, report::hand_over, request::Request, state::watched};
 
 /// `oom_control.order` where no memory was wanted: somebody asked for a kill by SysRq.
 const SYSRQ: u32 = u32::MAX;
@@ -19,7 +15,7 @@ pub fn oom_kill(ctx: ProbeContext) -> u32 {
     let Some(oc) = ctx.arg::<u64>(0) else { return 0 };
     let target: u64 = read!(oc, oom_chosen);
     let net = netns::of_task(target);
-    if !netns::is_watched(net) || read!(oc, oom_order as u32) == SYSRQ {
+    if !watched::is_watched(net) || read!(oc, oom_order as u32) == SYSRQ {
         return 0;
     }
     let memcg: u64 = read!(oc, oom_memcg);

@@ -7,13 +7,17 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 use macvlan_trace_common::{Kind, LinkChange, Probe};
 
-use crate::netdev::{self, Change};
+use crate::{
+    report::hand_over,
+    request::{Change, Request},
+    state::opens,
+};
 
 /// Remembers which link the current task opens.
 #[kprobe]
 pub fn open(ctx: ProbeContext) -> u32 {
     if let Some(dev) = ctx.arg::<u64>(0) {
-        netdev::open_begins(dev);
+        opens::begin(dev);
     }
     0
 }
@@ -21,7 +25,7 @@ pub fn open(ctx: ProbeContext) -> u32 {
 /// Reports a link that could not be opened.
 #[kretprobe]
 pub fn open_return(ctx: RetProbeContext) -> u32 {
-    let Some(dev) = netdev::open_ends() else { return 0 };
+    let Some(dev) = opens::end() else { return 0 };
     let result: i32 = ctx.ret();
     if result < 0 {
         debug!(&ctx, "not up: dev {:x}, {}", dev, result);
@@ -29,7 +33,7 @@ pub fn open_return(ctx: RetProbeContext) -> u32 {
             error: result.unsigned_abs(),
             ..Change::new(Kind::Link, LinkChange::UpFailed, Probe::Open)
         };
-        netdev::report(&ctx, dev, change);
+        hand_over(&ctx, Request::Link { dev, change });
     }
     0
 }

@@ -7,8 +7,14 @@ use aya_log_ebpf::debug;
 use macvlan_trace_common::{Kind, LinkChange, Probe};
 
 use crate::{
+    capture::netdev,
     kread::{read, settings},
-    netdev::{self, Change, pending},
+    report::hand_over,
+    request::{Change, Request},
+    state::{
+        announced::{DELETED, DOWN, announce, forget, settle},
+        moves,
+    },
 };
 
 /// `enum netdev_cmd`, include/linux/netdevice.h; these have kept their numbers since 5.0.
@@ -47,37 +53,37 @@ pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
         // What is traced has a hook of its own for this, which sees the first of several that are closed at once. Parents
         // are closed together: 8021q takes all that stands on a NIC down with it.
         LinkChange::Down => {
-            change = Change::down(of, dev, Probe::Notifier);
+            change = Change::down(of, netdev::flags(dev), Probe::Notifier);
             of == Kind::Parent
                 && netdev::is_registered(dev)
                 && !netdev::is_dismantled(dev)
-                && !netdev::is_moving(dev)
-                && netdev::announce(dev, pending::DOWN)
+                && !moves::is_moving(dev)
+                && announce(dev, DOWN)
         }
         // Effects of a deletion and of a move are not downs; a move unregisters a device that stays registered.
         LinkChange::UnseenDown => {
             netdev::is_registered(dev)
                 && !netdev::is_dismantled(dev)
-                && !netdev::is_moving(dev)
-                && !netdev::settle(dev, pending::DOWN)
+                && !moves::is_moving(dev)
+                && !settle(dev, DOWN)
         }
         LinkChange::UnseenDeleted | LinkChange::Renamed | LinkChange::MacChanged if of == Kind::Parent => {
             false
         }
-        LinkChange::UnseenDeleted => netdev::is_unregistering(dev) && !netdev::settle(dev, pending::DELETED),
+        LinkChange::UnseenDeleted => netdev::is_unregistering(dev) && !settle(dev, DELETED),
         LinkChange::Created => {
-            netdev::forget(dev, pending::DELETED);
+            forget(dev, DELETED);
             true
         }
         LinkChange::Up => {
-            netdev::forget(dev, pending::DOWN);
+            forget(dev, DOWN);
             true
         }
         _ => true,
     };
     if news {
         debug!(&ctx, "netdev event {}: dev {:x}", event, dev);
-        netdev::report(&ctx, dev, change);
+        hand_over(&ctx, Request::Link { dev, change });
     }
     0
 }

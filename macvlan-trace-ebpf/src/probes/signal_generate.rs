@@ -5,9 +5,10 @@ use aya_log_ebpf::debug;
 use macvlan_trace_common::{Kind, SignalRecord};
 
 use crate::{
-    emit::{TRACEPOINT, occupy},
+    capture::{netns, task},
     kread::{field_or, offset, read},
-    netns, task,
+    lane::{TRACEPOINT, occupy},
+    state::watched,
 };
 
 /// `TRACE_SIGNAL_DELIVERED` and `TRACE_SIGNAL_IGNORED`, include/trace/events/signal.h.
@@ -29,7 +30,7 @@ const FROM_KERNEL: [i32; 4] = [1, 2, 3, 9];
 pub fn signal_generate(ctx: RawTracePointContext) -> i32 {
     let target: u64 = ctx.arg(2);
     let net = netns::of_task(target);
-    if !netns::is_watched(net) {
+    if !watched::is_watched(net) {
         return 0;
     }
     let signal: i32 = ctx.arg(0);
@@ -64,7 +65,7 @@ pub fn signal_generate(ctx: RawTracePointContext) -> i32 {
     debug!(&ctx, "signal {}", signal);
     let Some(lane) = occupy(TRACEPOINT) else { return 0 };
     lane.send_task(TRACEPOINT);
-    let record = lane.record::<SignalRecord>();
+    let record = lane.buffer.record::<SignalRecord>();
     netns::fill(net, &mut record.netns);
     task::fill_ref(target, &mut record.target);
     record.signal = signal.unsigned_abs();

@@ -4,11 +4,11 @@ use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
 
 use crate::{
+    capture::{netns, task},
     kread::read,
-    maps::OWN_NETNS,
-    netns,
-    report::{Request, hand_over},
-    task,
+    report::hand_over,
+    request::Request,
+    state::{own, watched},
 };
 
 /// Reports a task that enters or leaves a watched network namespace, and tells the tracer where it is itself.
@@ -22,13 +22,10 @@ pub fn switch_namespaces(ctx: ProbeContext) -> u32 {
     let from = netns::of_task(task);
     let to: u64 = read!(new, nsproxy_net);
     if task::is_own() {
-        if let Some(own) = OWN_NETNS.get_ptr_mut(0) {
-            // SAFETY: a slot of the map; one thread of the tracer enters namespaces.
-            netns::fill(to, unsafe { &mut *own });
-        }
+        own::enter(to);
         return 0;
     }
-    if from == to || !(netns::is_watched(from) || netns::is_watched(to)) {
+    if from == to || !(watched::is_watched(from) || watched::is_watched(to)) {
         return 0;
     }
     debug!(&ctx, "netns {:x} to {:x}", from, to);

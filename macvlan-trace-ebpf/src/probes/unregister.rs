@@ -5,15 +5,21 @@ use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
 use macvlan_trace_common::{Kind, LinkChange, Probe};
 
-use crate::netdev::{self, Change, pending};
+use crate::{
+    capture::netdev,
+    report::hand_over,
+    request::{Change, Request},
+    state::announced::{DELETED, announce},
+};
 
 /// Reports a deletion.
 #[kprobe]
 pub fn unregister(ctx: ProbeContext) -> u32 {
     let Some(dev) = ctx.arg::<u64>(0) else { return 0 };
-    if netdev::is_traced(dev) && netdev::is_registered(dev) && netdev::announce(dev, pending::DELETED) {
+    if netdev::is_traced(dev) && netdev::is_registered(dev) && announce(dev, DELETED) {
         debug!(&ctx, "deleted: dev {:x}", dev);
-        netdev::report(&ctx, dev, Change::new(Kind::Link, LinkChange::Deleted, Probe::Unregister));
+        let change = Change::new(Kind::Link, LinkChange::Deleted, Probe::Unregister);
+        hand_over(&ctx, Request::Link { dev, change });
     }
     0
 }

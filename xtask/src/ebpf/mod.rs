@@ -1,6 +1,8 @@
 //! `cargo xtask ebpf`: the eBPF object that is committed beside its loader, so that whoever builds macvlan-trace
 //! needs a stable compiler and nothing else.
 
+#[cfg(test)]
+mod layers;
 mod stamp;
 mod toolchain;
 

@@ -90,7 +90,7 @@ pub fn hash_object(object: &Path) -> Result<String> {
 }
 
 /// A crate's manifest and all Rust files below src, in a fixed order.
-fn source_files(package: &Path) -> Result<Vec<PathBuf>> {
+pub fn source_files(package: &Path) -> Result<Vec<PathBuf>> {
     let mut files = vec![package.join("Cargo.toml")];
     let mut directories = vec![package.join("src")];
     while let Some(directory) = directories.pop() {

@@ -6,9 +6,11 @@ use macvlan_trace_common::{
 };
 
 use crate::{
-    emit::Lane,
+    capture::{
+        buffer::{Buffer, SIZE},
+        netns,
+    },
     kread::{field_or, offset, read, settings, string, user},
-    netns,
 };
 
 /// Longest name of a cgroup directory, NAME_MAX and its NUL.
@@ -16,7 +18,7 @@ const NAME: usize = 256;
 /// `signal_struct.flags`: the whole process is ending.
 const SIGNAL_GROUP_EXIT: u32 = 4;
 /// Bytes of the largest task record.
-pub const MAX_LEN: usize =
+const MAX_LEN: usize =
     size_of::<TaskRecord>() + MAX_ANCESTORS * size_of::<Ancestor>() + MAX_ARGS + MAX_CGROUP_PATH;
 
 /// What tells one state of a task from another: while it stays the same, so does the task's record.
@@ -119,13 +121,13 @@ pub fn ends_process(task: u64) -> bool {
 
 /// Builds the task's record behind the header; the bytes of the whole record.
 #[inline(always)]
-pub fn fill(lane: &mut Lane, task: u64) -> usize {
+pub fn fill(buffer: &mut Buffer, task: u64) -> usize {
     let cred: u64 = read!(task, task_cred);
     let nsproxy: u64 = read!(task, task_nsproxy);
     let mntns: u64 = read!(nsproxy, nsproxy_mnt);
     let kn = cgroup_node(task);
 
-    let record = lane.record::<TaskRecord>();
+    let record = buffer.record::<TaskRecord>();
     netns::fill(read!(nsproxy, nsproxy_net), &mut record.netns);
     record.uid = field_or(cred, offset!(cred_uid), u32::MAX);
     record.login_uid = field_or(task, offset!(task_loginuid), u32::MAX);
@@ -133,12 +135,12 @@ pub fn fill(lane: &mut Lane, task: u64) -> usize {
     let signal: u64 = read!(task, task_signal);
     record.tty = read!(read!(signal, signal_tty), tty_name);
 
-    fill_ancestors(lane, task);
-    let ancestors = stored(&lane.record::<TaskRecord>().ancestors) & (2 * MAX_ANCESTORS - 1);
+    fill_ancestors(buffer, task);
+    let ancestors = stored(&buffer.record::<TaskRecord>().ancestors) & (2 * MAX_ANCESTORS - 1);
     let at = size_of::<TaskRecord>() + ancestors * size_of::<Ancestor>();
-    fill_args(lane, task, at);
-    let at = at + (stored(&lane.record::<TaskRecord>().args_len) & (2 * MAX_ARGS - 1));
-    fill_cgroup(lane, kn, at, |lane| &mut lane.record::<TaskRecord>().cgroup)
+    fill_args(buffer, task, at);
+    let at = at + (stored(&buffer.record::<TaskRecord>().args_len) & (2 * MAX_ARGS - 1));
+    fill_cgroup(buffer, kn, at, |buffer| &mut buffer.record::<TaskRecord>().cgroup)
 }
 
 /// A length, read back from the record. In a register the verifier would know a different one for each way out of
@@ -151,9 +153,9 @@ fn stored(length: &u32) -> usize {
 
 /// Writes the chain of parents.
 #[inline(always)]
-fn fill_ancestors(lane: &mut Lane, task: u64) {
+fn fill_ancestors(buffer: &mut Buffer, task: u64) {
     let mut child: u64 = read!(task, task_leader);
-    lane.record::<TaskRecord>().ancestors = 0;
+    buffer.record::<TaskRecord>().ancestors = 0;
     let mut n = 0;
     while n < MAX_ANCESTORS {
         let parent: u64 = read!(child, task_parent);
@@ -164,8 +166,7 @@ fn fill_ancestors(lane: &mut Lane, task: u64) {
             break;
         }
         // SAFETY: `n` is less than MAX_ANCESTORS, and the buffer has room for that many.
-        let ancestor =
-            unsafe { &mut *lane.buffer.as_mut_ptr().add(size_of::<TaskRecord>()).cast::<Ancestor>().add(n) };
+        let ancestor = unsafe { &mut *buffer.at(size_of::<TaskRecord>()).cast::<Ancestor>().add(n) };
         ancestor.start_boot_ns = read!(leader, task_start);
         ancestor.tgid = tgid;
         ancestor.reserved = 0;
@@ -174,14 +175,14 @@ fn fill_ancestors(lane: &mut Lane, task: u64) {
         n += 1;
         #[allow(clippy::cast_possible_truncation)] // at most MAX_ANCESTORS
         {
-            lane.record::<TaskRecord>().ancestors = n as u32;
+            buffer.record::<TaskRecord>().ancestors = n as u32;
         }
     }
 }
 
 /// Copies the argument vector to `at`.
 #[inline(always)]
-fn fill_args(lane: &mut Lane, task: u64, at: usize) {
+fn fill_args(buffer: &mut Buffer, task: u64, at: usize) {
     let mm: u64 = read!(task, task_mm);
     let start: u64 = read!(mm, mm_arg_start);
     let end: u64 = read!(mm, mm_arg_end);
@@ -192,8 +193,8 @@ fn fill_args(lane: &mut Lane, task: u64, at: usize) {
     let at = core::hint::black_box(at) & 1023;
     let masked = core::hint::black_box(size) & 2047;
     // SAFETY: at most 1023 + 2047 bytes into the buffer.
-    let copied = masked > 0 && unsafe { user(start, lane.buffer.as_mut_ptr().add(at), masked) };
-    let record = lane.record::<TaskRecord>();
+    let copied = masked > 0 && unsafe { user(start, buffer.at(at), masked) };
+    let record = buffer.record::<TaskRecord>();
     record.args_len = if copied { size } else { 0 };
     record.args_known = u32::from(copied);
 }
@@ -219,18 +220,18 @@ fn cgroup_node(task: u64) -> u64 {
 /// path, leaf first, to `at`; where they end.
 #[inline(always)]
 pub fn fill_cgroup(
-    lane: &mut Lane,
+    buffer: &mut Buffer,
     kn: u64,
     at: usize,
-    place: impl Fn(&mut Lane) -> &mut CgroupRef,
+    place: impl Fn(&mut Buffer) -> &mut CgroupRef,
 ) -> usize {
-    place(lane).id = read!(kn, kn_id);
-    place(lane).len = 0;
+    place(buffer).id = read!(kn, kn_id);
+    place(buffer).len = 0;
     let mut node = kn;
     let mut depth = 0;
     while depth < MAX_CGROUP_DEPTH {
         let parent: u64 = read!(node, kn_parent);
-        let written = stored(&place(lane).len);
+        let written = stored(&place(buffer).len);
         if parent == 0 || written > MAX_CGROUP_PATH - NAME {
             break;
         }
@@ -238,14 +239,14 @@ pub fn fill_cgroup(
         let to =
             (core::hint::black_box(at) & 2047) + (core::hint::black_box(written) & (MAX_CGROUP_PATH - 1));
         // SAFETY: at most 2047 + 4095 + 256 bytes into the buffer.
-        let len = unsafe { string(name, lane.buffer.as_mut_ptr().add(to), NAME as u32) };
+        let len = unsafe { string(name, buffer.at(to), NAME as u32) };
         if len <= 0 {
             // A name that cannot be read is a path that is not known: its root is never reached.
             break;
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 1 to NAME
         {
-            place(lane).len = (written + len as usize) as u32;
+            place(buffer).len = (written + len as usize) as u32;
         }
         node = parent;
         depth += 1;
@@ -257,10 +258,11 @@ pub fn fill_cgroup(
     } else {
         CgroupRef::KNOWN | CgroupRef::CUT
     };
-    place(lane).known = known;
-    at + (stored(&place(lane).len) & (2 * MAX_CGROUP_PATH - 1))
+    place(buffer).known = known;
+    at + (stored(&place(buffer).len) & (2 * MAX_CGROUP_PATH - 1))
 }
 
 const _: () = assert!(size_of::<TaskRecord>() + MAX_ANCESTORS * size_of::<Ancestor>() <= 1023);
 const _: () = assert!(size_of::<TaskRecord>() + MAX_ANCESTORS * size_of::<Ancestor>() + MAX_ARGS <= 2047);
-const _: () = assert!(2047 + MAX_CGROUP_PATH + NAME < 8192);
+const _: () = assert!(2047 + MAX_CGROUP_PATH + NAME < SIZE);
+const _: () = assert!(MAX_LEN + NAME < SIZE && size_of::<TaskRecord>() > size_of::<TaskRef>());

@@ -1,25 +1,11 @@
-//! Captures links, and remembers which of their changes have been reported.
+//! Captures links and what they stand on.
 
-use aya_ebpf::{EbpfContext, helpers::bpf_get_current_pid_tgid};
-use macvlan_trace_common::{
-    Counter, IFF_UP, IpAddress, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH, KIND_VLAN, Kind, LinkChange,
-    LinkState, NetnsRef, Probe,
-};
+use macvlan_trace_common::{IFF_UP, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH, KIND_VLAN, Kind, LinkState};
 
 use crate::{
-    kread::{field, offset, read, settings},
-    maps::{MOVES, Move, OPENS, Open, PENDING, count},
-    netns,
-    report::{Request, hand_over},
+    capture::netns,
+    kread::{field, offset, read, settings, string},
 };
-
-/// Bits of [`PENDING`]: a change that a probe has reported and whose effect is still to come.
-pub mod pending {
-    /// It goes down.
-    pub const DOWN: u32 = 1;
-    /// It is deleted.
-    pub const DELETED: u32 = 2;
-}
 
 /// `struct macvlan_dev` (include/linux/if_macvlan.h) is private to a module, so vmlinux's BTF does not describe it.
 /// Both pointers are compared with what the device itself says before the mode, which user space knows the place of,
@@ -102,7 +88,7 @@ fn kind(dev: u64) -> [u8; 16] {
     let ops: u64 = read!(dev, dev_link_ops);
     let mut kind = [0; 16];
     // SAFETY: the buffer has 16 bytes. What stands behind the NUL is not copied: it is another string.
-    unsafe { crate::kread::string(read!(ops, link_ops_kind), kind.as_mut_ptr(), 16) };
+    unsafe { string(read!(ops, link_ops_kind), kind.as_mut_ptr(), 16) };
     kind
 }
 
@@ -158,151 +144,6 @@ pub fn is_dismantled(dev: u64) -> bool {
     with_lower || read!(dev, dev_dismantle as u8) == 1
 }
 
-/// Remembers that a change is reported, before it is; whether it was not already.
-#[inline(always)]
-pub fn announce(dev: u64, change: u32) -> bool {
-    let before = announced(dev);
-    if before & change != 0 {
-        return false;
-    }
-    if PENDING.insert(dev, before | change, 0).is_err() {
-        count(Counter::MapFull);
-    }
-    true
-}
-
-/// What was reported of the device and is still to come.
-#[inline(always)]
-fn announced(dev: u64) -> u32 {
-    // SAFETY: the value is copied at once.
-    unsafe { PENDING.get(dev) }.copied().unwrap_or(0)
-}
-
-/// Whether a change was reported and is still to come.
-#[inline(always)]
-pub fn is_announced(dev: u64, change: u32) -> bool {
-    announced(dev) & change != 0
-}
-
-/// The effect of a change is here; whether the change was reported.
-#[inline(always)]
-pub fn settle(dev: u64, change: u32) -> bool {
-    let before = announced(dev);
-    if change == pending::DELETED || before == change {
-        // Absent is as good.
-        let _ = PENDING.remove(dev);
-    } else if before & change != 0 {
-        // The entry exists, so there is room.
-        let _ = PENDING.insert(dev, before & !change, 0);
-    }
-    before & change != 0
-}
-
-/// A new life, or a new time up, begins: whatever is pending was left over by an effect that the notifier missed.
-#[inline(always)]
-pub fn forget(dev: u64, change: u32) {
-    settle(dev, change);
-}
-
-/// The current task begins to move the device to another network namespace.
-#[inline(always)]
-pub fn move_begins(dev: u64, of: Kind) {
-    let mut from = NetnsRef::NONE;
-    netns::fill(read!(dev, dev_net), &mut from);
-    let entry = Move { dev, from, from_ifindex: read!(dev, dev_ifindex), of, reserved: 0 };
-    if MOVES.insert(bpf_get_current_pid_tgid(), entry, 0).is_err() {
-        count(Counter::MapFull);
-    }
-}
-
-/// The current task's move is over.
-#[inline(always)]
-pub fn move_ends() -> Option<Move> {
-    let task = bpf_get_current_pid_tgid();
-    // SAFETY: the value is copied at once.
-    let entry = unsafe { MOVES.get(task) }.copied();
-    // Absent is as good.
-    let _ = MOVES.remove(task);
-    entry
-}
-
-/// Whether the current task is moving the device: what happens to it meanwhile is part of the move.
-#[inline(always)]
-pub fn is_moving(dev: u64) -> bool {
-    // SAFETY: the value is looked at at once.
-    unsafe { MOVES.get(bpf_get_current_pid_tgid()) }.is_some_and(|entry| entry.dev == dev)
-}
-
-/// The current task begins to set a device up.
-#[inline(always)]
-pub fn open_begins(dev: u64) {
-    let task = bpf_get_current_pid_tgid();
-    if let Some(open) = OPENS.get_ptr_mut(task) {
-        // SAFETY: the value is this task's own.
-        let open = unsafe { &mut *open };
-        // A device is not set up within its own setting up: then the first return was missed.
-        if open.dev != dev {
-            open.inner += 1;
-            return;
-        }
-    }
-    if is_traced(dev) && OPENS.insert(task, Open { dev, inner: 0 }, 0).is_err() {
-        count(Counter::MapFull);
-    }
-}
-
-/// The current task has set a device up, or failed to; the device, if it is a traced link.
-#[inline(always)]
-pub fn open_ends() -> Option<u64> {
-    let task = bpf_get_current_pid_tgid();
-    let open = OPENS.get_ptr_mut(task)?;
-    // SAFETY: the value is this task's own.
-    let Open { dev, inner } = unsafe { *open };
-    if inner > 0 {
-        // SAFETY: as above.
-        unsafe { (*open).inner = inner - 1 };
-        return None;
-    }
-    // It is there.
-    let _ = OPENS.remove(task);
-    Some(dev)
-}
-
-/// What a program knows about a change beyond the device itself.
-#[derive(Clone, Copy)]
-pub struct Change {
-    /// Whose change: [`Kind::Link`] or [`Kind::Parent`].
-    pub of: Kind,
-    pub what: LinkChange,
-    pub probe: Probe,
-    /// `IFF_*` once the call is done; `None` for those of now.
-    pub flags_after: Option<u32>,
-    pub moved: Option<Move>,
-    /// What a request failed with; 0 for none.
-    pub error: u32,
-    /// The IP address that it is about.
-    pub address: IpAddress,
-}
-
-impl Change {
-    /// A change that needs no more words.
-    pub const fn new(of: Kind, what: LinkChange, probe: Probe) -> Self {
-        Self { of, what, probe, flags_after: None, moved: None, error: 0, address: IpAddress::NONE }
-    }
-
-    /// It ends up without `IFF_UP`.
-    #[inline(always)]
-    pub fn down(of: Kind, dev: u64, probe: Probe) -> Self {
-        Self { flags_after: Some(flags(dev) & !IFF_UP), ..Self::new(of, LinkChange::Down, probe) }
-    }
-}
-
-/// Reports a change, in the context of the task that causes it.
-#[inline(always)]
-pub fn report(ctx: &impl EbpfContext, dev: u64, change: Change) {
-    hand_over(ctx, Request::Link { dev, change });
-}
-
 /// Describes a device; nothing but zeroes for none.
 #[inline(always)]
 pub fn fill(dev: u64, out: &mut LinkState) {
@@ -316,7 +157,7 @@ pub fn fill(dev: u64, out: &mut LinkState) {
     let driver: u64 = read!(device, device_driver);
     out.driver = [0; 16];
     // SAFETY: the field has 16 bytes.
-    unsafe { crate::kread::string(read!(driver, driver_name), out.driver.as_mut_ptr(), 16) };
+    unsafe { string(read!(driver, driver_name), out.driver.as_mut_ptr(), 16) };
     out.mac = field(read!(dev, dev_addr), 0);
     out.operstate = read!(dev, dev_operstate);
     out.reg_state = read!(dev, dev_reg_state);

@@ -1,21 +1,28 @@
-//! Builds records and sends them.
+//! Where a CPU builds its records, and their way to user space.
 
 use aya_ebpf::{
-    EbpfContext,
     helpers::{bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, generated},
+    macros::map,
+    maps::{PerCpuArray, RingBuf},
 };
-use macvlan_trace_common::{
-    ABI, Counter, Header, Kind, LinkRecord, MAX_STACK, NetnsEndRecord, TaskRecord, TaskRef,
-};
+use macvlan_trace_common::{ABI, Counter, Header, Kind};
 
 use crate::{
-    maps::{LANES, RECORDS, count},
-    report::Request,
-    task,
+    capture::{
+        buffer::{Buffer, SIZE},
+        task,
+    },
+    counters::count,
+    request::Request,
 };
 
-/// Room for the largest record, and for one more name at its end while a path is walked.
-const SIZE: usize = 8192;
+/// Records on their way to user space. 4 MiB hold 8,000 deletions of a storm: its records share one task record.
+#[map]
+static RECORDS: RingBuf = RingBuf::with_byte_size(4 << 20, 0);
+
+/// Where records are built: two lanes a CPU, because a tracepoint can interrupt a kprobe.
+#[map]
+static LANES: PerCpuArray<Lane> = PerCpuArray::with_max_entries(2, 0);
 
 /// The lane of kprobes, which do not interrupt each other.
 pub const KPROBE: u32 = 0;
@@ -31,10 +38,10 @@ pub struct Lane {
     seq: u64,
     /// The task whose record was sent last.
     last_task: task::Fingerprint,
-    /// What a hook asks [`crate::report`] to send.
+    /// What a hook asks for.
     pub request: Request,
     /// The record.
-    pub buffer: [u8; SIZE],
+    pub buffer: Buffer,
 }
 
 /// This CPU's lane, for one program; one that interrupted another is counted as a loss, and gets none.
@@ -63,14 +70,6 @@ impl Lane {
         self.busy = 0;
     }
 
-    /// The record under construction, seen as `R`.
-    #[inline(always)]
-    pub fn record<R>(&mut self) -> &mut R {
-        const { assert!(size_of::<R>() <= SIZE && align_of::<R>() <= 8) };
-        // SAFETY: the buffer is as large and as aligned, and every `R` here is plain integers.
-        unsafe { &mut *self.buffer.as_mut_ptr().cast::<R>() }
-    }
-
     /// Sends the current task's record, unless it was the last one sent from here: a storm repeats it thousands
     /// of times.
     #[inline(always)]
@@ -80,7 +79,7 @@ impl Lane {
         if self.last_task == fingerprint {
             return;
         }
-        let len = task::fill(self, current);
+        let len = task::fill(&mut self.buffer, current);
         if self.send(Kind::Task, lane, current, len) {
             self.last_task = fingerprint;
         }
@@ -91,7 +90,7 @@ impl Lane {
     pub fn send(&mut self, kind: Kind, lane: u32, current: u64, len: usize) -> bool {
         let seq = self.seq + 1;
         self.seq = seq;
-        let header = self.record::<Header>();
+        let header = self.buffer.record::<Header>();
         header.abi = ABI;
         header.kind = kind as u16;
         #[allow(clippy::cast_possible_truncation)] // at most SIZE
@@ -111,7 +110,7 @@ impl Lane {
         let sent = unsafe {
             generated::bpf_ringbuf_output(
                 (&raw const RECORDS).cast_mut().cast(),
-                self.buffer.as_mut_ptr().cast(),
+                self.buffer.at(0).cast(),
                 len as u64,
                 0,
             )
@@ -121,24 +120,4 @@ impl Lane {
         }
         sent == 0
     }
-
-    /// Puts the kernel stack behind a fixed part of `at` bytes; the number of its entries.
-    #[inline(always)]
-    pub fn stack(&mut self, ctx: &impl EbpfContext, at: usize) -> u32 {
-        // SAFETY: `at` is a constant at every call, and the stack fits behind it.
-        let got = unsafe {
-            generated::bpf_get_stack(
-                ctx.as_ptr(),
-                self.buffer.as_mut_ptr().add(at).cast(),
-                (MAX_STACK * 8) as u32,
-                0,
-            )
-        };
-        if got < 0 { 0 } else { (got as u32 / 8) & 31 }
-    }
 }
-
-const _: () = assert!(size_of::<LinkRecord>() + MAX_STACK * 8 < SIZE);
-const _: () = assert!(size_of::<NetnsEndRecord>() + MAX_STACK * 8 < SIZE);
-const _: () = assert!(task::MAX_LEN + 256 < SIZE && size_of::<TaskRecord>() > size_of::<TaskRef>());
-const _: () = assert!(MAX_STACK < 32);

@@ -1,0 +1,31 @@
+//! Captures network namespaces.
+
+use macvlan_trace_common::{MISSING, NetnsRef};
+
+use crate::kread::{field, offset, read};
+
+/// Describes a `struct net`.
+#[inline(always)]
+pub fn fill(net: u64, out: &mut NetnsRef) {
+    out.ptr = net;
+    out.cookie = read!(net, net_cookie);
+    out.inode = inode_of(net, offset!(net_ns));
+    out.reserved = 0;
+}
+
+/// Inode number of a namespace whose `ns_common` stands at `ns` in it; 0 if unknown.
+#[inline(always)]
+pub fn inode_of(namespace: u64, ns: u32) -> u32 {
+    let inum = offset!(ns_inum);
+    if namespace == 0 || ns == MISSING || inum == MISSING {
+        return 0;
+    }
+    field(namespace + u64::from(ns), inum)
+}
+
+/// The network namespace that a task lives in; 0 for one that has left already.
+#[inline(always)]
+pub fn of_task(task: u64) -> u64 {
+    let nsproxy: u64 = read!(task, task_nsproxy);
+    read!(nsproxy, nsproxy_net)
+}

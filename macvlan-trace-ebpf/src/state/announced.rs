@@ -1,0 +1,61 @@
+//! Which changes of a device have been reported and are still to come.
+
+use aya_ebpf::{bindings::BPF_F_NO_PREALLOC, macros::map, maps::HashMap};
+use macvlan_trace_common::Counter;
+
+use crate::counters::count;
+
+/// It goes down.
+pub const DOWN: u32 = 1;
+/// It is deleted.
+pub const DELETED: u32 = 2;
+
+/// Devices with a change that was reported and whose effect has not been seen yet, by address: [`DOWN`], [`DELETED`].
+#[map]
+static PENDING: HashMap<u64, u32> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Remembers that a change is reported, before it is; whether it was not already.
+#[inline(always)]
+pub fn announce(dev: u64, change: u32) -> bool {
+    let before = pending(dev);
+    if before & change != 0 {
+        return false;
+    }
+    if PENDING.insert(dev, before | change, 0).is_err() {
+        count(Counter::MapFull);
+    }
+    true
+}
+
+/// What was reported of the device and is still to come.
+#[inline(always)]
+fn pending(dev: u64) -> u32 {
+    // SAFETY: the value is copied at once.
+    unsafe { PENDING.get(dev) }.copied().unwrap_or(0)
+}
+
+/// Whether a change was reported and is still to come.
+#[inline(always)]
+pub fn is_announced(dev: u64, change: u32) -> bool {
+    pending(dev) & change != 0
+}
+
+/// The effect of a change is here; whether the change was reported.
+#[inline(always)]
+pub fn settle(dev: u64, change: u32) -> bool {
+    let before = pending(dev);
+    if change == DELETED || before == change {
+        // Absent is as good.
+        let _ = PENDING.remove(dev);
+    } else if before & change != 0 {
+        // The entry exists, so there is room.
+        let _ = PENDING.insert(dev, before & !change, 0);
+    }
+    before & change != 0
+}
+
+/// A new life, or a new time up, begins: whatever is pending was left over by an effect that the notifier missed.
+#[inline(always)]
+pub fn forget(dev: u64, change: u32) {
+    settle(dev, change);
+}

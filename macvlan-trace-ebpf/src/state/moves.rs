@@ -1,0 +1,55 @@
+//! Which device the current task is moving to another network namespace.
+
+use aya_ebpf::{bindings::BPF_F_NO_PREALLOC, helpers::bpf_get_current_pid_tgid, macros::map, maps::HashMap};
+use macvlan_trace_common::{Counter, Kind, NetnsRef};
+
+use crate::{capture::netns, counters::count, kread::read};
+
+/// Devices on their way, by the thread that moves them.
+#[map]
+static MOVES: HashMap<u64, Move> = HashMap::with_max_entries(1_024, BPF_F_NO_PREALLOC);
+
+/// A device on its way.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Move {
+    /// The device's address.
+    pub dev: u64,
+    /// Where it comes from.
+    pub from: NetnsRef,
+    /// Its index there.
+    pub from_ifindex: u32,
+    /// What it is: [`Kind::Link`] or [`Kind::Parent`].
+    pub of: Kind,
+    /// Zero.
+    pub reserved: u16,
+}
+
+/// The current task begins to move the device to another network namespace.
+#[inline(always)]
+pub fn begin(dev: u64, of: Kind) {
+    let mut from = NetnsRef::NONE;
+    netns::fill(read!(dev, dev_net), &mut from);
+    let entry = Move { dev, from, from_ifindex: read!(dev, dev_ifindex), of, reserved: 0 };
+    if MOVES.insert(bpf_get_current_pid_tgid(), entry, 0).is_err() {
+        count(Counter::MapFull);
+    }
+}
+
+/// The current task's move is over.
+#[inline(always)]
+pub fn end() -> Option<Move> {
+    let task = bpf_get_current_pid_tgid();
+    // SAFETY: the value is copied at once.
+    let entry = unsafe { MOVES.get(task) }.copied();
+    // Absent is as good.
+    let _ = MOVES.remove(task);
+    entry
+}
+
+/// Whether the current task is moving the device: what happens to it meanwhile is part of the move.
+#[inline(always)]
+pub fn is_moving(dev: u64) -> bool {
+    // SAFETY: the value is looked at at once.
+    unsafe { MOVES.get(bpf_get_current_pid_tgid()) }.is_some_and(|entry| entry.dev == dev)
+}
