@@ -1,6 +1,6 @@
 //! The command line: what may be said, and what is wrong with what cannot work.
 //!
-//! Whatever needs no look at the machine is judged here; the rest when [`crate::filter::Filter`] is made.
+//! Whatever needs no look at the machine is judged here.
 
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroU64;
@@ -15,6 +15,7 @@ use glob::Pattern;
 
 use crate::cmd::explain;
 use crate::event::EventKind;
+use crate::filter::{CgroupGlob, EventChoice, Filter, IfaceGlob, Kind, NetnsChoice};
 use crate::live::probe::catalog::HOOKS;
 use crate::text::Text;
 
@@ -164,6 +165,23 @@ pub struct FilterArgs {
     pub events: Vec<EventChoice>,
 }
 
+impl FilterArgs {
+    /// The filter that this asks for, with its namespaces looked up.
+    #[must_use]
+    pub fn filter(&self, netns: Vec<NetnsChoice>) -> Filter {
+        Filter {
+            events: self.events.clone(),
+            ifaces: self.ifaces.clone(),
+            kinds: self.kinds.clone(),
+            netns,
+            pids: self.pids.clone(),
+            comms: self.comms.clone(),
+            cgroups: self.cgroups.clone(),
+            containers: self.containers.clone(),
+        }
+    }
+}
+
 /// How to print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -172,53 +190,6 @@ pub enum Output {
     Table,
     /// One object a line.
     Json,
-}
-
-/// Kind of a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `macvlan`.
-    Macvlan,
-    /// `macvtap`.
-    Macvtap,
-}
-
-impl Kind {
-    /// The kernel's word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Macvlan => "macvlan",
-            Self::Macvtap => "macvtap",
-        }
-    }
-}
-
-/// Which events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventChoice {
-    /// Every one.
-    All,
-    /// Those of one kind.
-    One(EventKind),
-}
-
-/// A pattern for names of links.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IfaceGlob {
-    /// The pattern.
-    pub pattern: Pattern,
-    /// Whether it asks for `NAME@PARENT`, as the table shows a link.
-    pub with_parent: bool,
-}
-
-/// A pattern for control groups.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CgroupGlob {
-    /// The pattern.
-    pub pattern: Pattern,
-    /// Whether it is for a path from the root; otherwise it is for one name of it.
-    pub whole_path: bool,
 }
 
 impl Cli {

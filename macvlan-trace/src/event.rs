@@ -32,6 +32,8 @@ pub enum Body {
     Unattributed(Box<Event>),
     /// Records that the kernel could not hand over.
     Lost(Lost),
+    /// What this output left out, since its reader did not keep up.
+    Omitted(Omitted),
     /// A remark for people.
     Notice(Notice),
     /// The last record.
@@ -45,6 +47,21 @@ pub struct When {
     pub time: String,
     /// Nanoseconds since boot.
     pub boot_ns: u64,
+}
+
+impl Body {
+    /// When it was.
+    #[must_use]
+    pub fn when(&self) -> &When {
+        match self {
+            Self::Run(run) => &run.when,
+            Self::Event(event) | Self::Unattributed(event) => &event.when,
+            Self::Lost(lost) => &lost.when,
+            Self::Omitted(omitted) => &omitted.when,
+            Self::Notice(notice) => &notice.when,
+            Self::Summary(summary) => &summary.when,
+        }
+    }
 }
 
 /// What this run can see.
@@ -472,6 +489,24 @@ pub struct Lost {
     pub records: u64,
     /// How many in this run so far.
     pub total: u64,
+}
+
+/// What an output left out here, since its reader did not keep up. The record of the run, if there is one, has it all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Omitted {
+    /// When the last of it was.
+    #[serde(flatten)]
+    pub when: When,
+    /// Records of the type `event`.
+    pub events: u64,
+    /// Records of the type `unattributed`.
+    pub unattributed: u64,
+    /// Records of other types.
+    pub others: u64,
+    /// `seq` of the first event that is left out; `None` where no event is.
+    pub first_seq: Option<u64>,
+    /// `seq` of the last.
+    pub last_seq: Option<u64>,
 }
 
 /// A remark for people.

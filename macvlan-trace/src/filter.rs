@@ -1,64 +1,89 @@
 //! Which events are shown. Filters act on finished events, so they hide and never blind.
 
-use std::ffi::OsStr;
-use std::fs;
-use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
-
-use anyhow::{Context as _, Result, bail};
 use glob::Pattern;
 
-use crate::cli::{CgroupGlob, Cli, EventChoice, IfaceGlob, Kind};
 use crate::diagnose::rules::creation_failed;
-use crate::event::{Container, Event, Netns, Parent, Task};
+use crate::event::{Container, Event, EventKind, Netns, Parent, Task};
 use crate::text::Text;
-
-/// Where network namespaces have names.
-const NAMED: &[&str] = &["/run/netns", "/run/docker/netns"];
-
-/// `NSFS_MAGIC`: the file system of namespaces.
-const NSFS: u64 = 0x6e73_6673;
 
 /// Values of one sort are alternatives; the sorts must all match; a sort without values matches everything.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    events: Vec<EventChoice>,
-    ifaces: Vec<IfaceGlob>,
-    kinds: Vec<Kind>,
-    netns: Vec<NetnsChoice>,
-    pids: Vec<u32>,
-    comms: Vec<Text>,
-    cgroups: Vec<CgroupGlob>,
-    containers: Vec<Pattern>,
+    /// What happened.
+    pub events: Vec<EventChoice>,
+    /// Links by name.
+    pub ifaces: Vec<IfaceGlob>,
+    /// Kinds of links.
+    pub kinds: Vec<Kind>,
+    /// Where the link is, or moves to.
+    pub netns: Vec<NetnsChoice>,
+    /// Process id of actor or culprit.
+    pub pids: Vec<u32>,
+    /// Name of actor or culprit.
+    pub comms: Vec<Text>,
+    /// Control group of actor or culprit.
+    pub cgroups: Vec<CgroupGlob>,
+    /// The container that lost the link, or that it moves to.
+    pub containers: Vec<Pattern>,
+}
+
+/// Kind of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `macvlan`.
+    Macvlan,
+    /// `macvtap`.
+    Macvtap,
+}
+
+impl Kind {
+    /// The kernel's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Macvlan => "macvlan",
+            Self::Macvtap => "macvtap",
+        }
+    }
+}
+
+/// Which events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventChoice {
+    /// Every one.
+    All,
+    /// Those of one kind.
+    One(EventKind),
+}
+
+/// A pattern for names of links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IfaceGlob {
+    /// The pattern.
+    pub pattern: Pattern,
+    /// Whether it asks for `NAME@PARENT`, as the table shows a link.
+    pub with_parent: bool,
+}
+
+/// A pattern for control groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupGlob {
+    /// The pattern.
+    pub pattern: Pattern,
+    /// Whether it is for a path from the root; otherwise it is for one name of it.
+    pub whole_path: bool,
 }
 
 /// A network namespace that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct NetnsChoice {
-    /// Its inode number when the run began.
-    inode: u32,
+pub struct NetnsChoice {
+    /// Its inode number when the run began; `None` where only the name is known, as of a record.
+    pub inode: Option<u32>,
     /// Its name, where it was asked for by that: a later namespace may bear it as well.
-    name: Option<Text>,
+    pub name: Option<Text>,
 }
 
 impl Filter {
-    /// The filters of a command line. A namespace that does not exist is an error: nothing could match.
-    pub fn from_cli(cli: &Cli) -> Result<Self> {
-        let asked = &cli.filter;
-        Ok(Self {
-            events: asked.events.clone(),
-            ifaces: asked.ifaces.clone(),
-            kinds: asked.kinds.clone(),
-            netns: asked.netns.iter().map(|netns| NetnsChoice::find(netns, NAMED)).collect::<Result<_>>()?,
-            pids: asked.pids.clone(),
-            comms: asked.comms.clone(),
-            cgroups: asked.cgroups.clone(),
-            containers: asked.containers.clone(),
-        })
-    }
-
     /// Whether an event is shown.
     #[must_use]
     pub fn shows(&self, event: &Event) -> bool {
@@ -145,76 +170,27 @@ fn is_called(container: &Container, asked: &Pattern) -> bool {
 }
 
 impl NetnsChoice {
-    /// Finds what a name, an inode number or a path stands for.
-    fn find(asked: &OsStr, folders: &[&str]) -> Result<Self> {
-        let shown = Text::from(asked.as_bytes().to_vec());
-        let vain = || format!("--netns '{shown}' can match nothing");
-        if asked.as_bytes().contains(&b'/') {
-            return Ok(Self { inode: inode_of(Path::new(asked)).with_context(vain)?, name: None });
-        }
-        if asked.is_empty() || asked == "." || asked == ".." {
-            bail!("{}: give a namespace's name, its inode number or a path", vain());
-        }
-        if let Some(path) =
-            folders.iter().map(|folder| Path::new(folder).join(asked)).find(|path| path.exists())
-        {
-            return Ok(Self { inode: inode_of(&path).with_context(vain)?, name: Some(shown) });
-        }
-        if !asked.as_bytes().iter().all(u8::is_ascii_digit) {
-            bail!(
-                "{}: there is no such name in {}; `ip netns` lists the names, and an inode number or a path such as \
-                 /proc/PID/ns/net will do as well",
-                vain(),
-                folders.join(" or "),
-            );
-        }
-        match asked.to_string_lossy().parse() {
-            Ok(inode) if inode > 0 => Ok(Self { inode, name: None }),
-            _ => bail!("{}: inode numbers of namespaces go from 1 to {}", vain(), u32::MAX),
-        }
-    }
-
-    fn is(&self, netns: &Netns) -> bool {
-        netns.inode == Some(self.inode) || self.name.is_some() && self.name == netns.name
-    }
-}
-
-/// The inode number of the network namespace at a path. Nothing is opened, so nothing is held.
-fn inode_of(path: &Path) -> Result<u32> {
-    let shown = Text::from(path.as_os_str().as_bytes().to_vec());
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!("{shown} does not exist"),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            bail!("{shown} may not be looked at by this user; run it with sudo")
-        }
-        Err(error) => bail!("{shown} cannot be looked at: {error}"),
-    };
-    let on_nsfs = rustix::fs::statfs(path).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(NSFS));
-    // Under /proc the kind of a namespace is in its link, such as `net:[4026531840]`; elsewhere nothing tells.
-    let other_kind = fs::read_link(path).is_ok_and(|link| {
-        let link = link.as_os_str().as_bytes();
-        link.contains(&b'[') && !link.starts_with(b"net:[")
-    });
-    match u32::try_from(metadata.ino()) {
-        Ok(inode) if on_nsfs && !other_kind => Ok(inode),
-        _ => bail!("{shown} is not a network namespace; those of processes are /proc/PID/ns/net"),
+    pub(crate) fn is(&self, netns: &Netns) -> bool {
+        self.inode.is_some() && netns.inode == self.inode || self.name.is_some() && self.name == netns.name
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::ffi::OsString;
-    use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::cli::Cli;
     use crate::event::{Destination, EventKind, Pod};
     use crate::testing::records;
 
     /// The filter of a command line, as far as it does not need the machine.
     fn filter(args: &[&str]) -> Filter {
         let args = ["macvlan-trace"].iter().chain(args).map(OsString::from);
-        Filter::from_cli(&Cli::from_args(args).unwrap()).unwrap()
+        let asked = Cli::from_args(args).unwrap().filter;
+        let by_number =
+            |netns: &OsString| NetnsChoice { inode: netns.to_str()?.parse().ok(), name: None }.into();
+        asked.filter(asked.netns.iter().filter_map(by_number).collect())
     }
 
     fn shows(args: &[&str], change: impl FnOnce(&mut Event)) -> bool {
@@ -379,45 +355,5 @@ mod tests {
                 ifindex: 3,
             });
         }));
-    }
-
-    #[test]
-    fn a_namespace_is_found_by_path_and_by_name() {
-        let own = fs::metadata("/proc/self/ns/net").unwrap().ino();
-        let by_path = NetnsChoice::find(OsStr::new("/proc/self/ns/net"), &[]).unwrap();
-        assert_eq!((u64::from(by_path.inode), &by_path.name), (own, &None));
-
-        let folder = tempfile::tempdir().unwrap();
-        symlink("/proc/self/ns/net", folder.path().join("7")).unwrap();
-        let by_name =
-            NetnsChoice::find(OsStr::new("7"), &["/nowhere", folder.path().to_str().unwrap()]).unwrap();
-        assert_eq!(by_name, NetnsChoice { inode: by_path.inode, name: Some("7".into()) });
-        assert!(by_name.is(&Netns { inode: Some(by_path.inode), name: Some("alias".into()) }));
-        assert!(by_name.is(&Netns { inode: Some(1), name: Some("7".into()) }), "made anew under its name");
-        assert!(!by_name.is(&Netns { inode: Some(1), name: None }));
-        assert!(!by_path.is(&Netns { inode: None, name: None }));
-    }
-
-    #[test]
-    fn a_namespace_that_does_not_exist_is_refused_with_the_reason() {
-        let folder = tempfile::tempdir().unwrap();
-        let plain = folder.path().join("plain");
-        fs::write(&plain, "").unwrap();
-        for (asked, reason) in [
-            ("web", "there is no such name in "),
-            ("plain", "plain is not a network namespace"),
-            (plain.to_str().unwrap(), "is not a network namespace"),
-            ("/nowhere/net", "/nowhere/net does not exist"),
-            ("/proc/self/ns/mnt", "/proc/self/ns/mnt is not a network namespace"),
-            ("0", "inode numbers of namespaces go from 1"),
-            ("99999999999", "inode numbers of namespaces go from 1"),
-            ("", "give a namespace's name"),
-            ("..", "give a namespace's name"),
-        ] {
-            let error = NetnsChoice::find(OsStr::new(asked), &[folder.path().to_str().unwrap()]).unwrap_err();
-            let said = format!("{error:#}");
-            assert!(said.starts_with(&format!("--netns '{asked}' can match nothing: ")), "{said}");
-            assert!(said.contains(reason), "{asked}: {said}");
-        }
     }
 }

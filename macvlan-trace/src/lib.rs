@@ -18,9 +18,9 @@ pub mod event;
 pub mod fact;
 pub mod filter;
 pub mod live;
+pub mod output;
 pub mod pipeline;
 pub mod publish;
-pub mod run;
 pub mod sink;
 #[cfg(test)]
 mod testing;

@@ -5,17 +5,9 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context as _, Result};
 use macvlan_trace::{
-    cli::{Cli, Output, Verb},
+    cli::{Cli, Verb},
     cmd,
-    filter::Filter,
-    run::{self, Options},
-    sink::{
-        Sink,
-        json::Json,
-        table::{Look, Table},
-    },
 };
 
 /// Status of a command line that cannot work, as clap's own.
@@ -28,8 +20,8 @@ fn main() -> ExitCode {
         Some(Verb::Explain { rule }) => {
             cmd::explain::run(rule.as_deref(), &mut stdout().lock()).map(|()| 0).map_err(Into::into)
         }
-        None => match Filter::from_cli(&cli) {
-            Ok(filter) => trace(cli, filter),
+        None => match cmd::trace::Options::of(cli) {
+            Ok(options) => cmd::trace::run(options),
             Err(error) => {
                 eprintln!("error: {error:#}");
                 return ExitCode::from(USAGE);
@@ -45,32 +37,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn trace(cli: Cli, filter: Filter) -> Result<u8> {
-    let sink: Box<dyn Sink> = match cli.output {
-        Output::Json => Box::new(Json::new(stdout())),
-        Output::Table => {
-            let look =
-                Look { stack: cli.verbose > 0, stop_hint: cli.command.is_empty(), ..Look::of_stdout() };
-            Box::new(Table::new(stdout(), look))
-        }
-    };
-    let options = Options {
-        filter,
-        count: cli.count.map(std::num::NonZero::get),
-        timeout: cli.timeout,
-        command: cli.command,
-        log: cli.verbose > 1,
-        missed_after: cli.missed_after.0,
-        without: cli.without,
-        state_root: cli.state_root,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot set up the waiting for events")?;
-    runtime.block_on(run::trace(options, sink)).map(|outcome| outcome.code())
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

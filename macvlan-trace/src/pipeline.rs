@@ -1,14 +1,14 @@
-//! The way from a fact to a line: correlate, diagnose, filter, sink.
+//! The way from a fact to a record: correlate, diagnose, publish, filter, sink. Facts are all that goes in.
 
 use std::{collections::HashMap, io};
 
 use crate::{
-    correlate::{Correlator, Settings},
+    correlate::Correlator,
     diagnose::{Recurrences, diagnose},
-    event::{Body, CulpritCount, Event, EventKind, Lost, Notice, Record, Summary, Task},
-    fact::{Fact, Ktime, What},
+    event::{Body, CulpritCount, Event, EventKind, Lost, Record, Summary, Task},
+    fact::{Fact, What},
     filter::Filter,
-    publish::{self, Clock, record},
+    publish::{self, Clock, Opening, record},
     sink::Sink,
     text::Text,
 };
@@ -22,15 +22,23 @@ mod tests;
 const MAX_CULPRITS: usize = 1024;
 
 /// Everything right of the stream of facts.
-pub struct Pipeline {
+pub struct Pipeline<S> {
+    opening: Opening,
     correlator: Correlator,
     recurrences: Recurrences,
     clock: Clock,
-    filter: Filter,
-    sink: Box<dyn Sink>,
+    view: View,
+    sink: S,
     totals: Totals,
-    /// When to stop by itself: after that many events shown.
-    limit: Option<u64>,
+}
+
+/// What somebody wants to see of a run.
+#[derive(Debug, Default)]
+pub struct View {
+    /// Which events are shown.
+    pub filter: Filter,
+    /// Show no more than so many.
+    pub limit: Option<u64>,
 }
 
 /// What has been so far.
@@ -53,37 +61,54 @@ struct CulpritKey {
     cgroup: Option<Text>,
 }
 
-impl Pipeline {
+impl<S: Sink> Pipeline<S> {
     /// A pipeline that has seen nothing.
     #[must_use]
-    pub fn new(
-        settings: Settings,
-        clock: Clock,
-        filter: Filter,
-        limit: Option<u64>,
-        sink: Box<dyn Sink>,
-    ) -> Self {
+    pub fn new(view: View, sink: S) -> Self {
         Self {
-            correlator: Correlator::new(settings),
+            opening: Opening::default(),
+            correlator: Correlator::new(),
             recurrences: Recurrences::default(),
-            clock,
-            filter,
+            clock: Clock::default(),
+            view,
             sink,
             totals: Totals::default(),
-            limit,
         }
     }
 
-    /// Takes one fact, and writes what it leads to.
+    /// Takes the next fact, and writes what it leads to.
     pub fn take(&mut self, fact: Fact) -> io::Result<()> {
-        if let What::Lost { records } = fact.what {
-            self.totals.lost += records;
-            let when = self.clock.when(fact.at);
-            let total = self.totals.lost;
-            self.sink.record(&record(Body::Lost(Lost { when, records, total })))?;
+        for remark in self.correlator.remarks(fact.at) {
+            if self.is_closed() {
+                break;
+            }
+            let when = self.clock.when(remark.at);
+            self.sink.record(&record(Body::Notice(publish::remark(when, &remark))))?;
         }
-        if let What::Tick = fact.what {
-            return self.remark(fact.at);
+        let when = self.clock.when(fact.at);
+        match &fact.what {
+            What::Begin(begin) => {
+                self.clock = Clock::new(begin.boot);
+                self.opening.begin(fact.at, begin);
+            }
+            What::Stock(stock) => self.opening.stock(stock, &self.correlator),
+            What::Watching(watching) => {
+                if let Some(run) = std::mem::take(&mut self.opening).run(*watching, self.clock) {
+                    self.sink.record(&record(Body::Run(Box::new(run))))?;
+                }
+            }
+            What::Clock { boot } => self.clock = Clock::new(*boot),
+            What::Lost { records } => {
+                self.totals.lost += records;
+                let lost = Lost { when, records: *records, total: self.totals.lost };
+                self.sink.record(&record(Body::Lost(lost)))?;
+            }
+            What::Full => self.sink.record(&record(Body::Notice(publish::full(when))))?,
+            What::End => {
+                let summary = self.totals.summary(when);
+                self.sink.record(&record(Body::Summary(Box::new(summary))))?;
+            }
+            _ => {}
         }
         for case in self.correlator.take(fact) {
             if self.is_closed() {
@@ -99,59 +124,40 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Writes what has not happened in time.
-    fn remark(&mut self, at: Ktime) -> io::Result<()> {
-        for remark in self.correlator.remarks(at) {
-            if self.is_closed() {
-                break;
-            }
-            let when = self.clock.when(at);
-            self.sink.record(&record(Body::Notice(publish::remark(when, &remark))))?;
-        }
-        Ok(())
-    }
-
-    /// Writes the first record.
-    pub fn begin(&mut self, run: &Record) -> io::Result<()> {
-        self.sink.record(run)
-    }
-
-    /// Writes a remark.
-    pub fn notice(&mut self, at: Ktime, message: String) -> io::Result<()> {
-        let when = self.clock.when(at);
-        self.sink.record(&record(Body::Notice(Notice { when, rule: None, incident: None, message })))
-    }
-
-    /// Writes the last record.
-    pub fn finish(&mut self, at: Ktime) -> io::Result<()> {
-        let summary = self.totals.summary(self.clock.when(at));
-        self.sink.record(&record(Body::Summary(Box::new(summary))))
-    }
-
     /// Shows no more events.
     pub fn close(&mut self) {
-        self.limit = Some(0);
+        self.view.limit = Some(0);
     }
 
     /// Whether no more events are shown: there were as many as were asked for, or the time is up.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.limit.is_some_and(|limit| self.totals.shown >= limit)
+        self.view.limit.is_some_and(|limit| self.totals.shown >= limit)
     }
 
-    /// What is known about links and namespaces.
+    /// Links that the kernel has still to delete, since their namespace has ended or its main process has.
     #[must_use]
-    pub fn known(&self) -> &Correlator {
-        &self.correlator
+    pub fn in_teardown(&self) -> usize {
+        self.correlator.in_teardown()
+    }
+
+    /// Where the records go.
+    pub fn sink(&self) -> &S {
+        &self.sink
+    }
+
+    /// The end: where the records went.
+    pub fn into_sink(self) -> S {
+        self.sink
     }
 
     fn publish(&mut self, record: &Record) -> io::Result<()> {
         let shown = match &record.body {
-            Body::Event(event) if self.filter.shows(event) => {
+            Body::Event(event) if self.view.filter.shows(event) => {
                 self.totals.count(event);
                 &mut self.totals.shown
             }
-            Body::Unattributed(event) if self.filter.shows_unattributed(event) => {
+            Body::Unattributed(event) if self.view.filter.shows_unattributed(event) => {
                 &mut self.totals.unattributed
             }
             _ => {

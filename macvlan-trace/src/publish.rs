@@ -16,8 +16,12 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
+mod run;
+
+pub use run::{Opening, full};
+
 /// Turns time since boot into the time of day.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Clock {
     /// Nanoseconds from the epoch to boot.
     boot: i128,
@@ -26,8 +30,8 @@ pub struct Clock {
 impl Clock {
     /// A clock for a machine that booted at `boot` nanoseconds since the epoch.
     #[must_use]
-    pub fn new(boot: i128) -> Self {
-        Self { boot }
+    pub fn new(boot: i64) -> Self {
+        Self { boot: i128::from(boot) }
     }
 
     /// The public form of a time.

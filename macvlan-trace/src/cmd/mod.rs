@@ -1,4 +1,7 @@
-//! The subcommands, one a file.
+//! What can be asked for, a subcommand a file.
 
 pub mod check;
 pub mod explain;
+pub mod trace;
+
+mod screen;

@@ -28,26 +28,8 @@ pub use rivals::Rivals;
 
 use macvlan_trace_common::IFF_UP;
 
-use crate::fact::{Cgroup, Container, Fact, Ktime, Link, LinkChange, LinkFact, Netns, Task, What};
+use crate::fact::{Cgroup, Container, Fact, Ktime, Link, LinkChange, LinkFact, Netns, Own, Task, What};
 use crate::work::{party, runtime};
-
-/// What a run wants of correlation.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// The tracer itself, which is never to blame.
-    pub own: Own,
-    /// After how many nanoseconds a deleted link is missed; `None` for never.
-    pub missed_after_ns: Option<u64>,
-}
-
-/// A task, by the id that the tracer has inside its own pid namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Own {
-    /// Process id there.
-    pub ns_tgid: u32,
-    /// Inode number of the namespace.
-    pub pidns: Option<crate::fact::NsInode>,
-}
 
 /// How long after a parent has lost its carrier a manager of the network still reacts to that.
 const REACTION_NS: u64 = 60_000_000_000;
@@ -124,16 +106,16 @@ pub struct Correlator {
 impl Correlator {
     /// Knows nothing yet.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new() -> Self {
         Self {
-            own: settings.own,
+            own: Own::default(),
             tasks: tasks::Tasks::default(),
             links: links::Links::default(),
             parents: parents::Parents::default(),
             netns: netns::Namespaces::default(),
             owners: owners::Owners::default(),
             incidents: incidents::Incidents::default(),
-            overdue: overdue::Overdue::new(settings.missed_after_ns),
+            overdue: overdue::Overdue::default(),
             sees_ends: true,
             lost: None,
         }
@@ -165,9 +147,10 @@ impl Correlator {
                 self.netns.end(at, &end, task, own);
             }
             What::Freed { dev } => self.overdue.freed(dev),
-            What::Hooks(hooks) => {
-                self.overdue.hooks(&hooks);
-                self.sees_ends = ENDS.iter().all(|end| hooks.iter().any(|hook| hook == end));
+            What::Begin(begin) => {
+                self.own = begin.own;
+                self.overdue.begin(&begin);
+                self.sees_ends = ENDS.iter().all(|hook| begin.has_hook(hook));
             }
             What::Stock(stock) => self.links.stock(&stock),
             What::NetnsName { netns, name } => self.netns.name(&netns, name),
@@ -181,7 +164,7 @@ impl Correlator {
                 self.overdue.lost();
                 self.lost = Some(at);
             }
-            What::Tick => {}
+            What::Watching(_) | What::Tick | What::Full | What::Clock { .. } | What::End => {}
         }
         Vec::new()
     }

@@ -3,7 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::{Case, Cause};
-use crate::{fact::Ktime, text::Text};
+use crate::{
+    fact::{Begin, Ktime},
+    text::Text,
+};
 
 /// Deleted links remembered. Of more than these at once nothing is remarked.
 const MAX_LINKS: usize = 4096;
@@ -11,9 +14,12 @@ const MAX_LINKS: usize = 4096;
 const MAX_NAMED: usize = 3;
 /// How long the memory of a deleted link may stay in use: the kernel itself warns after ten seconds.
 const LEAK_NS: u64 = 10_000_000_000;
+/// What is due within so many nanoseconds is due together. The time of a remark follows from the facts' times alone, and
+/// not from when somebody looked, so that a record needs no tick for it.
+const TOGETHER_NS: u64 = 500_000_000;
 
 /// What somebody waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Awaited {
     /// That a deleted link is made again.
     Creation,
@@ -32,7 +38,9 @@ pub struct Remark {
     pub links: Vec<Text>,
     /// How many more.
     pub more: usize,
-    /// How long it has been, in nanoseconds.
+    /// When it was due.
+    pub at: Ktime,
+    /// How long it has been then, in nanoseconds.
     pub waited_ns: u64,
 }
 
@@ -53,6 +61,8 @@ pub struct Overdue {
     sees_frees: bool,
     deleted: VecDeque<Deleted>,
     unfreed: HashMap<u64, Deleted>,
+    /// Up to when everything that was due is remarked.
+    judged: Ktime,
 }
 
 /// A deleted link.
@@ -69,14 +79,10 @@ struct Deleted {
 }
 
 impl Overdue {
-    /// Misses a deleted link that is not made again within so many nanoseconds.
-    pub fn new(missed_after: Option<u64>) -> Self {
-        Self { missed_after, ..Self::default() }
-    }
-
-    /// Which hooks are attached: without that on frees nothing can be said of them.
-    pub fn hooks(&mut self, attached: &[String]) {
-        self.sees_frees = attached.iter().any(|hook| hook == "free_netdev");
+    /// The run begins. Without the hook on frees nothing can be said of them.
+    pub fn begin(&mut self, begin: &Begin) {
+        self.missed_after = begin.missed_after_ns;
+        self.sees_frees = begin.has_hook("free_netdev");
     }
 
     /// A link is made, or gets its name: it may take the place of one that is missed.
@@ -130,27 +136,45 @@ impl Overdue {
 
     /// What is overdue; each link is remarked once.
     pub fn remarks(&mut self, at: Ktime) -> Vec<Remark> {
-        let mut missed = Vec::new();
-        if let Some(limit) = self.missed_after {
-            let due = self.deleted.partition_point(|gone| at.0.saturating_sub(gone.at.0) >= limit);
-            missed.extend(self.deleted.drain(..due));
+        let at = Ktime(at.0 - at.0 % TOGETHER_NS);
+        if at <= self.judged {
+            return Vec::new();
         }
-        let is_due = |gone: &Deleted| at.0.saturating_sub(gone.at.0) >= LEAK_NS;
-        let mut leaked: Vec<_> = self.unfreed.values().filter(|gone| is_due(gone)).cloned().collect();
-        leaked.sort_by(|one, other| (one.at, &one.name).cmp(&(other.at, &other.name)));
-        self.unfreed.retain(|_, gone| !is_due(gone));
-        let mut remarks = grouped(Awaited::Creation, at, missed);
-        remarks.extend(grouped(Awaited::Free, at, leaked));
-        remarks
+        self.judged = at;
+        let mut due = Vec::new();
+        if let Some(limit) = self.missed_after {
+            let missed = self.deleted.partition_point(|gone| gone.due_after(limit) <= at);
+            due.extend(
+                self.deleted.drain(..missed).map(|gone| (gone.due_after(limit), Awaited::Creation, gone)),
+            );
+        }
+        let leaked = self.unfreed.values().map(|gone| (gone.due_after(LEAK_NS), Awaited::Free, gone));
+        due.extend(leaked.filter(|(due, ..)| *due <= at).map(|(due, what, gone)| (due, what, gone.clone())));
+        self.unfreed.retain(|_, gone| gone.due_after(LEAK_NS) > at);
+        due.sort_by(|one, other| {
+            let key =
+                |(at, awaited, gone): &(Ktime, Awaited, Deleted)| (*at, *awaited, gone.at, gone.name.clone());
+            key(one).cmp(&key(other))
+        });
+        grouped(due)
     }
 }
 
-/// One remark an incident.
-fn grouped(overdue: Awaited, at: Ktime, gone: Vec<Deleted>) -> Vec<Remark> {
+impl Deleted {
+    /// When somebody who waits so long for something has waited long enough.
+    fn due_after(&self, limit: u64) -> Ktime {
+        Ktime(self.at.0.saturating_add(limit).div_ceil(TOGETHER_NS).saturating_mul(TOGETHER_NS))
+    }
+}
+
+/// One remark an incident, of what is due at one time.
+fn grouped(due: Vec<(Ktime, Awaited, Deleted)>) -> Vec<Remark> {
     let mut remarks: Vec<Remark> = Vec::new();
-    for gone in gone {
-        let waited_ns = at.0.saturating_sub(gone.at.0);
-        match remarks.iter_mut().find(|remark| remark.incident == gone.incident) {
+    for (at, overdue, gone) in due {
+        let same = |remark: &&mut Remark| {
+            (remark.at, remark.overdue, remark.incident) == (at, overdue, gone.incident)
+        };
+        match remarks.iter_mut().find(same) {
             Some(remark) if remark.links.len() < MAX_NAMED => remark.links.push(gone.name),
             Some(remark) => remark.more += 1,
             None => remarks.push(Remark {
@@ -158,7 +182,8 @@ fn grouped(overdue: Awaited, at: Ktime, gone: Vec<Deleted>) -> Vec<Remark> {
                 incident: gone.incident,
                 links: vec![gone.name],
                 more: 0,
-                waited_ns,
+                at,
+                waited_ns: at.0.saturating_sub(gone.at.0),
             }),
         }
     }

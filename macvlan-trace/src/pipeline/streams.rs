@@ -2,24 +2,17 @@
 //!
 //! `processes` is of the small guest (6.12): a main process that exits with 3, one that is killed, `ip netns del`, a link that
 //! is set down and up, its parent down, up and deleted. `docker` is of the real one (7.3): `docker stop` of a process that
-//! does not heed it, and a container that exits with 3. The first line of a stream says what its tracer knew.
+//! does not heed it, and a container that exits with 3.
 
 use std::{env, fs, path::Path};
 
-use clap::Parser as _;
-use serde::Deserialize;
-
 use super::*;
-use crate::{cli::Cli, correlate::Own, fact::NsInode, sink::json::Json, testing::story::Shared};
-
-/// What the tracer of a stream knew.
-#[derive(Deserialize)]
-struct Tracer {
-    ns_tgid: u32,
-    pidns: NsInode,
-    missed_after_ns: u64,
-    boot: i128,
-}
+use crate::{
+    cli::Cli,
+    sink::{Direct, json::Json},
+    testing::story::Shared,
+};
+use clap::Parser as _;
 
 #[test]
 fn a_replay_of_what_was_recorded_tells_what_was_told_live() {
@@ -53,18 +46,11 @@ fn the_event_on_the_page_is_a_recorded_one() {
 
 /// The events of a stream.
 fn replay(stream: &str) -> String {
-    let mut lines = stream.lines();
-    let tracer: Tracer = serde_json::from_str(lines.next().expect("a header")).expect("it is one");
-    let settings = Settings {
-        own: Own { ns_tgid: tracer.ns_tgid, pidns: Some(tracer.pidns) },
-        missed_after_ns: Some(tracer.missed_after_ns),
-    };
     let cli = Cli::try_parse_from(["macvlan-trace", "-e", "all"]).expect("the arguments are valid");
-    let filter = Filter::from_cli(&cli).expect("the filter can match");
+    let view = View { filter: cli.filter.filter(Vec::new()), limit: None };
     let out = Shared::default();
-    let sink = Box::new(Json::new(out.clone()));
-    let mut pipeline = Pipeline::new(settings, Clock::new(tracer.boot), filter, None, sink);
-    for line in lines {
+    let mut pipeline = Pipeline::new(view, Direct::new(Box::new(Json), out.clone()));
+    for line in stream.lines() {
         let fact = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
         pipeline.take(fact).expect("memory takes everything");
     }

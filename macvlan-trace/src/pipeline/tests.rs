@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     cli::Cli,
-    fact::LinkChange,
-    sink::json::Json,
-    testing::story::{Macvlan, Shared, Story, macvlan, netns, process, running, settings},
+    fact::{Begin, Hook, Ktime, LinkChange, Watching},
+    sink::{Direct, json::Json},
+    testing::story::{self, Macvlan, Shared, Story, macvlan, netns, process, running},
 };
 
 fn ip() -> Task {
@@ -22,20 +22,24 @@ fn link(ifindex: u32) -> Macvlan {
 }
 
 /// A pipeline as a command line asks for it, and what it writes.
-fn pipeline(args: &[&str], limit: Option<u64>) -> (Pipeline, Shared) {
+fn pipeline(args: &[&str], limit: Option<u64>) -> (Pipeline<Direct<Shared>>, Shared) {
     let cli = Cli::try_parse_from([&["macvlan-trace"], args].concat()).expect("the arguments are valid");
-    let filter = Filter::from_cli(&cli).expect("the filter can match");
+    let view = View { filter: cli.filter.filter(Vec::new()), limit };
     let out = Shared::default();
-    (Pipeline::new(settings(), Clock::new(0), filter, limit, Box::new(Json::new(out.clone()))), out)
+    (Pipeline::new(view, Direct::new(Box::new(Json), out.clone())), out)
+}
+
+/// The end of a run.
+fn end() -> Fact {
+    Fact { at: Ktime(99_000_000_000), what: What::End }
 }
 
 /// Everything that is written about a story.
 fn run(story: Story, args: &[&str], limit: Option<u64>) -> Vec<Value> {
     let (mut pipeline, out) = pipeline(args, limit);
-    for fact in story.into_facts() {
+    for fact in story.into_stream().chain([end()]) {
         pipeline.take(fact).unwrap();
     }
-    pipeline.finish(Ktime(99_000_000_000)).unwrap();
     out.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -85,7 +89,7 @@ fn a_limit_counts_what_was_shown_and_ends_there() {
             full_after = Some(at);
         }
     }
-    pipeline.finish(Ktime(0)).unwrap();
+    pipeline.take(end()).unwrap();
     let records: Vec<Value> = out.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(all(&records, "event", "seq"), [3, 5]);
     assert!(full_after.is_some(), "{records:?}");
@@ -181,8 +185,7 @@ fn a_reader_who_has_left_is_told_as_such() {
             Ok(())
         }
     }
-    let sink = Box::new(Json::new(Gone));
-    let mut pipeline = Pipeline::new(settings(), Clock::new(0), Filter::default(), None, sink);
+    let mut pipeline = Pipeline::new(View::default(), Direct::new(Box::new(Json), Gone));
     let mut story = Story::new();
     story.sets_down(&ip(), &link(1));
     let failed = story.into_facts().into_iter().find_map(|fact| pipeline.take(fact).err());
@@ -190,12 +193,72 @@ fn a_reader_who_has_left_is_told_as_such() {
 }
 
 #[test]
-fn a_remark_stands_in_the_stream() {
+fn that_a_map_of_the_kernel_side_is_full_is_remarked() {
     let (mut pipeline, out) = pipeline(&[], None);
-    pipeline.notice(Ktime(5), "mind the gap".to_owned()).unwrap();
+    pipeline.take(Fact { at: Ktime(5), what: What::Full }).unwrap();
     let record: Value = serde_json::from_str(&out.text()).unwrap();
-    assert_eq!(
-        (&record["type"], &record["message"], &record["boot_ns"]),
-        (&json!("notice"), &json!("mind the gap"), &json!(5))
-    );
+    assert_eq!((&record["type"], &record["boot_ns"]), (&json!("notice"), &json!(5)));
+    assert!(record["message"].as_str().unwrap().contains("than the kernel side can remember"), "{record}");
+}
+
+#[test]
+fn the_run_record_is_made_of_the_first_facts() {
+    let mut story = Story::new();
+    story.named(netns(1), "blue").stock(&macvlan("macvlan1", netns(1), 3)).stock(&link(4));
+    story.fact(What::Watching(Watching { unseen: 2, unjoined: 1 }));
+    let records = run(story, &[], None);
+    let run = &records[0];
+    assert_eq!((&run["type"], &run["kernel"]), (&json!("run"), &json!("6.12.0")), "{run}");
+    assert_eq!(run["boot_ns"], 90_000_000_000_u64, "it is when the run began");
+    let stock = &run["stock"];
+    assert_eq!((&stock["links"], &stock["namespaces"]), (&json!(2), &json!(2)), "{run}");
+    assert_eq!(stock["unseen_namespaces"], 2);
+    assert_eq!(stock["watched"][0]["netns"]["name"], "blue");
+    assert!(run["degraded"][0].as_str().unwrap().starts_with("the addresses of 1 network"), "{run}");
+}
+
+#[test]
+fn a_hook_that_sits_nowhere_is_in_the_run_record_with_what_is_not_seen() {
+    let Fact { at, what: What::Begin(begin) } = story::begin(&[]) else { panic!("it begins") };
+    let hook = Hook { name: "oom_kill".to_owned(), symbol: None, lost: Some("memory".to_owned()) };
+    let begin = Begin { hooks: vec![hook], degraded: vec!["something".to_owned()], ..*begin };
+    let (mut pipeline, out) = pipeline(&[], None);
+    for what in [What::Begin(Box::new(begin)), What::Watching(Watching::default())] {
+        pipeline.take(Fact { at, what }).unwrap();
+    }
+    let run: Value = serde_json::from_str(&out.text()).unwrap();
+    assert_eq!(run["probes"], json!([{ "hook": "oom_kill", "symbol": null, "lost": "memory" }]));
+    assert_eq!(run["degraded"], json!(["something"]));
+}
+
+#[test]
+fn a_clock_that_is_set_shows_in_the_time_from_then_on() {
+    let mut story = Story::new();
+    story.sets_down(&ip(), &link(1)).fact(What::Clock { boot: 1_000_000_000_000_000_000 });
+    story.sets_down(&ip(), &link(2));
+    let records = run(story, &[], None);
+    let times = all(&records, "event", "time");
+    assert!(times[0].as_str().unwrap().starts_with("1970-01-01T00:01:30"), "{times:?}");
+    assert!(times[1].as_str().unwrap().starts_with("2001-09-09T01:48:10"), "{times:?}");
+}
+
+#[test]
+fn ticks_change_nothing_but_when_a_remark_is_made() {
+    let story = |ticks: bool| {
+        let mut story = Story::new();
+        story.creates(&ip(), &link(1)).deletes(&ip(), &link(1));
+        (0..100).for_each(|_| {
+            story.wait_ms(499);
+            if ticks {
+                story.fact(What::Tick);
+            } else {
+                story.wait_ms(1);
+            }
+        });
+        story.sets_down(&ip(), &link(2));
+        run(story, &["-e", "all"], None)
+    };
+    let (with, without) = (story(true), story(false));
+    assert_eq!(all(&with, "notice", "rule"), ["not-recreated"]);
+    assert_eq!(with, without);
 }

@@ -21,8 +21,7 @@ fn time_is_the_time_of_day_with_nanoseconds() {
 
 #[test]
 fn a_time_that_no_calendar_has_is_no_panic() {
-    for clock in [Clock::new(i128::from(i64::MAX) * 1_000_000), Clock::new(i128::from(i64::MIN) * 1_000_000)]
-    {
+    for clock in [Clock::new(i64::MAX), Clock::new(i64::MIN)] {
         assert_eq!(clock.when(Ktime(u64::MAX)).boot_ns, u64::MAX);
     }
 }

@@ -10,21 +10,19 @@ use std::{
     collections::HashSet,
     fmt,
     io::{self, Write},
+    iter,
     rc::Rc,
 };
 
 use serde_json::Value;
 
 use crate::{
-    correlate::{Own, Settings},
     fact::{
-        Ancestor, Cgroup, Exit, ExitStatus, Fact, Ktime, Link, LinkChange, LinkFact, Netns, NetnsEnd,
-        NetnsMove, NsInode, Oom, ProcessId, Resident, Signal, Stock, Task, TaskRef, What,
+        Ancestor, Begin, Cgroup, Exit, ExitStatus, Fact, Hook, Ktime, Link, LinkChange, LinkFact, Netns,
+        NetnsEnd, NetnsMove, NsInode, Oom, Own, ProcessId, Resident, Signal, Stock, Task, TaskRef, What,
     },
-    filter::Filter,
-    pipeline::Pipeline,
-    publish::Clock,
-    sink::json::Json,
+    pipeline::{Pipeline, View},
+    sink::{Direct, json::Json},
     text::Text,
 };
 
@@ -269,6 +267,7 @@ impl Macvlan {
 /// Facts, in order.
 pub struct Story {
     at: u64,
+    begin: Fact,
     facts: Vec<Fact>,
     /// Tasks whose whole record was sent.
     introduced: HashSet<(ProcessId, u32)>,
@@ -276,7 +275,13 @@ pub struct Story {
 
 impl Story {
     pub fn new() -> Self {
-        Self { at: BEGIN, facts: Vec::new(), introduced: HashSet::new() }
+        Self { at: BEGIN, begin: begin(&ENDS), facts: Vec::new(), introduced: HashSet::new() }
+    }
+
+    /// The tracer has only these hooks.
+    pub fn hooked(&mut self, hooks: &[&str]) -> &mut Self {
+        self.begin = begin(hooks);
+        self
     }
 
     /// Lets time pass.
@@ -499,15 +504,21 @@ impl Story {
         self.fact(What::NetnsName { netns, name: Text::from(name) })
     }
 
-    /// The facts.
+    /// The facts, without the beginning of the run.
     pub fn into_facts(self) -> Vec<Fact> {
         self.facts
     }
 
+    /// The facts, with the beginning of the run.
+    pub fn into_stream(self) -> impl Iterator<Item = Fact> {
+        iter::once(self.begin).chain(self.facts)
+    }
+
     /// What is told about it, twice: now, and from a record.
     pub fn tell(&self) -> Told {
-        let live = tell(self.facts.iter().cloned());
-        let replayed = tell(self.facts.iter().map(|fact| {
+        let stream = || iter::once(&self.begin).chain(&self.facts);
+        let live = tell(stream().cloned());
+        let replayed = tell(stream().map(|fact| {
             let line = serde_json::to_string(fact).expect("a fact can be written");
             let read: Fact = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"));
             assert_eq!(read, *fact, "a fact that was written and read is another: {line}");
@@ -519,27 +530,37 @@ impl Story {
     }
 }
 
-/// Who the tracer of the stories is.
-pub fn settings() -> Settings {
-    Settings { own: own(), missed_after_ns: Some(30_000_000_000) }
+/// How a story's run begins: with these hooks attached.
+pub fn begin(hooks: &[&str]) -> Fact {
+    let hook = |name: &&str| Hook { name: (*name).to_owned(), symbol: Some((*name).to_owned()), lost: None };
+    let begin = Begin {
+        version: "0.0.0".to_owned(),
+        kernel: "6.12.0".to_owned(),
+        arch: "x86_64".to_owned(),
+        host: Text::from("host"),
+        boot_id: None,
+        boot: 0,
+        own: Own { ns_tgid: OWN_PID, pidns: Some(HOST_PIDNS) },
+        missed_after_ns: Some(30_000_000_000),
+        hooks: hooks.iter().map(hook).collect(),
+        degraded: Vec::new(),
+    };
+    Fact { at: Ktime(BEGIN), what: What::Begin(Box::new(begin)) }
 }
 
-/// The tracer itself.
-pub fn own() -> Own {
-    Own { ns_tgid: OWN_PID, pidns: Some(HOST_PIDNS) }
-}
+/// The hooks that see ends and what brings them about.
+pub const ENDS: [&str; 4] = ["do_exit", "signal_generate", "oom_kill", "switch_namespaces"];
 
 /// The JSON of the whole run.
 fn tell(facts: impl Iterator<Item = Fact>) -> String {
     let out = Shared::default();
-    let sink = Box::new(Json::new(out.clone()));
-    let mut pipeline = Pipeline::new(settings(), Clock::new(0), Filter::default(), None, sink);
+    let mut pipeline = Pipeline::new(View::default(), Direct::new(Box::new(Json), out.clone()));
     let mut last = Ktime(BEGIN);
     for fact in facts {
-        last = fact.at;
+        last = last.max(fact.at);
         pipeline.take(fact).expect("memory takes everything");
     }
-    pipeline.finish(last).expect("memory takes everything");
+    pipeline.take(Fact { at: last, what: What::End }).expect("memory takes everything");
     out.text()
 }
 

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use crate::testing::story::{
-    Story,
+    OWN_PID, Story,
     cast::{Container, container, container_of, dockerd, ip, kill, named, of_unit},
-    child_of, init, inside, macvlan, netns, next_at, own, path, process, running, started, swapper, thread,
+    child_of, init, inside, macvlan, netns, next_at, path, process, running, started, swapper, thread,
     tracer, without_cookie, worker,
 };
 
@@ -245,7 +245,7 @@ fn a_thread_of_a_living_process_is_never_the_culprit() {
 #[test]
 fn the_tracer_is_never_the_culprit() {
     // It took stock, and held the namespace's last descriptor for a moment.
-    assert_eq!(own().ns_tgid, tracer().task.process.tgid);
+    assert_eq!(OWN_PID, tracer().task.process.tgid);
     for held in [path::CLOSE, path::SWITCH, path::EXIT, path::UNMOUNT] {
         let Container { mut story, init, netns, link } = container();
         story.exits(&init, netns, 0).drops(&tracer(), netns, held).is_torn_down(&link);
@@ -262,7 +262,7 @@ fn the_tracer_is_never_the_culprit() {
 
 #[test]
 fn a_process_that_has_the_tracers_number_in_another_pid_namespace_is_not_the_tracer() {
-    let namesake = inside(process("sh", 5555), 812, 1, own().ns_tgid);
+    let namesake = inside(process("sh", 5555), 812, 1, OWN_PID);
     let (link, netns) = (macvlan("macvlan0", netns(1), 2), netns(1));
     let mut story = Story::new();
     story.sets_up(&ip("ip"), &link).drops(&namesake, netns, path::CLOSE).is_torn_down(&link);

@@ -34,9 +34,7 @@ mod tests {
             (&["unregister"], false, false),
         ] {
             let (mut story, link) = link();
-            story
-                .fact(What::Hooks(hooks.iter().map(ToString::to_string).collect()))
-                .deletes(&ip("ip"), &link);
+            story.hooked(hooks).deletes(&ip("ip"), &link);
             if freed {
                 story.fact(What::Freed { dev: link.link.dev.expect("it has an address") });
             }

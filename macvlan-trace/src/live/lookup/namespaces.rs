@@ -23,7 +23,7 @@ use crate::{fact::NsInode, text::Text};
 const MAX_DOORS: usize = 4;
 
 /// `NSFS_MAGIC`: the type of the file system whose files are namespaces.
-const NSFS: u32 = 0x6e73_6673;
+pub(super) const NSFS: u32 = 0x6e73_6673;
 
 /// What was found.
 #[derive(Default)]

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Where the names are; the first that knows a namespace wins. Podman, CNI and CRI-O use the folder of `ip netns`.
-const FOLDERS: [&str; 2] = ["/run/netns", "/run/docker/netns"];
+pub(super) const FOLDERS: [&str; 2] = ["/run/netns", "/run/docker/netns"];
 
 /// How often a namespace is looked for: `ip netns attach` can name it when it has links already.
 const MAX_LOOKS: u8 = 3;

@@ -91,7 +91,7 @@ impl Residents {
         Self::of_proc(host, in_first_pidns.then_some(Path::new("/proc")))
     }
 
-    fn of_proc(host: Option<NsInode>, proc: Option<&Path>) -> Self {
+    pub(super) fn of_proc(host: Option<NsInode>, proc: Option<&Path>) -> Self {
         Self { host, proc: proc.map(Path::to_owned), searches: HashMap::new(), found: Vec::new() }
     }
 

@@ -8,6 +8,8 @@ use std::{
     io::{self, BufRead, BufReader},
 };
 
+use crate::live::decode;
+
 const KALLSYMS: &str = "/proc/kallsyms";
 
 /// How often the table may be read again for addresses that are in no known function.
@@ -38,7 +40,7 @@ impl Symbols {
     /// The function that an address is in, as the kernel calls it. `None` if it is in none that is known.
     ///
     /// A module that was loaded meanwhile is found by reading the table again, a bounded number of times.
-    pub fn resolve(&mut self, address: u64) -> Option<&str> {
+    fn resolve(&mut self, address: u64) -> Option<&str> {
         if address < KERNEL {
             return None;
         }
@@ -69,6 +71,12 @@ impl Symbols {
         let table =
             File::open(KALLSYMS).and_then(|file| Table::parse(BufReader::with_capacity(64 << 10, file)));
         self.table = Some(table.unwrap_or_else(|_| Table { hidden: true, ..Table::default() }));
+    }
+}
+
+impl decode::Symbols for Symbols {
+    fn resolve(&mut self, address: u64) -> Option<String> {
+        Self::resolve(self, address).map(str::to_owned)
     }
 }
 

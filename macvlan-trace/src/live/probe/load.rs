@@ -18,7 +18,6 @@ use zerocopy::IntoBytes as _;
 
 use super::catalog::{Attach, HOOKS, Hook};
 use crate::{
-    event::ProbeState,
     fact,
     live::btf::Resolved,
     live::lookup::{
@@ -34,7 +33,7 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ma
 pub struct Probes {
     ebpf: Ebpf,
     /// Where each hook sits.
-    pub states: Vec<ProbeState>,
+    pub hooks: Vec<fact::Hook>,
     /// Why a hook sits nowhere and what is not seen for that, a sentence each.
     pub degraded: Vec<String>,
     symbols: HashMap<u16, &'static str>,
@@ -73,7 +72,7 @@ pub fn start(resolved: &Resolved, log: bool, without: &[String]) -> Result<Probe
         .context("the kernel refused the maps of the probes")?;
 
     install_reporter(&mut ebpf)?;
-    let mut states = Vec::new();
+    let mut hooks = Vec::new();
     let mut degraded = Vec::new();
     let mut symbols = HashMap::new();
     for hook in HOOKS {
@@ -92,13 +91,13 @@ pub fn start(resolved: &Resolved, log: bool, without: &[String]) -> Result<Probe
         if let (Some(probe), Some(symbol)) = (hook.probe, symbol) {
             symbols.insert(probe as u16, symbol);
         }
-        states.push(ProbeState {
-            hook: hook.program.to_owned(),
+        hooks.push(fact::Hook {
+            name: hook.program.to_owned(),
             symbol: symbol.map(str::to_owned),
             lost: symbol.is_none().then(|| hook.unseen.to_owned()),
         });
     }
-    Ok(Probes { ebpf, states, degraded, symbols, log })
+    Ok(Probes { ebpf, hooks, degraded, symbols, log })
 }
 
 /// Loads the program that the hooks hand over to, and puts it where they find it. It has to be there before the first

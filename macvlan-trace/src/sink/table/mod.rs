@@ -6,8 +6,6 @@ mod incident;
 mod look;
 mod words;
 
-use std::io::{self, Write};
-
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
@@ -15,7 +13,7 @@ use jiff::{Timestamp, ZonedDateTime};
 use self::grid::{Column, Grid, Size};
 use self::incident::{Heading, Incidents};
 pub use self::look::Look;
-use super::Sink;
+use super::Format;
 use crate::event::{Body, Event, EventKind, Record, Summary, When};
 
 /// How far rows and sentences stand in under the heading of their incident.
@@ -51,8 +49,7 @@ const WIDE: u16 = 120;
 
 /// Writes each record as rows and lines for people.
 #[derive(Debug)]
-pub struct Table<W> {
-    out: W,
+pub struct Table {
     look: Look,
     rows: Grid,
     /// Width of the last column; `None` without a limit.
@@ -62,16 +59,17 @@ pub struct Table<W> {
     incidents: Incidents,
 }
 
-impl<W: Write> Table<W> {
-    /// Writes to `out`.
-    pub fn new(out: W, look: Look) -> Self {
+impl Table {
+    /// A table that looks like this.
+    #[must_use]
+    pub fn new(look: Look) -> Self {
         let (rows, details) = columns(look.width);
-        Self { out, look, rows, details, titles_are_due: true, day: None, incidents: Incidents::default() }
+        Self { look, rows, details, titles_are_due: true, day: None, incidents: Incidents::default() }
     }
 }
 
-impl<W: Write> Sink for Table<W> {
-    fn record(&mut self, record: &Record) -> io::Result<()> {
+impl Format for Table {
+    fn write(&mut self, record: &Record, out: &mut Vec<u8>) {
         let text = match &record.body {
             Body::Run(run) => {
                 self.day = self.local(&run.when).map(|time| time.date());
@@ -80,11 +78,11 @@ impl<W: Write> Sink for Table<W> {
             }
             Body::Event(event) | Body::Unattributed(event) => self.event(event),
             Body::Lost(lost) => self.remark(&lost.when, &words::lost(lost)),
+            Body::Omitted(omitted) => self.remark(&omitted.when, &words::omitted(omitted)),
             Body::Notice(notice) => self.remark(&notice.when, &words::notice(notice)),
             Body::Summary(summary) => ending(summary),
         };
-        self.out.write_all(text.as_bytes())?;
-        self.out.flush()
+        out.extend_from_slice(text.as_bytes());
     }
 }
 
@@ -120,7 +118,7 @@ fn rest(width: Option<u16>, taken: u16) -> Size {
     width.map_or(Size::Open, |width| Size::Wrap(width.saturating_sub(taken).max(LEAST_TEXT)))
 }
 
-impl<W> Table<W> {
+impl Table {
     /// What an incident has to say, a row, and what stands under that.
     fn event(&mut self, event: &Event) -> String {
         let mut text = self.titles();

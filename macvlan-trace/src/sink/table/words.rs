@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use crate::event::{
-    Confidence, Container, Event, EventKind, Lost, Netns, Notice, Parent, Recurrence, Run, StockLink,
-    Summary, Task,
+    Confidence, Container, Event, EventKind, Lost, Netns, Notice, Omitted, Parent, Recurrence, Run,
+    StockLink, Summary, Task,
 };
 use crate::text::Text;
 
@@ -226,6 +226,12 @@ pub(super) fn lost(lost: &Lost) -> String {
         count(lost.records, "record", "records"),
         lost.total,
     )
+}
+
+/// What this output left out.
+pub(super) fn omitted(omitted: &Omitted) -> String {
+    let events = count(omitted.events + omitted.unattributed, "event was", "events were");
+    format!("omitted: {events} not shown here, since this output was not read in time.")
 }
 
 /// A remark.

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::Text;
 
+mod run;
+
+pub use run::{Begin, Hook, Own, Watching};
+
 /// Nanoseconds since boot (`CLOCK_BOOTTIME`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ktime(pub u64);
@@ -198,6 +202,10 @@ pub struct Fact {
 /// What a fact tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum What {
+    /// The run begins. Every stream starts with this.
+    Begin(Box<Begin>),
+    /// The stock has been taken.
+    Watching(Watching),
     /// A task, whole; the facts after it refer to it.
     Task(Box<Task>),
     /// A link changed.
@@ -226,9 +234,7 @@ pub enum What {
     Resident(Resident),
     /// What a runtime's own files say of a container.
     Container(Container),
-    /// The hooks that are attached, by name.
-    Hooks(Vec<String>),
-    /// Nothing but the time: deadlines are judged by it.
+    /// Nothing but the time: what should have happened by now is judged by it.
     Tick,
     /// A name that people know a namespace by.
     NetnsName {
@@ -242,6 +248,15 @@ pub enum What {
         /// How many.
         records: u64,
     },
+    /// A map of the kernel side is full: it no longer remembers everything that it should.
+    Full,
+    /// The machine's clock was set.
+    Clock {
+        /// Nanoseconds from the epoch to boot from now on.
+        boot: i64,
+    },
+    /// The run ends. A stream without it was cut off.
+    End,
 }
 
 /// A link changed, in the context of a task.

@@ -1,0 +1,230 @@
+//! A live run: the stream of this machine's facts goes through the pipeline until something says stop.
+
+mod command;
+mod stop;
+
+use std::{ffi::OsString, fs::File, num::NonZeroU64, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+use self::{command::Command, stop::Stops};
+use super::screen;
+use crate::{
+    cli::{self, Cli},
+    live::{Live, Settings, clock, lookup::netns_choice},
+    output::Output,
+    pipeline::{Pipeline, View},
+    sink::{
+        Format,
+        json::Json,
+        table::{Look, Table},
+    },
+};
+
+/// How many facts are taken before anything else gets its turn.
+const BATCH: usize = 1024;
+/// How long a traced command's namespaces may take to go after it has ended.
+const TEARDOWN: Duration = Duration::from_secs(5);
+/// How often that is looked at.
+const TEARDOWN_TICK: Duration = Duration::from_millis(20);
+/// How long the outputs may take to write what is left, once the run has ended.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// What to trace, how to show it, and how long.
+pub struct Options {
+    /// What the stream needs to know.
+    pub settings: Settings,
+    /// What is shown.
+    pub view: View,
+    /// How it is shown.
+    pub format: Box<dyn Format>,
+    /// Stop after that time.
+    pub timeout: Option<Duration>,
+    /// Run this command, and stop when it has ended.
+    pub command: Vec<OsString>,
+}
+
+impl Options {
+    /// What a command line asks for. A namespace that does not exist is an error: nothing could match.
+    pub fn of(cli: Cli) -> Result<Self> {
+        let netns = cli.filter.netns.iter().map(|netns| netns_choice::find(netns)).collect::<Result<_>>()?;
+        let look = Look { stack: cli.verbose > 0, stop_hint: cli.command.is_empty(), ..screen::look() };
+        Ok(Self {
+            settings: Settings {
+                log: cli.verbose > 1,
+                missed_after: cli.missed_after.0.filter(|_| cli.command.is_empty()),
+                without: cli.without,
+                state_root: cli.state_root,
+            },
+            view: View { filter: cli.filter.filter(netns), limit: cli.count.map(NonZeroU64::get) },
+            format: match cli.output {
+                cli::Output::Json => Box::new(Json),
+                cli::Output::Table => Box::new(Table::new(look)),
+            },
+            timeout: cli.timeout,
+            command: cli.command,
+        })
+    }
+}
+
+/// Traces. The status to leave with: the command's own where there is one; else 1 if something could not be written.
+pub fn run(options: Options) -> Result<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot set up the waiting for events")?;
+    runtime.block_on(trace(options))
+}
+
+async fn trace(options: Options) -> Result<u8> {
+    let live = Live::start(&options.settings)?;
+    // Before the first record, which tells others that we are at work: they may stop us from then on.
+    let mut stops = Stops::listen()?;
+    let ended = Arc::new(Notify::new());
+    let stdout = File::from(rustix::io::dup(rustix::stdio::stdout()).context("standard output is closed")?);
+    let output = Output::start(options.format, stdout, Arc::clone(&ended))?;
+    let mut run = Run { live, pipeline: Pipeline::new(options.view, output), said: false };
+    let command = run.until_stopped(&options.command, options.timeout, &mut stops, &ended).await?;
+    // Whatever is waited for from here on: a second signal ends the process at once.
+    stops.are_final();
+    run.finish(command)
+}
+
+/// A run under way.
+struct Run {
+    live: Live,
+    pipeline: Pipeline<Output>,
+    /// Whether it was said that the output cannot be written to.
+    said: bool,
+}
+
+impl Run {
+    /// Takes facts until something says stop; the status of the command, where its end was that.
+    async fn until_stopped(
+        &mut self,
+        command: &[OsString],
+        timeout: Option<Duration>,
+        stops: &mut Stops,
+        ended: &Notify,
+    ) -> Result<Option<u8>> {
+        // What was there before is told before the command begins.
+        while self.take_batch()? {}
+        // A time that no clock reaches is none.
+        let mut deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut command = Command::start(command)?;
+        let mut more = true;
+        loop {
+            tokio::select! {
+                ready = self.live.ready(), if !more => ready?,
+                () = std::future::ready(()), if more => {}
+                status = command.wait() => {
+                    let status = status?;
+                    self.settle().await?;
+                    return Ok(Some(status));
+                }
+                _ = stops.interrupt.recv() => {
+                    // A command that we run got it too, and decides by itself whether it ends.
+                    if !command.is_there() {
+                        break;
+                    }
+                }
+                _ = stops.terminate.recv() => {
+                    if !command.terminate() {
+                        break;
+                    }
+                }
+                () = until(deadline) => {
+                    self.drain()?;
+                    self.pipeline.close();
+                    deadline = None;
+                }
+                () = ended.notified() => {}
+            }
+            more = self.take_batch()?;
+            // A command that runs goes on, unseen, and its status is ours.
+            if self.is_unseen() && !command.is_there() {
+                return Ok(None);
+            }
+        }
+        stops.are_final();
+        self.drain()?;
+        Ok(None)
+    }
+
+    /// Takes what is there, but not so much that nobody could stop us; whether there may be more.
+    fn take_batch(&mut self) -> Result<bool> {
+        for _ in 0..BATCH {
+            let Some(fact) = self.live.next() else { return Ok(false) };
+            self.pipeline.take(fact)?;
+        }
+        Ok(true)
+    }
+
+    /// Takes what has happened up to now. In a storm there is always more, which is not waited for.
+    fn drain(&mut self) -> Result<()> {
+        let now = clock::now();
+        while let Some(fact) = self.live.next() {
+            let is_later = fact.at > now;
+            self.pipeline.take(fact)?;
+            if is_later {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the namespaces of a command that has ended are gone too.
+    async fn settle(&mut self) -> Result<()> {
+        let deadline = Instant::now() + TEARDOWN;
+        loop {
+            self.live.look();
+            if self.take_batch()? {
+                continue;
+            }
+            if self.pipeline.in_teardown() == 0 || Instant::now() >= deadline {
+                return Ok(());
+            }
+            tokio::time::sleep(TEARDOWN_TICK).await;
+        }
+    }
+
+    /// Whether there is nobody to show anything to. That a reader has left is no failure; anything else is said at once.
+    fn is_unseen(&mut self) -> bool {
+        let output = self.pipeline.sink();
+        if !self.said {
+            if let Some(problem) = output.problem() {
+                eprintln!("error: cannot write to standard output: {problem}");
+                self.said = true;
+            }
+        }
+        self.pipeline.is_closed() || output.has_ended()
+    }
+
+    /// Ends the run, and says what could not be written; the status to leave with.
+    fn finish(mut self, command: Option<u8>) -> Result<u8> {
+        for fact in self.live.end() {
+            self.pipeline.take(fact)?;
+        }
+        self.is_unseen();
+        let waiting = self.pipeline.into_sink().finish(LAST_WORDS);
+        if waiting > 0 {
+            eprintln!("note: nobody read the last {waiting} records of standard output");
+        }
+        // Detaching takes the kernel a second, as this ends.
+        Ok(match command {
+            Some(status @ 1..) => status,
+            _ => u8::from(self.said),
+        })
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,45 @@
+//! The signals that stop a run.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use anyhow::{Context as _, Result};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag::register_conditional_shutdown,
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Listens for them.
+pub struct Stops {
+    /// Ctrl-C.
+    pub interrupt: Signal,
+    /// SIGTERM.
+    pub terminate: Signal,
+    /// Whether the run has been told to stop.
+    stopping: Arc<AtomicBool>,
+}
+
+impl Stops {
+    /// From now on they are ours.
+    pub fn listen() -> Result<Self> {
+        let stopping = Arc::new(AtomicBool::new(false));
+        for number in [SIGINT, SIGTERM] {
+            // In the handler itself: whatever the run waits for then, it leaves.
+            register_conditional_shutdown(number, 128 + number, Arc::clone(&stopping))
+                .context("cannot listen for signals")?;
+        }
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?,
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            stopping,
+        })
+    }
+
+    /// From now on either ends the process at once.
+    pub fn are_final(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+}

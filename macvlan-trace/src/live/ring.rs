@@ -1,0 +1,141 @@
+//! The ring of records, read as facts: decoded, and with what was lost.
+
+use anyhow::{Context as _, Result};
+use aya::maps::{MapData, RingBuf};
+use macvlan_trace_common::Counter;
+use tokio::io::unix::AsyncFd;
+
+use super::{
+    decode::Decoder,
+    lookup::symbols::Symbols,
+    probe::{Counters, ProbeLog, Probes},
+};
+use crate::fact::{Fact, Ktime, What};
+
+/// The ring of records.
+pub struct Ring {
+    records: AsyncFd<RingBuf<MapData>>,
+    decoder: Decoder,
+    symbols: Symbols,
+    counters: Counters,
+    log: Option<ProbeLog>,
+    losses: Losses,
+}
+
+impl Ring {
+    /// The ring of these probes.
+    pub fn of(probes: &mut Probes) -> Result<Self> {
+        let records = probes.take_ring()?;
+        // SAFETY: the ring owns its descriptor and keeps it open for as long as it lives, and the result owns the ring.
+        let records = unsafe { AsyncFd::register(records) }.context("cannot wait for the ring of records")?;
+        Ok(Self {
+            records,
+            decoder: Decoder::new(probes.symbols()),
+            symbols: Symbols::new(),
+            counters: probes.take_counters()?,
+            log: probes.take_log()?,
+            losses: Losses::default(),
+        })
+    }
+
+    /// Waits until there may be a record.
+    pub async fn ready(&mut self) -> Result<()> {
+        let mut guard = self.records.readable_mut().await.context("cannot wait for the ring of records")?;
+        // Before the ring is read: what comes in meanwhile makes it ready again.
+        guard.clear_ready();
+        Ok(())
+    }
+
+    /// The next fact. A record of a kind that is not known is passed over; a broken one counts as lost.
+    pub fn next(&mut self) -> Option<Fact> {
+        while let Some(item) = self.records.get_mut().next() {
+            match self.decoder.decode(&item, &mut self.symbols) {
+                Ok(Some(fact)) => return Some(fact),
+                Ok(None) => {}
+                Err(_) => self.losses.broken += 1,
+            }
+        }
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+        None
+    }
+
+    /// What the records themselves say was lost, since this was asked for the last time.
+    pub fn missing(&mut self, at: Ktime) -> Option<Fact> {
+        self.losses.lost(at, self.decoder.gaps())
+    }
+
+    /// What the kernel's side says that it could neither hand over nor remember.
+    pub fn counted(&mut self, at: Ktime) -> impl Iterator<Item = Fact> + use<> {
+        let lost = self.losses.lost(at, self.counters.lost());
+        let full = self.losses.full(at, self.counters.get(Counter::MapFull));
+        lost.into_iter().chain(full)
+    }
+}
+
+/// What was said of losses so far. A record that the kernel could not hand over shows twice: as a gap in the sequence of
+/// its CPU, once a later record has come, and in the kernel's own count.
+#[derive(Debug, Default)]
+struct Losses {
+    /// Lost on the way, as far as it was said.
+    lost: u64,
+    /// Records that could not be decoded, and how many of them were said.
+    broken: u64,
+    broken_said: u64,
+    full: bool,
+}
+
+impl Losses {
+    /// The fact of what is lost and was not said yet, of so many in all.
+    fn lost(&mut self, at: Ktime, lost: u64) -> Option<Fact> {
+        let records = lost.saturating_sub(self.lost) + (self.broken - self.broken_said);
+        self.lost = self.lost.max(lost);
+        self.broken_said = self.broken;
+        (records > 0).then_some(Fact { at, what: What::Lost { records } })
+    }
+
+    /// The fact that a map is full, the first time.
+    fn full(&mut self, at: Ktime, refused: u64) -> Option<Fact> {
+        let first = refused > 0 && !self.full;
+        self.full |= first;
+        first.then_some(Fact { at, what: What::Full })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(fact: Option<Fact>) -> u64 {
+        match fact.map(|fact| fact.what) {
+            Some(What::Lost { records }) => records,
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn a_loss_that_shows_twice_is_said_once() {
+        let mut losses = Losses::default();
+        let mut said = |lost| records(losses.lost(Ktime(1), lost));
+        assert_eq!([said(3), said(3), said(0), said(5), said(4)], [3, 0, 0, 2, 0]);
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_decoded_is_one_that_is_lost() {
+        let mut losses = Losses::default();
+        losses.broken = 2;
+        assert_eq!(records(losses.lost(Ktime(1), 0)), 2);
+        losses.broken = 3;
+        assert_eq!(records(losses.lost(Ktime(1), 4)), 5);
+        assert_eq!(records(losses.lost(Ktime(1), 4)), 0);
+    }
+
+    #[test]
+    fn that_a_map_is_full_is_said_once() {
+        let mut losses = Losses::default();
+        assert_eq!(losses.full(Ktime(1), 0), None);
+        assert!(losses.full(Ktime(2), 1).is_some());
+        assert_eq!(losses.full(Ktime(3), 7), None);
+    }
+}

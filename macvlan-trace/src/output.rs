@@ -1,0 +1,376 @@
+//! Where a live run's records are written: beside the tracer, which never waits for a reader.
+//!
+//! Each output has a thread of its own that writes, and a bounded queue in front of it. A record that finds the queue full
+//! is left out and counted; once there is room again a record says what is missing in its place.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Write},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use bytes::Bytes;
+use rustix::event::{PollFd, PollFlags, poll};
+use tokio::sync::Notify;
+
+use crate::{
+    event::{Body, Omitted, Record},
+    publish::record,
+    sink::{Format, Sink},
+};
+
+/// So many bytes may wait for a reader: some hundred events. One record more is let in, so the bound is on what waited.
+const ROOM: usize = 1 << 20;
+
+/// An output of a live run.
+pub struct Output {
+    format: Box<dyn Format>,
+    queue: Arc<Queue>,
+    omitted: Option<Omitted>,
+    bytes: Vec<u8>,
+    room: usize,
+}
+
+/// What waits to be written, and how that goes.
+#[derive(Default)]
+struct Queue {
+    state: Mutex<State>,
+    /// The state has changed.
+    changed: Condvar,
+    /// The output has ended.
+    ended: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Bytes>,
+    /// Bytes that wait, those under way included.
+    bytes: usize,
+    /// A record is under way.
+    writing: bool,
+    /// Nothing more comes.
+    closed: bool,
+    failed: Option<io::Error>,
+}
+
+impl Output {
+    /// An output to a file, a pipe or a terminal; `ended` is told when it can be written to no longer.
+    pub fn start(
+        format: Box<dyn Format>,
+        out: impl Write + std::os::fd::AsFd + Send + 'static,
+        ended: Arc<Notify>,
+    ) -> Result<Self> {
+        Self::with_room(format, out, ended, ROOM)
+    }
+
+    fn with_room(
+        format: Box<dyn Format>,
+        out: impl Write + std::os::fd::AsFd + Send + 'static,
+        ended: Arc<Notify>,
+        room: usize,
+    ) -> Result<Self> {
+        let queue = Arc::new(Queue { ended, ..Queue::default() });
+        let theirs = Arc::clone(&queue);
+        thread::Builder::new()
+            .name("output".to_owned())
+            .spawn(move || theirs.write_to(out))
+            .context("no thread could be started for the output; see `ulimit -u`")?;
+        Ok(Self { format, queue, omitted: None, bytes: Vec::new(), room })
+    }
+
+    /// Whether it can be written to no longer.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.queue.lock().failed.is_some()
+    }
+
+    /// Why it cannot be written to, and what to do; `None` while it can be, or where its reader has left, as `head` does
+    /// when it has seen enough.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let state = self.queue.lock();
+        let error = state.failed.as_ref().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)?;
+        let remedy = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "make room there, or write elsewhere"
+            }
+            _ => "write elsewhere",
+        };
+        Some(format!("{error}; the rest of this run is not shown there: {remedy}"))
+    }
+
+    /// Waits until everything is written, but no longer than `patience`; how many records nobody took in time.
+    #[must_use]
+    pub fn finish(self, patience: Duration) -> usize {
+        let deadline = Instant::now() + patience;
+        let mut state = self.queue.lock();
+        state.closed = true;
+        self.queue.changed.notify_all();
+        loop {
+            let waiting = state.waiting.len() + usize::from(state.writing);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if waiting == 0 || left.is_zero() {
+                return waiting;
+            }
+            state = self.queue.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn push(&mut self, record: &Record) {
+        self.bytes.clear();
+        self.format.write(record, &mut self.bytes);
+        self.queue.push(Bytes::copy_from_slice(&self.bytes));
+    }
+}
+
+impl Sink for Output {
+    /// Never fails: an output that cannot be written to is asked for that by [`Output::has_ended`].
+    fn record(&mut self, taken: &Record) -> io::Result<()> {
+        // The last record is small, and the one that nobody should miss.
+        let is_last = matches!(taken.body, Body::Summary(_));
+        if !is_last && !self.queue.has_room(self.room) {
+            omit(&mut self.omitted, &taken.body);
+            return Ok(());
+        }
+        if let Some(omitted) = self.omitted.take() {
+            self.push(&record(Body::Omitted(omitted)));
+        }
+        self.push(taken);
+        Ok(())
+    }
+}
+
+/// Counts a record that is left out.
+fn omit(omitted: &mut Option<Omitted>, body: &Body) {
+    let when = body.when().clone();
+    let omitted = omitted.get_or_insert_with(|| Omitted {
+        when: when.clone(),
+        events: 0,
+        unattributed: 0,
+        others: 0,
+        first_seq: None,
+        last_seq: None,
+    });
+    omitted.when = when;
+    let seq = match body {
+        Body::Event(event) => {
+            omitted.events += 1;
+            event.seq
+        }
+        Body::Unattributed(event) => {
+            omitted.unattributed += 1;
+            event.seq
+        }
+        _ => {
+            omitted.others += 1;
+            return;
+        }
+    };
+    omitted.first_seq.get_or_insert(seq);
+    omitted.last_seq = Some(seq);
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_room(&self, room: usize) -> bool {
+        self.lock().bytes < room
+    }
+
+    fn push(&self, bytes: Bytes) {
+        let mut state = self.lock();
+        if state.failed.is_none() {
+            state.bytes += bytes.len();
+            state.waiting.push_back(bytes);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Writes what comes until nothing more does, or it cannot be written.
+    fn write_to(&self, mut out: impl Write + std::os::fd::AsFd) {
+        loop {
+            let mut state = self.lock();
+            let next = loop {
+                match state.waiting.pop_front() {
+                    Some(next) => break next,
+                    None if state.closed => return,
+                    None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                }
+            };
+            state.writing = true;
+            drop(state);
+            // One write a record: our lines share their stream with the traced command.
+            let written = write_all(&mut out, &next);
+            let mut state = self.lock();
+            state.writing = false;
+            state.bytes -= next.len();
+            if let Err(error) = written {
+                state.waiting.clear();
+                state.bytes = 0;
+                state.failed = Some(error);
+                self.changed.notify_all();
+                self.ended.notify_one();
+                return;
+            }
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// Writes it whole. Whoever shares our terminal or pipe may have set it not to block: then this waits all the same.
+fn write_all(out: &mut (impl Write + std::os::fd::AsFd), mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match out.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll(&mut [PollFd::new(out, PollFlags::OUT)], None)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::File,
+        io::{BufRead, BufReader, Read as _},
+    };
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{event::EventKind, sink::json::Json, testing::records};
+
+    /// An output to a pipe with that much room in its queue, and the pipe's other end.
+    fn output(room: usize) -> (Output, BufReader<File>, Arc<Notify>) {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        let ended = Arc::new(Notify::new());
+        let output = Output::with_room(Box::new(Json), File::from(writer), Arc::clone(&ended), room).unwrap();
+        (output, BufReader::new(File::from(reader)), ended)
+    }
+
+    fn event(seq: u64) -> Record {
+        let mut event = records::event(EventKind::Down);
+        event.seq = seq;
+        record(Body::Event(Box::new(event)))
+    }
+
+    fn summary() -> Record {
+        record(Body::Summary(Box::new(records::summary())))
+    }
+
+    fn lines(reader: impl BufRead) -> Vec<Value> {
+        reader.lines().map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+    }
+
+    #[test]
+    fn what_is_taken_is_written_in_order() {
+        let (mut output, reader, _) = output(ROOM);
+        (1..=9).for_each(|seq| output.record(&event(seq)).unwrap());
+        output.record(&summary()).unwrap();
+        let reading = thread::spawn(|| lines(reader));
+        assert_eq!(output.finish(Duration::from_secs(60)), 0);
+        let written = reading.join().unwrap();
+        let seqs: Vec<_> = written.iter().filter_map(|line| line["seq"].as_u64()).collect();
+        assert_eq!((seqs, written.len()), ((1..=9).collect(), 10));
+    }
+
+    #[test]
+    fn a_reader_that_stalls_costs_counted_events_and_the_output_says_which_in_their_place() {
+        const ROOM: usize = 16 << 10;
+        const ALL: u64 = 3000;
+        let (mut output, mut reader, _) = output(ROOM);
+        // Nobody reads: the pipe fills, then the queue, then events are left out.
+        (1..ALL).for_each(|seq| output.record(&event(seq)).unwrap());
+        assert!(output.omitted.is_some(), "a pipe holds 64 KiB");
+        assert!(output.queue.lock().bytes < 2 * ROOM, "memory stays bounded");
+        // Somebody reads until there is room again.
+        let mut early = Vec::new();
+        while !output.queue.has_room(ROOM) {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            early.push(serde_json::from_str(&line).unwrap());
+        }
+        output.record(&event(ALL)).unwrap();
+        output.record(&summary()).unwrap();
+        let reading = thread::spawn(|| lines(reader));
+        assert_eq!(output.finish(Duration::from_secs(60)), 0);
+        early.extend(reading.join().unwrap());
+        let mut next = 1;
+        for line in &early {
+            let number = |field: &str| line[field].as_u64().unwrap();
+            match line["type"].as_str() {
+                Some("event") => {
+                    assert_eq!(number("seq"), next, "{line}");
+                    next += 1;
+                }
+                Some("omitted") => {
+                    assert_eq!(number("first_seq"), next, "{line}");
+                    assert_eq!(number("events"), number("last_seq") + 1 - next, "{line}");
+                    next = number("last_seq") + 1;
+                }
+                other => assert_eq!(other, Some("summary")),
+            }
+        }
+        assert_eq!(next, ALL + 1, "every event was written or counted");
+    }
+
+    #[test]
+    fn a_reader_that_never_reads_again_holds_nobody() {
+        let (mut output, reader, _) = output(4 << 10);
+        (1..=1000).for_each(|seq| output.record(&event(seq)).unwrap());
+        output.record(&summary()).unwrap();
+        assert!(output.finish(Duration::from_millis(10)) > 0);
+        drop(reader);
+    }
+
+    #[test]
+    fn a_reader_that_has_left_is_no_failure_and_ends_the_output() {
+        let (mut output, reader, ended) = output(ROOM);
+        drop(reader);
+        output.record(&event(1)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(ended.notified());
+        assert!(output.has_ended());
+        output.record(&event(2)).unwrap();
+        assert_eq!(output.problem(), None);
+        assert_eq!(output.finish(Duration::ZERO), 0);
+    }
+
+    #[test]
+    fn a_full_disk_is_a_failure() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let ended = Arc::new(Notify::new());
+        let mut output = Output::start(Box::new(Json), full, Arc::clone(&ended)).unwrap();
+        output.record(&event(1)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(ended.notified());
+        let problem = output.problem().expect("it is said");
+        assert!(problem.starts_with("No space left on device"), "{problem}");
+        assert!(problem.ends_with("make room there, or write elsewhere"), "{problem}");
+    }
+
+    #[test]
+    fn a_pipe_that_does_not_block_is_waited_for() {
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+        rustix::io::ioctl_fionbio(&reader, false).unwrap();
+        let mut output = Output::start(Box::new(Json), File::from(writer), Arc::new(Notify::new())).unwrap();
+        let reading = thread::spawn(|| {
+            let mut text = String::new();
+            File::from(reader).read_to_string(&mut text).unwrap();
+            text
+        });
+        (1..=200).for_each(|seq| output.record(&event(seq)).unwrap());
+        assert_eq!(output.finish(Duration::from_secs(60)), 0);
+        assert_eq!(reading.join().unwrap().lines().count(), 200);
+    }
+}
