@@ -2,21 +2,26 @@
 //!
 //! Whatever needs no look at the machine is judged here.
 
+mod time;
+
 use std::ffi::{OsStr, OsString};
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use clap::builder::{OsStringValueParser, PossibleValuesParser, StyledStr, TypedValueParser as _};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use glob::Pattern;
+use jiff::Timestamp;
 
 use crate::cmd::explain;
 use crate::event::EventKind;
 use crate::filter::{CgroupGlob, EventChoice, Filter, IfaceGlob, Kind, NetnsChoice};
 use crate::live::probe::catalog::HOOKS;
+use crate::pipeline::View;
 use crate::text::Text;
 
 /// `IFNAMSIZ` without its NUL.
@@ -28,6 +33,8 @@ const PID_MAX: u32 = 1 << 22;
 
 const CHECK: &str = "check";
 const EXPLAIN: &str = "explain";
+const REPLAY: &str = "replay";
+const INFO: &str = "info";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,6 +43,8 @@ Examples:
   sudo macvlan-trace --netns web -v           One namespace, with the kernel path of each event
   sudo macvlan-trace -c 1 -o json             Wait for the next break; one JSON object a line
   sudo macvlan-trace -- docker stop web       Watch while a command runs; leave with its status
+  sudo macvlan-trace -w r.rec                 Record everything beside the table
+  macvlan-trace replay r.rec -i 'macvlan*'    Tell it again, on any machine
   sudo macvlan-trace check                    What this kernel offers, and what is missing
   macvlan-trace explain container-exited      What a verdict means, and what to do about it
 
@@ -54,7 +63,8 @@ Exit status: 0 fine, 1 failed, 2 usage; with `-- CMD`, the status of CMD.";
     args_conflicts_with_subcommands = true,
     disable_help_subcommand = true,
     max_term_width = 100,
-    override_usage = "macvlan-trace [OPTIONS] [-- CMD [ARGS]...]\n       macvlan-trace check\n       \
+    override_usage = "macvlan-trace [OPTIONS] [-- CMD [ARGS]...]\n       macvlan-trace replay FILE...\n       \
+                      macvlan-trace info FILE...\n       macvlan-trace check\n       \
                       macvlan-trace explain [RULE]"
 )]
 pub struct Cli {
@@ -62,25 +72,13 @@ pub struct Cli {
     #[command(subcommand)]
     pub verb: Option<Verb>,
 
-    /// Which events to show.
+    /// What to show, and how.
     #[command(flatten)]
-    pub filter: FilterArgs,
-
-    /// Stop after N events have been shown.
-    #[arg(short, long, value_name = "N", value_parser = count, help_heading = "When to stop")]
-    pub count: Option<NonZeroU64>,
+    pub view: ViewArgs,
 
     /// Stop after this many seconds, or this time with a unit: 30, 1.5s, 5m, 1h.
     #[arg(short, long, value_name = "SECONDS", value_parser = duration, help_heading = "When to stop")]
     pub timeout: Option<Duration>,
-
-    /// How to print: a table for people, or one JSON object a line.
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t, help_heading = "Output")]
-    pub output: Output,
-
-    /// Show the kernel path under each row; twice, also the log of the eBPF programs.
-    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
-    pub verbose: u8,
 
     /// Leave out a hook, by its name in `check`: for kernels where one misbehaves, and for our own tests.
     #[arg(long, value_name = "HOOK", value_parser = hook, hide = true)]
@@ -102,14 +100,66 @@ pub struct Cli {
     #[arg(value_hint = clap::ValueHint::DirPath)]
     pub state_root: PathBuf,
 
+    /// Record the whole stream of facts, whatever is shown, for `macvlan-trace replay FILE`.
+    #[arg(short, long = "write", value_name = "FILE", help_heading = "Record", value_hint = clap::ValueHint::FilePath)]
+    pub write: Option<PathBuf>,
+
+    /// Go on in another file before one is larger than this, such as 8MiB: FILE.000001, FILE.000002, and so on.
+    #[arg(long, value_name = "SIZE", value_parser = size, requires = "write", help_heading = "Record")]
+    pub rotate: Option<u64>,
+
+    /// Keep no more than so many of these files; the oldest go first.
+    #[arg(long, value_name = "N", value_parser = files, requires = "rotate", help_heading = "Record")]
+    pub files: Option<NonZeroUsize>,
+
     /// Run this once everything is attached, and trace until it has ended.
     #[arg(last = true, value_name = "CMD", help_heading = "Command")]
     pub command: Vec<OsString>,
 }
 
+/// What to show, live or of a record, and how.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ViewArgs {
+    /// Which events.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+
+    /// Stop after N events have been shown.
+    #[arg(short, long, value_name = "N", value_parser = count, help_heading = "When to stop")]
+    pub count: Option<NonZeroU64>,
+
+    /// How to print: a table for people, or one JSON object a line.
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t, help_heading = "Output")]
+    pub output: Output,
+
+    /// Show the kernel path under each row; twice, also the log of the eBPF programs.
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+}
+
+impl ViewArgs {
+    /// What the pipeline has to show, with the namespaces looked up.
+    #[must_use]
+    pub fn view(&self, netns: Vec<NetnsChoice>) -> View {
+        View { filter: self.filter.filter(netns), limit: self.count.map(NonZeroU64::get), ..View::default() }
+    }
+}
+
 /// What else to do than trace.
-#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
+    /// Tell again what was recorded: with any filter, any output and the rules of this version; on any machine, without root.
+    #[command(name = REPLAY)]
+    Replay(Box<ReplayArgs>),
+
+    /// Say what records hold: host, kernel, time, events, losses, damage.
+    #[command(name = INFO)]
+    Info {
+        /// Records, in any order, gzipped or not; `-` for standard input.
+        #[arg(value_name = "FILE", required = true, value_hint = clap::ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+    },
+
     /// Say what this kernel offers, which function each probe will use, and what is missing.
     #[command(name = CHECK)]
     Check,
@@ -121,6 +171,63 @@ pub enum Verb {
         #[arg(value_name = "RULE", value_parser = PossibleValuesParser::new(explain::names()), hide_possible_values = true)]
         rule: Option<String>,
     },
+}
+
+/// What to tell again.
+#[derive(Clone, Debug, Args)]
+pub struct ReplayArgs {
+    /// Records, in any order, gzipped or not; `-` for standard input.
+    #[arg(value_name = "FILE", required = true, value_hint = clap::ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+
+    /// What to show, and how.
+    #[command(flatten)]
+    pub view: ViewArgs,
+
+    /// Which time.
+    #[command(flatten)]
+    pub span: SpanArgs,
+
+    /// Write the facts that the shown events rest on: a small record that tells them again.
+    #[arg(short, long = "write", value_name = "FILE", help_heading = "Record", value_hint = clap::ValueHint::FilePath)]
+    pub write: Option<PathBuf>,
+}
+
+/// Which time to show of a record.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Time (RFC 3339, `2026-11-27 14:05`, `14:05` or `10 min ago`)")]
+pub struct SpanArgs {
+    /// Nothing before this.
+    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    pub since: Option<Timestamp>,
+
+    /// Nothing after this.
+    #[arg(long, value_name = "TIME", value_parser = time::moment)]
+    pub until: Option<Timestamp>,
+
+    /// Only what was about this time.
+    #[arg(long, value_name = "TIME", value_parser = time::moment, conflicts_with_all = ["since", "until"])]
+    pub at: Option<Timestamp>,
+
+    /// How long before and after that.
+    #[arg(long, value_name = "SPAN", value_parser = duration, default_value = "1m", requires = "at")]
+    pub around: Duration,
+}
+
+impl SpanArgs {
+    /// The first moment and the last, in nanoseconds since the epoch; `None` where there is no limit.
+    #[must_use]
+    pub fn bounds(&self) -> (Option<i128>, Option<i128>) {
+        let nanoseconds = |time: Timestamp| time.as_nanosecond();
+        match self.at {
+            Some(at) => {
+                let around = i128::try_from(self.around.as_nanos()).unwrap_or(i128::MAX);
+                let at = nanoseconds(at);
+                (Some(at.saturating_sub(around)), Some(at.saturating_add(around)))
+            }
+            None => (self.since.map(nanoseconds), self.until.map(nanoseconds)),
+        }
+    }
 }
 
 /// Which events to show; they act on finished events, so nothing is overlooked behind them.
@@ -211,7 +318,7 @@ fn with_hint(mut error: clap::Error) -> clap::Error {
         return error;
     }
     let hint = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(word)) if word == CHECK || word == EXPLAIN => {
+        Some(ContextValue::String(word)) if [CHECK, EXPLAIN, REPLAY, INFO].contains(&word.as_str()) => {
             format!("`{word}` goes without flags of tracing: macvlan-trace {word}")
         }
         Some(ContextValue::String(word)) if !word.starts_with('-') => {
@@ -352,6 +459,22 @@ fn count(text: &str) -> Result<NonZeroU64, String> {
     text.parse().map_err(|_| "it must be a whole number, 1 or more".into())
 }
 
+fn files(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "it must be a whole number, 1 or more".into())
+}
+
+/// The least size of a segment: a header and what it repeats have to fit well.
+const LEAST_SIZE: u64 = 64 << 10;
+
+/// `8MiB`, `100MB`, `1G`.
+fn size(text: &str) -> Result<u64, String> {
+    match text.parse::<ByteSize>() {
+        Ok(ByteSize(size)) if size >= LEAST_SIZE => Ok(size),
+        Ok(_) => Err("a file must have room for 64KiB or more".into()),
+        Err(_) => Err("it must be a size in bytes, or with a unit, such as 8MiB or 1G".into()),
+    }
+}
+
 /// `30`, `1.5s`, `500ms`, `5m`, `1h`.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
@@ -413,9 +536,10 @@ mod tests {
             .filter(|kind| kind.is_break())
             .map(|&kind| EventChoice::One(kind))
             .collect();
-        assert_eq!(cli.filter.events, breaks);
-        assert_eq!((cli.output, cli.verbose, cli.verb), (Output::Table, 0, None));
-        assert!(cli.command.is_empty() && cli.count.is_none() && cli.timeout.is_none());
+        assert_eq!(cli.view.filter.events, breaks);
+        assert_eq!((cli.view.output, cli.view.verbose), (Output::Table, 0));
+        assert!(cli.verb.is_none());
+        assert!(cli.command.is_empty() && cli.view.count.is_none() && cli.timeout.is_none());
     }
 
     #[test]
@@ -424,7 +548,7 @@ mod tests {
         let cli = words(
             "-i macvlan* -i eth0 -p 812 --comm ip --netns web -k macvtap -e up,down -e all -c 3 -t 5m -o json -vv",
         );
-        let filter = &cli.filter;
+        let filter = &cli.view.filter;
         assert_eq!(
             filter.ifaces.iter().map(|glob| glob.pattern.as_str()).collect::<Vec<_>>(),
             ["macvlan*", "eth0"]
@@ -437,9 +561,9 @@ mod tests {
             filter.events,
             [EventChoice::One(EventKind::Up), EventChoice::One(EventKind::Down), EventChoice::All]
         );
-        assert_eq!(cli.count.map(NonZeroU64::get), Some(3));
+        assert_eq!(cli.view.count.map(NonZeroU64::get), Some(3));
         assert_eq!(cli.timeout, Some(Duration::from_secs(300)));
-        assert_eq!((cli.output, cli.verbose), (Output::Json, 2));
+        assert_eq!((cli.view.output, cli.view.verbose), (Output::Json, 2));
         words(
             "--iface a --pid 1 --kind macvlan --event moved --count 1 --timeout 1 --output table --verbose",
         );
@@ -455,16 +579,16 @@ mod tests {
 
     #[test]
     fn check_is_a_subcommand() {
-        assert_eq!(parse(&["check"]).unwrap().verb, Some(Verb::Check));
+        assert!(matches!(parse(&["check"]).unwrap().verb, Some(Verb::Check)));
         let said = complaint(&["-c", "1", "check"]);
         assert!(said.contains("`check` goes without flags of tracing"), "{said}");
     }
 
     #[test]
     fn explain_takes_a_rule_or_none_and_names_those_that_are_nearly_it() {
-        let rule = |rule: &str| Some(Verb::Explain { rule: Some(rule.into()) });
-        assert_eq!(parse(&["explain"]).unwrap().verb, Some(Verb::Explain { rule: None }));
-        assert_eq!(parse(&["explain", "direct"]).unwrap().verb, rule("direct"));
+        assert!(matches!(parse(&["explain"]).unwrap().verb, Some(Verb::Explain { rule: None })));
+        let verb = parse(&["explain", "direct"]).unwrap().verb;
+        assert!(matches!(verb, Some(Verb::Explain { rule: Some(rule) }) if rule == "direct"));
         let said = complaint(&["explain", "container-exit"]);
         assert!(said.contains("a similar value exists: 'container-exited'"), "{said}");
         let said = complaint(&["-v", "explain", "direct"]);
@@ -571,5 +695,41 @@ mod tests {
         for part in ["Filters", "When to stop", "Output", "Examples:", "-- docker stop web", "check"] {
             assert!(help.contains(part), "{part} in {help}");
         }
+    }
+
+    #[test]
+    fn a_record_has_a_file_a_size_and_a_number_of_files() {
+        let cli = parse(&["-w", "r.rec", "--rotate", "8MiB", "--files", "3"]).unwrap();
+        assert_eq!(cli.write, Some(PathBuf::from("r.rec")));
+        assert_eq!((cli.rotate, cli.files.map(NonZeroUsize::get)), (Some(8 << 20), Some(3)));
+        assert!(complaint(&["--rotate", "8MiB"]).contains("--write"), "it needs a file");
+        assert!(complaint(&["-w", "r", "--files", "3"]).contains("--rotate"), "it needs a size");
+        assert!(complaint(&["-w", "r", "--rotate", "1K"]).contains("room for 64KiB or more"));
+        assert!(complaint(&["-w", "r", "--rotate", "much"]).contains("such as 8MiB or 1G"));
+        assert!(complaint(&["-w", "r", "--rotate", "1M", "--files", "0"]).contains("1 or more"));
+    }
+
+    #[test]
+    fn a_replay_takes_what_shows_a_live_run_and_a_time() {
+        let cli = parse(&[
+            "replay", "a", "b.gz", "-e", "all", "-i", "mv*", "-c", "2", "-o", "json", "--since", "14:05",
+        ]);
+        let Some(Verb::Replay(args)) = cli.unwrap().verb else { panic!("a replay") };
+        assert_eq!(args.files, [PathBuf::from("a"), PathBuf::from("b.gz")]);
+        assert_eq!((args.view.output, args.view.count.map(NonZeroU64::get)), (Output::Json, Some(2)));
+        assert!(args.span.since.is_some() && args.span.bounds().1.is_none());
+        assert!(complaint(&["replay"]).contains("<FILE>"));
+        assert!(complaint(&["replay", "a", "--since", "soon"]).contains("give 14:05"));
+        assert!(
+            complaint(&["replay", "a", "--at", "14:05", "--until", "14:06"]).contains("cannot be used with")
+        );
+    }
+
+    #[test]
+    fn about_a_time_is_before_and_after_it() {
+        let args = parse(&["replay", "a", "--at", "2026-11-27T14:05:00Z", "--around", "30s"]).unwrap();
+        let Some(Verb::Replay(args)) = args.verb else { panic!("a replay") };
+        let (since, until) = args.span.bounds();
+        assert_eq!(until.unwrap() - since.unwrap(), 60_000_000_000);
     }
 }

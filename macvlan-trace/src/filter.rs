@@ -187,7 +187,7 @@ mod tests {
     /// The filter of a command line, as far as it does not need the machine.
     fn filter(args: &[&str]) -> Filter {
         let args = ["macvlan-trace"].iter().chain(args).map(OsString::from);
-        let asked = Cli::from_args(args).unwrap().filter;
+        let asked = Cli::from_args(args).unwrap().view.filter;
         let by_number =
             |netns: &OsString| NetnsChoice { inode: netns.to_str()?.parse().ok(), name: None }.into();
         asked.filter(asked.netns.iter().filter_map(by_number).collect())

@@ -21,6 +21,7 @@ pub mod live;
 pub mod output;
 pub mod pipeline;
 pub mod publish;
+pub mod record;
 pub mod sink;
 #[cfg(test)]
 mod testing;

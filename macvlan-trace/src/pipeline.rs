@@ -6,8 +6,8 @@ use crate::{
     correlate::Correlator,
     diagnose::{Recurrences, diagnose},
     event::{Body, CulpritCount, Event, EventKind, Lost, Record, Summary, Task},
-    fact::{Fact, What},
-    filter::Filter,
+    fact::{Fact, Ktime, What},
+    filter::{EventChoice, Filter},
     publish::{self, Clock, Opening, record},
     sink::Sink,
     text::Text,
@@ -33,12 +33,29 @@ pub struct Pipeline<S> {
 }
 
 /// What somebody wants to see of a run.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct View {
     /// Which events are shown.
     pub filter: Filter,
     /// Show no more than so many.
     pub limit: Option<u64>,
+    /// Show nothing before this, in nanoseconds since the epoch.
+    pub since: Option<i128>,
+    /// Show nothing after this.
+    pub until: Option<i128>,
+}
+
+impl View {
+    /// Everything that there is.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self { filter: Filter { events: vec![EventChoice::All], ..Filter::default() }, ..Self::default() }
+    }
+
+    /// Whether a moment is among what is shown.
+    fn spans(&self, time: i128) -> bool {
+        self.since.is_none_or(|since| since <= time) && self.until.is_none_or(|until| time <= until)
+    }
 }
 
 /// What has been so far.
@@ -67,7 +84,7 @@ impl<S: Sink> Pipeline<S> {
     pub fn new(view: View, sink: S) -> Self {
         Self {
             opening: Opening::default(),
-            correlator: Correlator::new(),
+            correlator: Correlator::default(),
             recurrences: Recurrences::default(),
             clock: Clock::default(),
             view,
@@ -81,6 +98,9 @@ impl<S: Sink> Pipeline<S> {
         for remark in self.correlator.remarks(fact.at) {
             if self.is_closed() {
                 break;
+            }
+            if !self.view.spans(self.clock.epoch(remark.at)) {
+                continue;
             }
             let when = self.clock.when(remark.at);
             self.sink.record(&record(Body::Notice(publish::remark(when, &remark))))?;
@@ -100,8 +120,11 @@ impl<S: Sink> Pipeline<S> {
             What::Clock { boot } => self.clock = Clock::new(*boot),
             What::Lost { records } => {
                 self.totals.lost += records;
-                let lost = Lost { when, records: *records, total: self.totals.lost };
-                self.sink.record(&record(Body::Lost(lost)))?;
+                // That something may be missing from a record, of which nobody knows how much, shows in the verdicts.
+                if *records > 0 {
+                    let lost = Lost { when, records: *records, total: self.totals.lost };
+                    self.sink.record(&record(Body::Lost(lost)))?;
+                }
             }
             What::Full => self.sink.record(&record(Body::Notice(publish::full(when))))?,
             What::End => {
@@ -119,7 +142,7 @@ impl<S: Sink> Pipeline<S> {
             self.totals.seq += 1;
             let told = publish::Told { seq: self.totals.seq, case: &case, verdict: &verdict, recurrence };
             let record = publish::event(&told, self.clock, &self.correlator);
-            self.publish(&record)?;
+            self.publish(case.at, &record)?;
         }
         Ok(())
     }
@@ -151,13 +174,14 @@ impl<S: Sink> Pipeline<S> {
         self.sink
     }
 
-    fn publish(&mut self, record: &Record) -> io::Result<()> {
+    fn publish(&mut self, at: Ktime, record: &Record) -> io::Result<()> {
+        let in_time = self.view.spans(self.clock.epoch(at));
         let shown = match &record.body {
-            Body::Event(event) if self.view.filter.shows(event) => {
+            Body::Event(event) if in_time && self.view.filter.shows(event) => {
                 self.totals.count(event);
                 &mut self.totals.shown
             }
-            Body::Unattributed(event) if self.view.filter.shows_unattributed(event) => {
+            Body::Unattributed(event) if in_time && self.view.filter.shows_unattributed(event) => {
                 &mut self.totals.unattributed
             }
             _ => {

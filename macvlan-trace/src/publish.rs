@@ -34,11 +34,16 @@ impl Clock {
         Self { boot: i128::from(boot) }
     }
 
+    /// A time in nanoseconds since the epoch.
+    #[must_use]
+    pub fn epoch(&self, at: Ktime) -> i128 {
+        self.boot + i128::from(at.0)
+    }
+
     /// The public form of a time.
     #[must_use]
     pub fn when(&self, at: Ktime) -> When {
-        let timestamp =
-            Timestamp::from_nanosecond(self.boot + i128::from(at.0)).unwrap_or(Timestamp::UNIX_EPOCH);
+        let timestamp = Timestamp::from_nanosecond(self.epoch(at)).unwrap_or(Timestamp::UNIX_EPOCH);
         When { time: format!("{timestamp:.9}"), boot_ns: at.0 }
     }
 

@@ -2,6 +2,8 @@
 
 pub mod check;
 pub mod explain;
+pub mod info;
+pub mod replay;
 pub mod trace;
 
 mod screen;

@@ -1,25 +1,38 @@
-//! What standard output allows a table.
+//! What standard output gets: a format, and what its surroundings allow.
 
 use std::env;
 use std::io::{IsTerminal as _, stdout};
 
 use jiff::tz::TimeZone;
 
-use crate::sink::table::Look;
+use crate::cli::Output;
+use crate::sink::Format;
+use crate::sink::json::Json;
+use crate::sink::table::{Look, Table};
 
-/// What fits standard output, without the kernel's path and with the hint.
+/// The format that was asked for.
+#[must_use]
+pub fn format(output: Output, look: Look) -> Box<dyn Format> {
+    match output {
+        Output::Json => Box::new(Json),
+        Output::Table => Box::new(Table::new(look)),
+    }
+}
+
+/// What fits standard output; `stack` for the kernel's path under each row, `stoppable` if Ctrl-C ends what is shown, of
+/// which a person at a terminal is told.
 ///
 /// `COLUMNS`, where it is set, counts more than the terminal's own width, and gives a width to output that is no terminal.
 #[must_use]
-pub fn look() -> Look {
+pub fn look(stack: bool, stoppable: bool) -> Look {
     let terminal = stdout().is_terminal();
     let columns = env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     Look {
         width: columns.or_else(|| terminal.then(terminal_width).flatten()).filter(|&width| width > 0),
         color: terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         zone: TimeZone::try_system().ok(),
-        stack: false,
-        stop_hint: true,
+        stack,
+        stop_hint: stoppable && terminal,
     }
 }
 

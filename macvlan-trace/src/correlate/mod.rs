@@ -103,10 +103,9 @@ pub struct Correlator {
     lost: Option<Ktime>,
 }
 
-impl Correlator {
+impl Default for Correlator {
     /// Knows nothing yet.
-    #[must_use]
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self {
             own: Own::default(),
             tasks: tasks::Tasks::default(),
@@ -120,7 +119,9 @@ impl Correlator {
             lost: None,
         }
     }
+}
 
+impl Correlator {
     /// Takes one fact in; the cases that it makes: one for a change of a link, one a child for a change of a parent.
     pub fn take(&mut self, fact: Fact) -> Vec<Case> {
         let at = fact.at;

@@ -192,7 +192,7 @@ struct Memory(Correlator, u64);
 
 impl Memory {
     fn new() -> Self {
-        Self(Correlator::new(), 0)
+        Self(Correlator::default(), 0)
     }
 
     fn take(&mut self, what: What) -> Option<super::Case> {

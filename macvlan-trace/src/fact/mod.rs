@@ -259,6 +259,22 @@ pub enum What {
     End,
 }
 
+impl What {
+    /// The tasks that it refers to; what is known of them was said before.
+    pub fn tasks(&self) -> impl Iterator<Item = &TaskRef> {
+        let (one, other) = match self {
+            Self::Link(fact) | Self::Parent(fact) => (Some(&fact.task), None),
+            Self::Exit(exit) => (Some(&exit.task), None),
+            Self::Signal(signal) => (Some(&signal.target), signal.sender.as_ref()),
+            Self::Oom(oom) => (Some(&oom.task), Some(&oom.target)),
+            Self::NetnsMove(change) => (Some(&change.task), None),
+            Self::NetnsEnd(end) => (Some(&end.task), None),
+            _ => (None, None),
+        };
+        one.into_iter().chain(other)
+    }
+}
+
 /// A link changed, in the context of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkFact {

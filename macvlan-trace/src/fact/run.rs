@@ -6,7 +6,7 @@ use super::NsInode;
 use crate::text::Text;
 
 /// The first fact: what kind of run this is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begin {
     /// Version of macvlan-trace.
     pub version: String,

@@ -81,7 +81,7 @@ impl Live {
             tick,
             tick_is_due: false,
             next: VecDeque::new(),
-            probes: probes,
+            probes,
         };
         let begin = live.begin(settings, &surroundings, &resolved);
         live.push(What::Begin(Box::new(begin)));
@@ -179,7 +179,7 @@ impl Live {
     }
 
     /// The next fact; `None` if there is none now.
-    pub fn next(&mut self) -> Option<Fact> {
+    pub fn try_next(&mut self) -> Option<Fact> {
         if self.next.is_empty() {
             self.read();
         }

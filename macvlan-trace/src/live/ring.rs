@@ -123,8 +123,7 @@ mod tests {
 
     #[test]
     fn a_record_that_cannot_be_decoded_is_one_that_is_lost() {
-        let mut losses = Losses::default();
-        losses.broken = 2;
+        let mut losses = Losses { broken: 2, ..Losses::default() };
         assert_eq!(records(losses.lost(Ktime(1), 0)), 2);
         losses.broken = 3;
         assert_eq!(records(losses.lost(Ktime(1), 4)), 5);

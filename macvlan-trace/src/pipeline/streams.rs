@@ -47,7 +47,7 @@ fn the_event_on_the_page_is_a_recorded_one() {
 /// The events of a stream.
 fn replay(stream: &str) -> String {
     let cli = Cli::try_parse_from(["macvlan-trace", "-e", "all"]).expect("the arguments are valid");
-    let view = View { filter: cli.filter.filter(Vec::new()), limit: None };
+    let view = cli.view.view(Vec::new());
     let out = Shared::default();
     let mut pipeline = Pipeline::new(view, Direct::new(Box::new(Json), out.clone()));
     for line in stream.lines() {

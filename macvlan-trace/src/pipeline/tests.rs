@@ -24,7 +24,7 @@ fn link(ifindex: u32) -> Macvlan {
 /// A pipeline as a command line asks for it, and what it writes.
 fn pipeline(args: &[&str], limit: Option<u64>) -> (Pipeline<Direct<Shared>>, Shared) {
     let cli = Cli::try_parse_from([&["macvlan-trace"], args].concat()).expect("the arguments are valid");
-    let view = View { filter: cli.filter.filter(Vec::new()), limit };
+    let view = View { limit, ..cli.view.view(Vec::new()) };
     let out = Shared::default();
     (Pipeline::new(view, Direct::new(Box::new(Json), out.clone())), out)
 }

@@ -3,7 +3,7 @@
 mod command;
 mod stop;
 
-use std::{ffi::OsString, fs::File, num::NonZeroU64, sync::Arc, time::Duration};
+use std::{ffi::OsString, fs::File, io, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use tokio::{
@@ -14,15 +14,13 @@ use tokio::{
 use self::{command::Command, stop::Stops};
 use super::screen;
 use crate::{
-    cli::{self, Cli},
+    cli::Cli,
+    fact::Fact,
     live::{Live, Settings, clock, lookup::netns_choice},
     output::Output,
     pipeline::{Pipeline, View},
-    sink::{
-        Format,
-        json::Json,
-        table::{Look, Table},
-    },
+    record::{Recorder, Rotation},
+    sink::Format,
 };
 
 /// How many facts are taken before anything else gets its turn.
@@ -46,27 +44,39 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// Run this command, and stop when it has ended.
     pub command: Vec<OsString>,
+    /// Where the stream is recorded.
+    pub record: Option<Recording>,
+}
+
+/// Where the stream is recorded.
+pub struct Recording {
+    /// The file, or what the names of the segments begin with.
+    pub path: PathBuf,
+    /// When it goes on in another file.
+    pub rotation: Option<Rotation>,
 }
 
 impl Options {
     /// What a command line asks for. A namespace that does not exist is an error: nothing could match.
     pub fn of(cli: Cli) -> Result<Self> {
-        let netns = cli.filter.netns.iter().map(|netns| netns_choice::find(netns)).collect::<Result<_>>()?;
-        let look = Look { stack: cli.verbose > 0, stop_hint: cli.command.is_empty(), ..screen::look() };
+        let netns =
+            cli.view.filter.netns.iter().map(|netns| netns_choice::find(netns)).collect::<Result<_>>()?;
+        let look = screen::look(cli.view.verbose > 0, cli.command.is_empty());
         Ok(Self {
             settings: Settings {
-                log: cli.verbose > 1,
+                log: cli.view.verbose > 1,
                 missed_after: cli.missed_after.0.filter(|_| cli.command.is_empty()),
                 without: cli.without,
                 state_root: cli.state_root,
             },
-            view: View { filter: cli.filter.filter(netns), limit: cli.count.map(NonZeroU64::get) },
-            format: match cli.output {
-                cli::Output::Json => Box::new(Json),
-                cli::Output::Table => Box::new(Table::new(look)),
-            },
+            view: cli.view.view(netns),
+            format: screen::format(cli.view.output, look),
             timeout: cli.timeout,
             command: cli.command,
+            record: cli.write.map(|path| {
+                let rotation = cli.rotate.map(|size| Rotation { size, files: cli.files });
+                Recording { path, rotation }
+            }),
         })
     }
 }
@@ -81,13 +91,24 @@ pub fn run(options: Options) -> Result<u8> {
 }
 
 async fn trace(options: Options) -> Result<u8> {
+    // Before anything is attached: what cannot be recorded should not be traced for nothing.
+    let recorder = match &options.record {
+        Some(Recording { path, rotation }) => Some(Recorder::create(path, *rotation)?),
+        None => None,
+    };
     let live = Live::start(&options.settings)?;
     // Before the first record, which tells others that we are at work: they may stop us from then on.
-    let mut stops = Stops::listen()?;
+    let mut stops = Stops::listen(recorder.is_some())?;
     let ended = Arc::new(Notify::new());
     let stdout = File::from(rustix::io::dup(rustix::stdio::stdout()).context("standard output is closed")?);
     let output = Output::start(options.format, stdout, Arc::clone(&ended))?;
-    let mut run = Run { live, pipeline: Pipeline::new(options.view, output), said: false };
+    let mut run = Run {
+        live,
+        recorder,
+        pipeline: Pipeline::new(options.view, output),
+        unwritten: false,
+        failed: false,
+    };
     let command = run.until_stopped(&options.command, options.timeout, &mut stops, &ended).await?;
     // Whatever is waited for from here on: a second signal ends the process at once.
     stops.are_final();
@@ -97,9 +118,12 @@ async fn trace(options: Options) -> Result<u8> {
 /// A run under way.
 struct Run {
     live: Live,
+    recorder: Option<Recorder>,
     pipeline: Pipeline<Output>,
     /// Whether it was said that the output cannot be written to.
-    said: bool,
+    unwritten: bool,
+    /// Whether something could not be written.
+    failed: bool,
 }
 
 impl Run {
@@ -142,11 +166,18 @@ impl Run {
                     self.pipeline.close();
                     deadline = None;
                 }
+                () = stop::next(&mut stops.hangup), if self.recorder.is_some() => {
+                    // The terminal is gone, and with it whoever watched.
+                    if rustix::termios::isatty(rustix::stdio::stdout()) {
+                        break;
+                    }
+                    self.record(Recorder::reopen);
+                }
                 () = ended.notified() => {}
             }
             more = self.take_batch()?;
             // A command that runs goes on, unseen, and its status is ours.
-            if self.is_unseen() && !command.is_there() {
+            if self.is_done() && !command.is_there() {
                 return Ok(None);
             }
         }
@@ -158,18 +189,41 @@ impl Run {
     /// Takes what is there, but not so much that nobody could stop us; whether there may be more.
     fn take_batch(&mut self) -> Result<bool> {
         for _ in 0..BATCH {
-            let Some(fact) = self.live.next() else { return Ok(false) };
-            self.pipeline.take(fact)?;
+            let Some(fact) = self.live.try_next() else {
+                self.record(Recorder::flush);
+                return Ok(false);
+            };
+            self.take(fact)?;
         }
+        self.record(Recorder::flush);
         Ok(true)
+    }
+
+    fn take(&mut self, fact: Fact) -> Result<()> {
+        self.record(|recorder| recorder.take(&fact));
+        Ok(self.pipeline.take(fact)?)
+    }
+
+    /// Works on the record. One that cannot go on is said, and the run goes on without it.
+    fn record(&mut self, work: impl FnOnce(&mut Recorder) -> io::Result<()>) {
+        let Some(recorder) = &mut self.recorder else { return };
+        if let Err(error) = work(recorder) {
+            eprintln!(
+                "error: cannot write the record to {}: {error}; tracing goes on without it: what it holds so far can \
+                 be replayed",
+                recorder.name()
+            );
+            self.recorder = None;
+            self.failed = true;
+        }
     }
 
     /// Takes what has happened up to now. In a storm there is always more, which is not waited for.
     fn drain(&mut self) -> Result<()> {
         let now = clock::now();
-        while let Some(fact) = self.live.next() {
+        while let Some(fact) = self.live.try_next() {
             let is_later = fact.at > now;
-            self.pipeline.take(fact)?;
+            self.take(fact)?;
             if is_later {
                 break;
             }
@@ -192,24 +246,27 @@ impl Run {
         }
     }
 
-    /// Whether there is nobody to show anything to. That a reader has left is no failure; anything else is said at once.
-    fn is_unseen(&mut self) -> bool {
-        let output = self.pipeline.sink();
-        if !self.said {
-            if let Some(problem) = output.problem() {
-                eprintln!("error: cannot write to standard output: {problem}");
-                self.said = true;
-            }
+    /// Whether all that was asked for has been shown, or there is nobody left to whom anything is shown or recorded for.
+    fn is_done(&mut self) -> bool {
+        self.say_problem();
+        self.pipeline.is_closed() || self.pipeline.sink().has_ended() && self.recorder.is_none()
+    }
+
+    /// Says at once that the output cannot be written to. That a reader has left is no failure.
+    fn say_problem(&mut self) {
+        if let Some(problem) = self.pipeline.sink().problem().filter(|_| !self.unwritten) {
+            eprintln!("error: cannot write to standard output: {problem}");
+            (self.unwritten, self.failed) = (true, true);
         }
-        self.pipeline.is_closed() || output.has_ended()
     }
 
     /// Ends the run, and says what could not be written; the status to leave with.
     fn finish(mut self, command: Option<u8>) -> Result<u8> {
         for fact in self.live.end() {
-            self.pipeline.take(fact)?;
+            self.take(fact)?;
         }
-        self.is_unseen();
+        self.record(Recorder::flush);
+        self.say_problem();
         let waiting = self.pipeline.into_sink().finish(LAST_WORDS);
         if waiting > 0 {
             eprintln!("note: nobody read the last {waiting} records of standard output");
@@ -217,7 +274,7 @@ impl Run {
         // Detaching takes the kernel a second, as this ends.
         Ok(match command {
             Some(status @ 1..) => status,
-            _ => u8::from(self.said),
+            _ => u8::from(self.failed),
         })
     }
 }

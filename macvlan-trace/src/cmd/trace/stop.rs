@@ -12,19 +12,21 @@ use signal_hook::{
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens for them.
+/// Listens for them, and for the one that does not.
 pub struct Stops {
     /// Ctrl-C.
     pub interrupt: Signal,
     /// SIGTERM.
     pub terminate: Signal,
+    /// SIGHUP, where it is ours.
+    pub hangup: Option<Signal>,
     /// Whether the run has been told to stop.
     stopping: Arc<AtomicBool>,
 }
 
 impl Stops {
-    /// From now on they are ours.
-    pub fn listen() -> Result<Self> {
+    /// From now on they are ours; SIGHUP only where it asks for a record's file to be opened anew.
+    pub fn listen(reopens: bool) -> Result<Self> {
         let stopping = Arc::new(AtomicBool::new(false));
         for number in [SIGINT, SIGTERM] {
             // In the handler itself: whatever the run waits for then, it leaves.
@@ -34,6 +36,9 @@ impl Stops {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?,
             terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            hangup: reopens
+                .then(|| signal(SignalKind::hangup()).context("cannot listen for SIGHUP"))
+                .transpose()?,
             stopping,
         })
     }
@@ -41,5 +46,13 @@ impl Stops {
     /// From now on either ends the process at once.
     pub fn are_final(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+    }
+}
+
+/// The next such signal; never, where it is not ours.
+pub async fn next(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }

@@ -1,0 +1,209 @@
+//! Tells again what was recorded.
+
+use std::{fmt, io::Write, path::PathBuf};
+
+use anyhow::{Result, bail};
+
+use super::screen;
+use crate::{
+    cli::{ReplayArgs, ViewArgs},
+    fact::{Fact, Ktime, What},
+    filter::NetnsChoice,
+    pipeline::{Pipeline, View},
+    record::{Damage, Fault, Item, Source, no_record},
+    sink::Direct,
+    text::Text,
+};
+
+/// So many damaged lines of a file are named; the others are counted.
+const NAMED: u64 = 10;
+
+/// Tells it to `out`, and what is wrong with the records to `notes`.
+pub fn run(args: &ReplayArgs, out: &mut impl Write, notes: &mut dyn Write) -> Result<u8> {
+    let view = view(args)?;
+    let runs = in_order(&args.files)?;
+    for run in runs {
+        let format = screen::format(args.view.output, screen::look(args.view.verbose > 0, false));
+        let mut pipeline = Pipeline::new(view.clone(), Direct::new(format, &mut *out));
+        for_each_fact(&run, notes, &mut |fact| Ok(pipeline.take(fact)?))?;
+    }
+    Ok(0)
+}
+
+/// What the arguments ask to see.
+fn view(args: &ReplayArgs) -> Result<View> {
+    let (since, until) = args.span.bounds();
+    Ok(View { since, until, ..args.view.view(namespaces(&args.view)?) })
+}
+
+/// The namespaces of a record: by name or number, since their machine may be another one.
+fn namespaces(view: &ViewArgs) -> Result<Vec<NetnsChoice>> {
+    let find = |asked: &std::ffi::OsString| {
+        let name = Text::from(asked.as_encoded_bytes().to_vec());
+        if asked.as_encoded_bytes().contains(&b'/') {
+            bail!("--netns '{name}': a record knows namespaces by name and inode number, and no path");
+        }
+        Ok(NetnsChoice { inode: asked.to_str().and_then(|asked| asked.parse().ok()), name: Some(name) })
+    };
+    view.filter.netns.iter().map(find).collect()
+}
+
+/// The segments of one run, in order.
+pub struct Run {
+    segments: Vec<Segment>,
+}
+
+struct Segment {
+    source: Source,
+    number: u32,
+}
+
+/// The runs that are recorded in these files, in the order of time.
+pub fn in_order(files: &[PathBuf]) -> Result<Vec<Run>> {
+    let sources: Vec<_> = files.iter().map(|path| Source::new(path)).collect();
+    if let [only] = &sources[..] {
+        // Standard input cannot be looked into first.
+        if only.is_stdin() {
+            return Ok(vec![Run { segments: vec![Segment { source: only.clone(), number: 0 }] }]);
+        }
+    }
+    if sources.iter().any(Source::is_stdin) {
+        bail!("`-` stands for one record; other files cannot stand beside it");
+    }
+    let mut segments = Vec::new();
+    for source in sources {
+        let header = source.header()?;
+        segments.push((header.run_key(), header.segment, source));
+    }
+    segments.sort_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
+    // Of a segment that was just being compressed there may be two files.
+    segments.dedup_by(|one, other| (&one.0, one.1) == (&other.0, other.1));
+    let runs = segments.chunk_by(|one, other| one.0 == other.0);
+    let segment =
+        |(_, number, source): &(_, u32, Source)| Segment { source: source.clone(), number: *number };
+    Ok(runs.map(|run| Run { segments: run.iter().map(segment).collect() }).collect())
+}
+
+/// How reading a run went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Files that were read.
+    pub files: usize,
+    /// Lines that were left out.
+    pub damaged: u64,
+    /// Segments that are not there.
+    pub missing: u32,
+    /// Whether the end of the run is there.
+    pub is_whole: bool,
+}
+
+/// Hands over the facts of a run, in order. What is missing is said to `notes`, and is a loss in the stream: what rests on
+/// nothing having been missed is less sure then.
+pub fn for_each_fact(
+    run: &Run,
+    notes: &mut dyn Write,
+    each: &mut impl FnMut(Fact) -> Result<()>,
+) -> Result<Reading> {
+    let mut state =
+        State { notes, each, begun: false, repeats: false, last: Ktime(0), reading: Reading::default() };
+    let mut next = 0;
+    for Segment { source, number } in &run.segments {
+        let missing = number.saturating_sub(next);
+        if missing > 0 {
+            state.say(format_args!("{}: {} before it are not there", source.name(), segments(missing)));
+            state.reading.missing += missing;
+            state.lose(0)?;
+        }
+        // What a segment repeats is known from the one before, if that was read.
+        state.repeats = missing > 0;
+        next = number + 1;
+        state.read(source)?;
+    }
+    if !state.reading.is_whole {
+        state.say(format_args!("the record ends before the run did"));
+        (state.each)(Fact { at: state.last, what: What::End })?;
+    }
+    Ok(state.reading)
+}
+
+/// A run that is read.
+struct State<'a, F> {
+    notes: &'a mut dyn Write,
+    each: &'a mut F,
+    begun: bool,
+    /// Whether what a segment repeats is news.
+    repeats: bool,
+    last: Ktime,
+    reading: Reading,
+}
+
+impl<F: FnMut(Fact) -> Result<()>> State<'_, F> {
+    fn read(&mut self, source: &Source) -> Result<()> {
+        let mut damaged = 0;
+        let mut is_record = false;
+        for item in source.open()? {
+            match item {
+                Ok(item) => {
+                    is_record = true;
+                    self.take(item)?;
+                }
+                Err(Damage { fault: fault @ Fault::Future { .. }, .. }) => {
+                    bail!("{} {fault}: use a newer macvlan-trace", source.name());
+                }
+                Err(damage) => {
+                    damaged += 1;
+                    if damaged <= NAMED {
+                        self.say(format_args!("{}: {damage}; it is left out", source.name()));
+                    }
+                    self.lose(1)?;
+                }
+            }
+        }
+        if damaged > NAMED {
+            self.say(format_args!("{}: {damaged} lines are left out in all", source.name()));
+        }
+        self.reading.damaged += damaged;
+        self.reading.files += 1;
+        if !is_record {
+            bail!("{}", no_record(source));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, item: Item) -> Result<()> {
+        let fact = match item {
+            Item::Header(header) => header.begin(),
+            Item::Fact(fact) => fact,
+            // Of a run whose beginning is damaged, this is the beginning.
+            Item::Again(fact) if self.repeats || !self.begun => fact,
+            Item::Again(_) => return Ok(()),
+        };
+        // The beginning stands in each header and after it, in case that one of them is damaged.
+        if matches!(fact.what, What::Begin(_)) && std::mem::replace(&mut self.begun, true) {
+            return Ok(());
+        }
+        self.last = self.last.max(fact.at);
+        self.reading.is_whole = matches!(fact.what, What::End);
+        (self.each)(fact)
+    }
+
+    /// Nobody is left to tell if this fails.
+    fn say(&mut self, what: fmt::Arguments<'_>) {
+        let _ = writeln!(self.notes, "note: {what}");
+    }
+
+    /// Before anything is known, nothing can be lost that it would rest on.
+    fn lose(&mut self, records: u64) -> Result<()> {
+        if !self.begun {
+            return Ok(());
+        }
+        (self.each)(Fact { at: self.last, what: What::Lost { records } })
+    }
+}
+
+fn segments(count: u32) -> String {
+    if count == 1 { "1 segment".to_owned() } else { format!("{count} segments") }
+}
+
+#[cfg(test)]
+mod tests;

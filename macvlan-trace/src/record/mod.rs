@@ -1,0 +1,57 @@
+//! A recorded stream: one line a fact, so that whatever was told can be told again, elsewhere and later.
+//!
+//! docs/record.md describes the format.
+
+mod context;
+mod line;
+mod read;
+mod segments;
+mod write;
+
+use serde::{Deserialize, Serialize};
+
+pub use line::{Damage, Fault, Item};
+pub use read::{Reader, Source, no_record};
+pub use segments::Rotation;
+pub use write::Recorder;
+
+use crate::fact::{Begin, Fact, Ktime, What};
+
+/// Version of the format; it grows when an older reader could misunderstand.
+pub const FORMAT: u32 = 1;
+
+/// The first line of each segment: what it is a record of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// `macvlan-trace`.
+    pub tool: String,
+    /// Counts the segments of a run from 0.
+    pub segment: u32,
+    /// When the run began.
+    pub began: Ktime,
+    /// What kind of run it is.
+    pub run: Begin,
+}
+
+impl Header {
+    /// The header of a segment of a run.
+    #[must_use]
+    pub fn new(segment: u32, began: Ktime, run: Begin) -> Self {
+        Self { format: FORMAT, tool: env!("CARGO_PKG_NAME").to_owned(), segment, began, run }
+    }
+
+    /// The fact that the run began.
+    #[must_use]
+    pub fn begin(&self) -> Fact {
+        Fact { at: self.began, what: What::Begin(Box::new(self.run.clone())) }
+    }
+
+    /// What the segments of one run have in common, in the order of runs.
+    #[must_use]
+    pub fn run_key(&self) -> (i64, Option<String>) {
+        let began = i64::try_from(self.began.0).unwrap_or(i64::MAX);
+        (self.run.boot.saturating_add(began), self.run.boot_id.clone())
+    }
+}

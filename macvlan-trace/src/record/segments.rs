@@ -1,0 +1,132 @@
+//! The files of a record that rotates: `FILE.000001.gz`, `FILE.000002`, …, whose names sort by time.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    thread,
+};
+
+use flate2::{Compression, write::GzEncoder};
+
+/// Digits of a segment's number.
+const DIGITS: usize = 6;
+
+/// When a record goes on in another file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// No segment is larger than so many bytes.
+    pub size: u64,
+    /// There are no more than so many segments; the oldest go first. `None` for any number.
+    pub files: Option<NonZeroUsize>,
+}
+
+/// A segment on disk.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Segment {
+    /// Its number.
+    pub number: u32,
+    /// Its file.
+    pub path: PathBuf,
+}
+
+/// The path of a segment before it is compressed.
+pub fn path_of(base: &Path, number: u32) -> PathBuf {
+    with_suffix(base, &format!(".{number:0DIGITS$}"))
+}
+
+/// All segments of a record, oldest first.
+pub fn list(base: &Path) -> io::Result<Vec<Segment>> {
+    let folder = base.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Some(name) = base.file_name() else { return Ok(Vec::new()) };
+    let mut segments = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if let Some(number) = number_in(entry.file_name().as_encoded_bytes(), name.as_encoded_bytes()) {
+            segments.push(Segment { number, path: entry.path() });
+        }
+    }
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+/// Removes the oldest segments until there are no more than so many.
+pub fn keep(base: &Path, files: usize) -> io::Result<()> {
+    let segments = list(base)?;
+    for segment in &segments[..segments.len().saturating_sub(files)] {
+        fs::remove_file(&segment.path)?;
+    }
+    Ok(())
+}
+
+/// Compresses a segment beside the tracer. Should that fail, it stays as it is; it can be read either way.
+pub fn compress(path: PathBuf) {
+    let work = move || -> io::Result<()> {
+        let (partly, done) = (with_suffix(&path, ".gz.part"), compressed(&path));
+        let mut out = GzEncoder::new(File::create(&partly)?, Compression::default());
+        let copied = File::open(&path).and_then(|mut plain| io::copy(&mut plain, &mut out));
+        if let Err(error) = copied.and_then(|_| out.finish()) {
+            fs::remove_file(&partly)?;
+            return Err(error);
+        }
+        // A segment that was removed meanwhile, since there are too many, does not come back.
+        if path.exists() {
+            fs::rename(&partly, &done)?;
+            fs::remove_file(&path)
+        } else {
+            fs::remove_file(&partly)
+        }
+    };
+    // Without a thread nothing is lost but room.
+    let _ = thread::Builder::new().name("compress".to_owned()).spawn(work);
+}
+
+/// The path of a segment once it is compressed.
+pub fn compressed(path: &Path) -> PathBuf {
+    with_suffix(path, ".gz")
+}
+
+fn number_in(file: &[u8], base: &[u8]) -> Option<u32> {
+    let rest = file.strip_prefix(base)?.strip_prefix(b".")?;
+    let digits = rest.strip_suffix(b".gz").unwrap_or(rest);
+    let is_number = digits.len() >= DIGITS && digits.iter().all(u8::is_ascii_digit);
+    str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut whole = OsString::from(path);
+    whole.push(suffix);
+    PathBuf::from(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_its_own_segments_belong_to_a_record() {
+        let number = |name: &str| number_in(name.as_bytes(), b"r.rec");
+        assert_eq!(number("r.rec.000007"), Some(7));
+        assert_eq!(number("r.rec.1000007.gz"), Some(1_000_007));
+        for other in
+            ["r.rec", "r.rec.7", "r.rec.00000x", "r.rec.000007.gz.part", "s.rec.000007", "r.rec.000007.bak"]
+        {
+            assert_eq!(number(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_oldest_segments_go_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join("r.rec");
+        for name in ["r.rec.000002", "r.rec.000001.gz", "r.rec.000010", "other"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        keep(&base, 2).unwrap();
+        let numbers: Vec<_> = list(&base).unwrap().into_iter().map(|segment| segment.number).collect();
+        assert_eq!(numbers, [2, 10]);
+        assert!(folder.path().join("other").exists());
+    }
+}

@@ -1,0 +1,223 @@
+//! Writes a record while the run goes on.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{
+    Header,
+    context::Context,
+    line,
+    segments::{self, Rotation},
+};
+use crate::{
+    fact::{Fact, What},
+    text::Text,
+};
+
+/// What repeats earlier facts takes no more than this part of a segment.
+const CONTEXT_SHARE: u64 = 4;
+
+/// Writes a record.
+pub struct Recorder {
+    path: PathBuf,
+    rotation: Option<Rotation>,
+    file: File,
+    /// The file that is written now.
+    segment_path: PathBuf,
+    /// Number of the file, where the record rotates.
+    number: u32,
+    /// Number of the segment in this run.
+    segment: u32,
+    /// Bytes of whole lines in the file.
+    written: u64,
+    /// Lines that are not written yet.
+    pending: Vec<u8>,
+    context: Context,
+    /// A tick that has not been written: of several in a row, the last tells the same.
+    tick: Option<Fact>,
+    line: Vec<u8>,
+}
+
+impl Recorder {
+    /// Makes the file. One that is there already is written over if it is a record, or empty.
+    pub fn create(path: &Path, rotation: Option<Rotation>) -> Result<Self> {
+        let number = match rotation {
+            Some(_) => {
+                let segments = segments::list(path).with_context(|| cannot("write the record to", path))?;
+                segments.last().map_or(1, |last| last.number + 1)
+            }
+            None => 0,
+        };
+        let segment_path = if rotation.is_some() { segments::path_of(path, number) } else { path.to_owned() };
+        refuse_foreign(&segment_path)?;
+        let file = open(&segment_path).with_context(|| cannot("write the record to", &segment_path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            rotation,
+            file,
+            segment_path,
+            number,
+            segment: 0,
+            written: 0,
+            pending: Vec::new(),
+            context: Context::default(),
+            tick: None,
+            line: Vec::new(),
+        })
+    }
+
+    /// What people call the record.
+    #[must_use]
+    pub fn name(&self) -> String {
+        shown(&self.path)
+    }
+
+    /// Takes the next fact. It is written with the next [`Recorder::flush`], or before.
+    pub fn take(&mut self, fact: &Fact) -> io::Result<()> {
+        match &fact.what {
+            What::Begin(run) => {
+                self.line.clear();
+                line::put_header(&Header::new(self.segment, fact.at, (**run).clone()), &mut self.line);
+                self.put_line()?;
+            }
+            What::Tick => {
+                self.tick = Some(fact.clone());
+                return Ok(());
+            }
+            _ => {}
+        }
+        // A tick says nothing that what follows it does not say as well, unless that is of an earlier time.
+        if let Some(tick) = self.tick.take().filter(|tick| tick.at > fact.at) {
+            self.line.clear();
+            line::put_fact(&tick, &mut self.line);
+            self.put_line()?;
+        }
+        self.line.clear();
+        line::put_fact(fact, &mut self.line);
+        self.put_line()?;
+        self.context.note(fact);
+        Ok(())
+    }
+
+    /// Writes what was taken.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let written = self.file.write_all(&self.pending);
+        if written.is_err() {
+            // What stands there stays whole; a pipe cannot be cut.
+            let _ = self.file.set_len(self.written);
+        } else {
+            self.written += self.pending.len() as u64;
+        }
+        self.pending.clear();
+        written
+    }
+
+    /// Opens the file anew, as after somebody has moved it away.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        self.flush()?;
+        let is_same = match (fs::metadata(&self.segment_path), self.file.metadata()) {
+            (Ok(there), Ok(ours)) => (there.dev(), there.ino()) == (ours.dev(), ours.ino()),
+            _ => false,
+        };
+        if is_same {
+            return Ok(());
+        }
+        self.file = open(&self.segment_path)?;
+        self.begin_segment()
+    }
+
+    /// Adds the line to what is to be written; where it has no room, in the next segment.
+    fn put_line(&mut self) -> io::Result<()> {
+        let size = self.written + (self.pending.len() + self.line.len()) as u64;
+        if let Some(rotation) = self.rotation.filter(|rotation| size > rotation.size) {
+            if self.written + self.pending.len() as u64 > 0 {
+                self.rotate(rotation)?;
+            }
+        }
+        self.pending.extend_from_slice(&self.line);
+        Ok(())
+    }
+
+    fn rotate(&mut self, rotation: Rotation) -> io::Result<()> {
+        self.flush()?;
+        let full = self.segment_path.clone();
+        self.number += 1;
+        self.segment_path = segments::path_of(&self.path, self.number);
+        if let Some(files) = rotation.files {
+            segments::keep(&self.path, files.get() - 1)?;
+        }
+        self.file = open(&self.segment_path)?;
+        if full.exists() {
+            segments::compress(full);
+        }
+        let line = std::mem::take(&mut self.line);
+        self.begin_segment()?;
+        self.line = line;
+        Ok(())
+    }
+
+    /// Writes a header, and what later facts refer to, as far as it has room.
+    fn begin_segment(&mut self) -> io::Result<()> {
+        self.written = 0;
+        self.segment += 1;
+        let Some((began, run)) = self.context.begin() else { return Ok(()) };
+        let header = Header::new(self.segment, *began, run.clone());
+        let mut lines = Vec::new();
+        line::put_header(&header, &mut lines);
+        line::put_again(&header.begin(), &mut lines);
+        let room = self.rotation.map_or(u64::MAX, |rotation| rotation.size / CONTEXT_SHARE);
+        // What is there comes first, then the tasks that were seen last.
+        let (tasks, there): (Vec<_>, Vec<_>) =
+            self.context.facts().partition(|fact| matches!(fact.what, What::Task(_)));
+        let mut line = Vec::new();
+        for fact in there.into_iter().chain(tasks.into_iter().rev()) {
+            line.clear();
+            line::put_again(fact, &mut line);
+            if (lines.len() + line.len()) as u64 > room {
+                break;
+            }
+            lines.extend_from_slice(&line);
+        }
+        self.pending = lines;
+        self.flush()
+    }
+}
+
+/// The record is for whoever may trace: it holds arguments of processes.
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Somebody who mistypes a name should not lose a file for it.
+fn refuse_foreign(path: &Path) -> Result<()> {
+    let Ok(mut file) = File::open(path) else { return Ok(()) };
+    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Ok(());
+    }
+    let mut head = Vec::new();
+    let read = (&mut file).take(8).read_to_end(&mut head);
+    if read.is_ok() && !head.is_empty() && !b"{\"crc\":\"".starts_with(&head[..]) {
+        bail!("{} is there already, and is no record: name another file", shown(path));
+    }
+    Ok(())
+}
+
+fn cannot(what: &str, path: &Path) -> String {
+    format!("cannot {what} {}", shown(path))
+}
+
+fn shown(path: &Path) -> String {
+    Text::from(path.as_os_str().as_encoded_bytes().to_vec()).to_string()
+}
+
+#[cfg(test)]
+mod tests;
