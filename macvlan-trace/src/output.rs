@@ -286,7 +286,8 @@ mod tests {
 
     #[test]
     fn a_reader_that_stalls_costs_counted_events_and_the_output_says_which_in_their_place() {
-        const ROOM: usize = 16 << 10;
+        // More than a pipe holds, so that something waits whatever the writer has done.
+        const ROOM: usize = 128 << 10;
         const ALL: u64 = 3000;
         let (mut output, mut reader, _) = output(ROOM);
         // Nobody reads: the pipe fills, then the queue, then events are left out.
@@ -326,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_reader_that_never_reads_again_holds_nobody() {
-        let (mut output, reader, _) = output(4 << 10);
+        let (mut output, reader, _) = output(256 << 10);
         (1..=1000).for_each(|seq| output.record(&event(seq)).unwrap());
         output.record(&summary()).unwrap();
         assert!(output.finish(Duration::from_millis(10)) > 0);

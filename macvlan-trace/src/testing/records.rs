@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use crate::event::{
     Ancestor, Body, Cgroup, Confidence, Container, CulpritCount, Destination, Event, EventKind, Exit, Flags,
-    Kernel, Link, Lost, Netns, Notice, Parent, Pod, ProbeState, Record, Recurrence, Run, SCHEMA_VERSION,
-    Step, StepTask, Stock, StockLink, Summary, Task, Verdict, Victim, When,
+    Kernel, Link, Lost, Netns, Notice, Omitted, Parent, Pod, ProbeState, Record, Recurrence, Run,
+    SCHEMA_VERSION, Step, StepTask, Stock, StockLink, Summary, Task, Verdict, Victim, When,
 };
 use crate::live::probe::catalog::{HOOKS, Hook};
 use crate::text::Text;
@@ -311,6 +311,14 @@ pub(crate) fn records() -> Vec<Record> {
         Body::Event(Box::new(moved.clone())),
         Body::Unattributed(Box::new(moved)),
         Body::Lost(Lost { when: when(1), records: 12, total: 34 }),
+        Body::Omitted(Omitted {
+            when: when(1),
+            events: 7,
+            unattributed: 1,
+            others: 2,
+            first_seq: Some(12),
+            last_seq: Some(19),
+        }),
         Body::Notice(Notice {
             when: when(2),
             rule: Some("not-recreated".into()),
