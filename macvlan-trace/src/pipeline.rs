@@ -164,6 +164,12 @@ impl<S: Sink> Pipeline<S> {
         self.correlator.in_teardown()
     }
 
+    /// How many events and effects without an author were shown.
+    #[must_use]
+    pub fn shown(&self) -> u64 {
+        self.totals.shown + self.totals.unattributed
+    }
+
     /// Where the records go.
     pub fn sink(&self) -> &S {
         &self.sink

@@ -1,8 +1,12 @@
 //! Tells again what was recorded.
 
-use std::{fmt, io::Write, path::PathBuf};
+use std::{
+    fmt,
+    io::{self, Write},
+    path::PathBuf,
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use super::screen;
 use crate::{
@@ -10,7 +14,7 @@ use crate::{
     fact::{Fact, Ktime, What},
     filter::NetnsChoice,
     pipeline::{Pipeline, View},
-    record::{Damage, Fault, Item, Source, no_record},
+    record::{Damage, Fault, Item, Recorder, Selection, Source, no_record},
     sink::Direct,
     text::Text,
 };
@@ -22,12 +26,53 @@ const NAMED: u64 = 10;
 pub fn run(args: &ReplayArgs, out: &mut impl Write, notes: &mut dyn Write) -> Result<u8> {
     let view = view(args)?;
     let runs = in_order(&args.files)?;
+    let mut small = match &args.write {
+        Some(_) if runs.len() != 1 => {
+            bail!("-w writes a record of one run, and these files are of {}", runs.len())
+        }
+        Some(path) => Some(Recorder::create(path, None)?),
+        None => None,
+    };
     for run in runs {
         let format = screen::format(args.view.output, screen::look(args.view.verbose > 0, false));
         let mut pipeline = Pipeline::new(view.clone(), Direct::new(format, &mut *out));
-        for_each_fact(&run, notes, &mut |fact| Ok(pipeline.take(fact)?))?;
+        let mut selection = Selection::default();
+        for_each_fact(&run, notes, &mut |fact| {
+            let before = pipeline.shown();
+            let shown = small.is_some().then(|| fact.clone());
+            pipeline.take(fact)?;
+            if let Some(fact) = shown.filter(|_| pipeline.shown() > before) {
+                selection.add(&fact);
+            }
+            Ok(())
+        })?;
+        if let Some(small) = &mut small {
+            write_small(&run, selection, small)?;
+        }
     }
     Ok(0)
+}
+
+/// Writes what the shown events rest on.
+fn write_small(run: &Run, mut selection: Selection, small: &mut Recorder) -> Result<()> {
+    // What a fact leads to may stand before it.
+    loop {
+        let mut is_news = false;
+        for_each_fact(run, &mut io::sink(), &mut |fact| {
+            is_news |= selection.follow(&fact);
+            Ok(())
+        })?;
+        if !is_news {
+            break;
+        }
+    }
+    for_each_fact(run, &mut io::sink(), &mut |fact| {
+        if selection.keeps(&fact) {
+            small.take(&fact)?;
+        }
+        Ok(())
+    })?;
+    small.flush().with_context(|| format!("cannot write the record to {}", small.name()))
 }
 
 /// What the arguments ask to see.

@@ -6,6 +6,7 @@ mod context;
 mod line;
 mod read;
 mod segments;
+mod select;
 mod write;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use line::{Damage, Fault, Item};
 pub use read::{Reader, Source, no_record};
 pub use segments::Rotation;
+pub use select::Selection;
 pub use write::Recorder;
 
 use crate::fact::{Begin, Fact, Ktime, What};

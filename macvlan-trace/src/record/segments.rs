@@ -56,13 +56,18 @@ pub fn list(base: &Path) -> io::Result<Vec<Segment>> {
 pub fn keep(base: &Path, files: usize) -> io::Result<()> {
     let segments = list(base)?;
     for segment in &segments[..segments.len().saturating_sub(files)] {
-        fs::remove_file(&segment.path)?;
+        match fs::remove_file(&segment.path) {
+            // It was being compressed, and whoever did that keeps the number.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
+        }
     }
     Ok(())
 }
 
-/// Compresses a segment beside the tracer. Should that fail, it stays as it is; it can be read either way.
-pub fn compress(path: PathBuf) {
+/// Compresses a segment of a record beside the tracer, and keeps the number of files. Should that fail, the segment stays
+/// as it is; it can be read either way.
+pub fn compress(base: PathBuf, path: PathBuf, files: Option<NonZeroUsize>) {
     let work = move || -> io::Result<()> {
         let (partly, done) = (with_suffix(&path, ".gz.part"), compressed(&path));
         let mut out = GzEncoder::new(File::create(&partly)?, Compression::default());
@@ -71,13 +76,9 @@ pub fn compress(path: PathBuf) {
             fs::remove_file(&partly)?;
             return Err(error);
         }
-        // A segment that was removed meanwhile, since there are too many, does not come back.
-        if path.exists() {
-            fs::rename(&partly, &done)?;
-            fs::remove_file(&path)
-        } else {
-            fs::remove_file(&partly)
-        }
+        fs::rename(&partly, &done)?;
+        fs::remove_file(&path)?;
+        files.map_or(Ok(()), |files| keep(&base, files.get()))
     };
     // Without a thread nothing is lost but room.
     let _ = thread::Builder::new().name("compress".to_owned()).spawn(work);

@@ -157,7 +157,7 @@ impl Recorder {
         }
         self.file = open(&self.segment_path)?;
         if full.exists() {
-            segments::compress(full);
+            segments::compress(self.path.clone(), full, rotation.files);
         }
         let line = std::mem::take(&mut self.line);
         self.begin_segment()?;

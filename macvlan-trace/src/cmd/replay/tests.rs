@@ -209,3 +209,34 @@ fn a_record_knows_no_path_of_a_namespace() {
     let by_name = replayed(&[&file], &["-o", "json", "--netns", "blue"]).unwrap();
     assert!(by_name.contains(r#""event":"deleted""#), "{by_name}");
 }
+
+#[test]
+fn a_small_record_tells_what_was_shown_with_the_same_verdicts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, small) = (folder.path().join("r.rec"), folder.path().join("small.rec"));
+    let mut facts = story();
+    let end = facts.pop().unwrap();
+    let mut others = Story::new();
+    others.wait_ms(100_000);
+    for ifindex in 100..200 {
+        let link = macvlan(&format!("other{ifindex}"), netns(ifindex), ifindex);
+        let shell = crate::testing::story::init("sh", 2000 + ifindex);
+        let link = crate::testing::story::Macvlan { parent: None, ..link };
+        others.creates(&process("ip", 3000 + ifindex), &link).exits(&shell, netns(ifindex), 0);
+        others.drops(&shell, netns(ifindex), path::EXIT).is_torn_down(&link);
+    }
+    facts.extend(others.into_facts());
+    facts.push(Fact { at: facts.last().unwrap().at, ..end });
+    record(&file, None, &facts);
+    let view = ["-o", "json", "-i", "macvlan0"];
+    let told = replayed(&[&file], &[&view[..], &["-w", small.to_str().unwrap()]].concat()).unwrap();
+    let events = |told: &str| -> Vec<(serde_json::Value, serde_json::Value)> {
+        let records = told.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let events = records.filter(|record| record["type"] == "event");
+        events.map(|event| (event["verdict"].clone(), event["culprit"].clone())).collect()
+    };
+    assert_eq!(events(&told).len(), 2, "{told}");
+    assert_eq!(events(&replayed(&[&small], &view).unwrap()), events(&told));
+    let size = |path: &Path| fs::metadata(path).unwrap().len();
+    assert!(size(&small) * 5 < size(&file), "{} of {}", size(&small), size(&file));
+}

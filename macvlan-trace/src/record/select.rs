@@ -1,0 +1,139 @@
+//! Which facts some events rest on: what a small record has to hold to tell them again.
+//!
+//! It holds rather too much than too little: the whole history of a link, of what lies below it and of what else stands
+//! on that, and all that happened in a namespace in which the link was.
+
+use std::collections::HashSet;
+
+use crate::{
+    cgroup::place_of,
+    fact::{Fact, LinkFact, Netns, ProcessId, TaskRef, What},
+    text::Text,
+};
+
+/// What the events are about. Facts are shown to it in order, from the first to the last, until nothing new is found.
+#[derive(Debug, Default)]
+pub struct Selection {
+    links: HashSet<u64>,
+    below: HashSet<u64>,
+    netns: HashSet<u64>,
+    places: HashSet<(u64, u32)>,
+    tasks: HashSet<(ProcessId, u32)>,
+    containers: HashSet<String>,
+}
+
+impl Selection {
+    /// A fact that led to an event.
+    pub fn add(&mut self, fact: &Fact) {
+        match &fact.what {
+            What::Link(link) => self.links.extend(link.link.dev),
+            What::Parent(parent) => self.below.extend(parent.link.dev),
+            _ => {}
+        }
+    }
+
+    /// Follows what a fact leads to; whether that is news.
+    pub fn follow(&mut self, fact: &Fact) -> bool {
+        let before = self.size();
+        match &fact.what {
+            What::Link(link) if self.is_own(link) => {
+                self.below.extend(link.parent.as_ref().and_then(|parent| parent.dev));
+                for (netns, ifindex) in places(link) {
+                    self.netns.insert(netns.ptr);
+                    self.places.insert((netns.ptr, ifindex));
+                }
+                // A veth or a VLAN below may end with a namespace of its own.
+                self.netns
+                    .extend(link.parent.as_ref().and_then(|parent| parent.netns).map(|netns| netns.ptr));
+            }
+            What::Parent(parent) if self.is_below(parent) => {
+                self.below.extend(parent.parent.as_ref().and_then(|other| other.dev));
+                self.netns.extend(places(parent).map(|(netns, _)| netns.ptr));
+                self.netns
+                    .extend(parent.parent.as_ref().and_then(|other| other.netns).map(|netns| netns.ptr));
+            }
+            What::Task(task) if self.tasks.contains(&key(&task.task)) => {
+                self.containers.extend(task.cgroup.path.as_ref().and_then(container_of));
+            }
+            What::Resident(resident) if self.netns.contains(&resident.netns.ptr) => {
+                self.containers.extend(resident.cgroup.path.as_ref().and_then(container_of));
+            }
+            _ => {}
+        }
+        if self.keeps(fact) {
+            self.tasks.extend(fact.what.tasks().map(key));
+        }
+        self.size() > before
+    }
+
+    /// Whether the events rest on a fact.
+    #[must_use]
+    pub fn keeps(&self, fact: &Fact) -> bool {
+        let of_netns = |netns: &Netns| self.netns.contains(&netns.ptr);
+        match &fact.what {
+            What::Link(link) => self.is_own(link) || self.stands_on_the_same(link),
+            What::Parent(parent) => self.is_below(parent),
+            What::Stock(stock) => {
+                let place = stock.link.netns.map(|netns| (netns.ptr, stock.link.ifindex));
+                place.is_some_and(|place| self.places.contains(&place))
+                    || stock
+                        .parent
+                        .as_ref()
+                        .and_then(|parent| parent.dev)
+                        .is_some_and(|dev| self.below.contains(&dev))
+            }
+            What::Exit(exit) => of_netns(&exit.netns),
+            What::Signal(signal) => of_netns(&signal.netns),
+            What::Oom(oom) => of_netns(&oom.netns),
+            What::NetnsMove(change) => of_netns(&change.from) || of_netns(&change.to),
+            What::NetnsEnd(end) => of_netns(&end.netns),
+            What::NetnsName { netns, .. } => of_netns(netns),
+            What::Resident(resident) => of_netns(&resident.netns),
+            What::Freed { dev } => self.links.contains(dev),
+            What::Task(task) => self.tasks.contains(&key(&task.task)),
+            What::Container(container) => self.containers.contains(&container.id),
+            What::Begin(_)
+            | What::Watching(_)
+            | What::Lost { .. }
+            | What::Full
+            | What::Clock { .. }
+            | What::Tick
+            | What::End => true,
+        }
+    }
+
+    fn is_own(&self, fact: &LinkFact) -> bool {
+        fact.link.dev.is_some_and(|dev| self.links.contains(&dev))
+    }
+
+    fn is_below(&self, fact: &LinkFact) -> bool {
+        let ends = [fact.link.dev, fact.parent.as_ref().and_then(|other| other.dev)];
+        ends.into_iter().flatten().any(|dev| self.below.contains(&dev))
+    }
+
+    fn stands_on_the_same(&self, fact: &LinkFact) -> bool {
+        fact.parent.as_ref().and_then(|parent| parent.dev).is_some_and(|dev| self.below.contains(&dev))
+    }
+
+    fn size(&self) -> usize {
+        self.links.len()
+            + self.below.len()
+            + self.netns.len()
+            + self.places.len()
+            + self.tasks.len()
+            + self.containers.len()
+    }
+}
+
+/// Where a fact sees a link.
+fn places(fact: &LinkFact) -> impl Iterator<Item = (Netns, u32)> {
+    fact.from.into_iter().chain(fact.link.netns.map(|netns| (netns, fact.link.ifindex)))
+}
+
+fn key(task: &TaskRef) -> (ProcessId, u32) {
+    (task.process, task.tid)
+}
+
+fn container_of(path: &Text) -> Option<String> {
+    place_of(path).container.map(|container| container.id)
+}
