@@ -14,8 +14,6 @@ use crate::{
 };
 
 #[cfg(test)]
-mod streams;
-#[cfg(test)]
 mod tests;
 
 /// Culprits counted one by one; beyond that they share a line.

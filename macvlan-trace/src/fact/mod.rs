@@ -353,7 +353,6 @@ pub struct Signal {
     /// Whether the target ignores it, so that it does nothing. Only requests to end are told then.
     pub ignored: bool,
     /// Whether the kernel sent it to the init of a pid namespace on behalf of another process in there.
-    #[serde(default)]
     pub for_inside: bool,
 }
 

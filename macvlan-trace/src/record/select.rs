@@ -1,13 +1,13 @@
 //! Which facts some events rest on: what a small record has to hold to tell them again.
 //!
-//! It holds rather too much than too little: the whole history of a link, of what lies below it and of what else stands
-//! on that, and all that happened in a namespace in which the link was.
+//! It holds rather too much than too little: the whole history of a link and of what lies below it, and all that happened
+//! in a namespace in which the link was; of other links on the same parent, where they count.
 
 use std::collections::HashSet;
 
 use crate::{
     cgroup::place_of,
-    fact::{Fact, LinkFact, Netns, ProcessId, TaskRef, What},
+    fact::{Fact, Link, LinkChange, LinkFact, Netns, ProcessId, TaskRef, What},
     text::Text,
 };
 
@@ -16,6 +16,8 @@ use crate::{
 pub struct Selection {
     links: HashSet<u64>,
     below: HashSet<u64>,
+    /// Parents of which it matters what else stands on them.
+    shared: HashSet<u64>,
     netns: HashSet<u64>,
     places: HashSet<(u64, u32)>,
     tasks: HashSet<(ProcessId, u32)>,
@@ -27,7 +29,10 @@ impl Selection {
     pub fn add(&mut self, fact: &Fact) {
         match &fact.what {
             What::Link(link) => self.links.extend(link.link.dev),
-            What::Parent(parent) => self.below.extend(parent.link.dev),
+            What::Parent(parent) => {
+                self.below.extend(parent.link.dev);
+                self.shared.extend(parent.link.dev);
+            }
             _ => {}
         }
     }
@@ -37,7 +42,11 @@ impl Selection {
         let before = self.size();
         match &fact.what {
             What::Link(link) if self.is_own(link) => {
-                self.below.extend(link.parent.as_ref().and_then(|parent| parent.dev));
+                let parent = link.parent.as_ref();
+                self.below.extend(parent.and_then(|parent| parent.dev));
+                // A parent takes all its links along, and one of them may have the address that another wants.
+                let matters = |parent: &&Link| !parent.registered || link.change == LinkChange::UpFailed;
+                self.shared.extend(parent.filter(matters).and_then(|parent| parent.dev));
                 for (netns, ifindex) in places(link) {
                     self.netns.insert(netns.ptr);
                     self.places.insert((netns.ptr, ifindex));
@@ -71,16 +80,12 @@ impl Selection {
     pub fn keeps(&self, fact: &Fact) -> bool {
         let of_netns = |netns: &Netns| self.netns.contains(&netns.ptr);
         match &fact.what {
-            What::Link(link) => self.is_own(link) || self.stands_on_the_same(link),
+            What::Link(link) => self.is_own(link) || self.is_shared(link.parent.as_ref()),
             What::Parent(parent) => self.is_below(parent),
             What::Stock(stock) => {
                 let place = stock.link.netns.map(|netns| (netns.ptr, stock.link.ifindex));
                 place.is_some_and(|place| self.places.contains(&place))
-                    || stock
-                        .parent
-                        .as_ref()
-                        .and_then(|parent| parent.dev)
-                        .is_some_and(|dev| self.below.contains(&dev))
+                    || self.is_shared(stock.parent.as_ref())
             }
             What::Exit(exit) => of_netns(&exit.netns),
             What::Signal(signal) => of_netns(&signal.netns),
@@ -111,13 +116,14 @@ impl Selection {
         ends.into_iter().flatten().any(|dev| self.below.contains(&dev))
     }
 
-    fn stands_on_the_same(&self, fact: &LinkFact) -> bool {
-        fact.parent.as_ref().and_then(|parent| parent.dev).is_some_and(|dev| self.below.contains(&dev))
+    fn is_shared(&self, parent: Option<&Link>) -> bool {
+        parent.and_then(|parent| parent.dev).is_some_and(|dev| self.shared.contains(&dev))
     }
 
     fn size(&self) -> usize {
         self.links.len()
             + self.below.len()
+            + self.shared.len()
             + self.netns.len()
             + self.places.len()
             + self.tasks.len()

@@ -120,7 +120,7 @@ fn the_page_has_every_field_and_no_other() {
 fn every_value_is_of_the_type_that_the_page_says() {
     let (common, sections) = documented();
     let written = records::records().into_iter().map(|record| serde_json::to_value(record).unwrap());
-    let recorded = include_str!("../pipeline/streams/docker.events.jsonl");
+    let recorded = include_str!("../../tests/records/format-1/docker.events.jsonl");
     let recorded = recorded.lines().map(|line| serde_json::from_str(line).unwrap());
     for record in written.chain(recorded).chain(examples()) {
         let rows = &sections[record["type"].as_str().unwrap()];
@@ -143,7 +143,7 @@ fn the_page_lists_every_event() {
     assert_eq!(sections["event"]["event"].words(), kinds);
 }
 
-/// The event has a test of its own, since it was recorded: see `pipeline::streams`.
+/// The event has a test of its own, since it was recorded: see `tests/records.rs`.
 #[test]
 fn the_examples_of_the_page_are_what_the_program_writes() {
     let mut written: BTreeMap<String, Value> = BTreeMap::new();
