@@ -21,8 +21,8 @@ mod tests;
 
 /// Functions by return address.
 pub trait Symbols {
-    /// The function that an address lies in.
-    fn resolve(&mut self, address: u64) -> Option<String>;
+    /// The function that an address lay in at that time.
+    fn resolve(&mut self, address: u64, at: Ktime) -> Option<String>;
 }
 
 /// Turns records into facts, and notices gaps.
@@ -258,11 +258,12 @@ fn cgroup_path(bytes: &[u8], cut: bool) -> Text {
 }
 
 fn stack(bytes: &[u8], at: usize, entries: u32, symbols: &mut dyn Symbols) -> Result<Vec<Option<String>>> {
+    let time = Ktime(fixed::<wire::Header>(bytes)?.boot_ns);
     let mut tail = &bytes[at..];
     let mut stack = take(&mut tail, entries as usize * 8, "kernel stack")?;
     let mut names = Vec::with_capacity(entries as usize);
     while stack.has_remaining() {
-        names.push(symbols.resolve(stack.get_u64_ne()));
+        names.push(symbols.resolve(stack.get_u64_ne(), time));
     }
     Ok(names)
 }

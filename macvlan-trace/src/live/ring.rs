@@ -31,7 +31,7 @@ impl Ring {
         Ok(Self {
             records,
             decoder: Decoder::new(probes.symbols()),
-            symbols: Symbols::new(),
+            symbols: Symbols::default(),
             counters: probes.take_counters()?,
             log: probes.take_log()?,
             losses: Losses::default(),

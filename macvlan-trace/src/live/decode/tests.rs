@@ -15,7 +15,7 @@ use crate::testing::story::Random;
 struct Numbers;
 
 impl Symbols for Numbers {
-    fn resolve(&mut self, address: u64) -> Option<String> {
+    fn resolve(&mut self, address: u64, _: Ktime) -> Option<String> {
         (address >= 100).then(|| format!("f{address}"))
     }
 }
