@@ -117,7 +117,7 @@ pub fn event(told: &Told<'_>, clock: Clock, known: &Correlator) -> Record {
                 .collect(),
         },
     };
-    let unseen = matches!(case.cause, Cause::Unseen);
+    let unseen = matches!(case.cause, Cause::Unseen(_));
     record(if unseen { Body::Unattributed(Box::new(event)) } else { Body::Event(Box::new(event)) })
 }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::parents::ParentChange;
+use super::{gaps::Gap, parents::ParentChange};
 use crate::fact::{Cgroup, ExitStatus, Ktime, Link, Task, TaskRef};
 
 /// How a change came about.
@@ -37,7 +37,7 @@ pub enum Cause {
     /// A kernel worker, or the kernel on top of an innocent task, did it, and nothing is known of why.
     Worker,
     /// Only the effect was seen.
-    Unseen,
+    Unseen(Gap),
 }
 
 impl Cause {

@@ -4,6 +4,7 @@
 //! Joined by namespace, link and process, never by closeness in time alone.
 
 mod blame;
+mod gaps;
 mod incidents;
 mod links;
 mod netns;
@@ -21,6 +22,7 @@ pub use blame::{
     Cause, Chosen, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount, has_any,
     tears_namespaces_down,
 };
+pub use gaps::Gap;
 pub use links::{Life, Siblings};
 pub use overdue::{Awaited, Remark};
 pub use parents::ParentChange;
@@ -97,6 +99,7 @@ pub struct Correlator {
     owners: owners::Owners,
     incidents: incidents::Incidents,
     overdue: overdue::Overdue,
+    gaps: gaps::Gaps,
     /// Whether every hook on ends and what brings them about is attached.
     sees_ends: bool,
     /// When records were lost for the last time.
@@ -115,6 +118,7 @@ impl Default for Correlator {
             owners: owners::Owners::default(),
             incidents: incidents::Incidents::default(),
             overdue: overdue::Overdue::default(),
+            gaps: gaps::Gaps::default(),
             sees_ends: true,
             lost: None,
         }
@@ -151,6 +155,7 @@ impl Correlator {
             What::Begin(begin) => {
                 self.own = begin.own;
                 self.overdue.begin(&begin);
+                self.gaps.begin(&begin);
                 self.sees_ends = ENDS.iter().all(|hook| begin.has_hook(hook));
             }
             What::Stock(stock) => self.links.stock(&stock),
@@ -165,7 +170,8 @@ impl Correlator {
                 self.overdue.lost();
                 self.lost = Some(at);
             }
-            What::Watching(_) | What::Tick | What::Full | What::Clock { .. } | What::End => {}
+            What::Full => self.gaps.full(),
+            What::Watching(_) | What::Tick | What::Clock { .. } | What::End => {}
         }
         Vec::new()
     }
@@ -255,7 +261,7 @@ impl Correlator {
         };
         let actor = self.tasks.whole(&fact.task);
         let by = match fact.change {
-            LinkChange::UnseenDown => Cause::Unseen,
+            LinkChange::UnseenDown => Cause::Unseen(self.gaps.behind(fact.change)),
             // A path without names does not tell a process from an interrupt on top of it.
             LinkChange::CarrierLost | LinkChange::CarrierBack if !fact.stack.iter().any(Option::is_some) => {
                 Cause::Worker
@@ -285,7 +291,7 @@ impl Correlator {
         // Of a carrier the links themselves tell, if it lasts.
         let Some(what) = what else { return Vec::new() };
         let cause = match change.by {
-            Cause::Unseen => Cause::Unseen,
+            Cause::Unseen(ref gap) => Cause::Unseen(gap.clone()),
             _ => Cause::ParentChanged(change),
         };
         self.children(fact, what == LinkChange::ParentDown)
@@ -415,7 +421,9 @@ impl Correlator {
     /// How a change came about.
     fn cause(&mut self, at: Ktime, fact: &LinkFact, actor: &Rc<Task>, life: &Life) -> Cause {
         match fact.change {
-            LinkChange::UnseenDown | LinkChange::UnseenDeleted => return Cause::Unseen,
+            LinkChange::UnseenDown | LinkChange::UnseenDeleted => {
+                return Cause::Unseen(self.gaps.behind(fact.change));
+            }
             LinkChange::Deleted => {
                 if let Some(cause) = self.cause_of_deletion(at, fact, actor) {
                     return cause;

@@ -10,7 +10,7 @@ use super::{
     lookup::symbols::Symbols,
     probe::{Counters, ProbeLog, Probes},
 };
-use crate::fact::{Fact, Ktime, What};
+use crate::fact::{Fact, Ktime, LinkChange, What};
 
 /// The ring of records.
 pub struct Ring {
@@ -20,6 +20,8 @@ pub struct Ring {
     counters: Counters,
     log: Option<ProbeLog>,
     losses: Losses,
+    /// A fact that has to wait for another.
+    held: Option<Fact>,
 }
 
 impl Ring {
@@ -35,6 +37,7 @@ impl Ring {
             counters: probes.take_counters()?,
             log: probes.take_log()?,
             losses: Losses::default(),
+            held: None,
         })
     }
 
@@ -48,9 +51,21 @@ impl Ring {
 
     /// The next fact. A record of a kind that is not known is passed over; a broken one counts as lost.
     pub fn next(&mut self) -> Option<Fact> {
+        if let Some(fact) = self.held.take() {
+            return Some(fact);
+        }
         while let Some(item) = self.records.get_mut().next() {
             match self.decoder.decode(&item, &mut self.symbols) {
-                Ok(Some(fact)) => return Some(fact),
+                Ok(Some(fact)) => {
+                    let reason = self.losses.reason_of(&fact, || self.counters.get(Counter::MapFull));
+                    return match reason {
+                        Some(reason) => {
+                            self.held = Some(fact);
+                            Some(reason)
+                        }
+                        None => Some(fact),
+                    };
+                }
                 Ok(None) => {}
                 Err(_) => self.losses.broken += 1,
             }
@@ -95,6 +110,13 @@ impl Losses {
         (records > 0).then_some(Fact { at, what: What::Lost { records } })
     }
 
+    /// What has to be told before an effect of which no probe saw the request: that a map is full may be why.
+    fn reason_of(&mut self, fact: &Fact, refused: impl FnOnce() -> u64) -> Option<Fact> {
+        let (What::Link(link) | What::Parent(link)) = &fact.what else { return None };
+        let is_effect = matches!(link.change, LinkChange::UnseenDown | LinkChange::UnseenDeleted);
+        if is_effect { self.full(fact.at, refused()) } else { None }
+    }
+
     /// The fact that a map is full, the first time.
     fn full(&mut self, at: Ktime, refused: u64) -> Option<Fact> {
         let first = refused > 0 && !self.full;
@@ -106,6 +128,25 @@ impl Losses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::story::{macvlan, netns, process};
+
+    #[test]
+    fn a_full_map_is_told_before_the_effect_that_it_may_explain() {
+        let told = |change, refused| {
+            let what =
+                What::Link(Box::new(macvlan("macvlan0", netns(0), 7).fact(change, &process("ip", 901), &[])));
+            let mut losses = Losses::default();
+            let fact = Fact { at: Ktime(7), what };
+            let full = losses.reason_of(&fact, || refused);
+            assert_eq!(losses.reason_of(&fact, || refused), None, "once is enough");
+            full
+        };
+        let full = Some(Fact { at: Ktime(7), what: What::Full });
+        assert_eq!(told(LinkChange::UnseenDown, 1), full);
+        assert_eq!(told(LinkChange::UnseenDeleted, 1), full);
+        assert_eq!(told(LinkChange::UnseenDown, 0), None);
+        assert_eq!(told(LinkChange::Deleted, 1), None);
+    }
 
     fn records(fact: Option<Fact>) -> u64 {
         match fact.map(|fact| fact.what) {

@@ -284,6 +284,14 @@ impl Story {
         self
     }
 
+    /// The tracer could not attach this hook.
+    pub fn lacks(&mut self, hook: &str) -> &mut Self {
+        if let What::Begin(begin) = &mut self.begin.what {
+            begin.hooks.push(Hook { name: hook.to_owned(), symbol: None, lost: Some("it".to_owned()) });
+        }
+        self
+    }
+
     /// Lets time pass.
     pub fn wait_ms(&mut self, ms: u64) -> &mut Self {
         self.at += ms * 1_000_000;
