@@ -6,6 +6,7 @@ use std::{
     io,
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     thread,
 };
 
@@ -52,12 +53,17 @@ pub fn list(base: &Path) -> io::Result<Vec<Segment>> {
     Ok(segments)
 }
 
+/// Held while segments are removed, and while a compressed one takes the place of another: one that was removed as the
+/// oldest must not come back.
+static ORDER: Mutex<()> = Mutex::new(());
+
 /// Removes the oldest segments until there are no more than so many.
 pub fn keep(base: &Path, files: usize) -> io::Result<()> {
+    let _order = ORDER.lock().unwrap_or_else(PoisonError::into_inner);
     let segments = list(base)?;
     for segment in &segments[..segments.len().saturating_sub(files)] {
         match fs::remove_file(&segment.path) {
-            // It was being compressed, and whoever did that keeps the number.
+            // Somebody else has removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             removed => removed?,
         }
@@ -65,9 +71,9 @@ pub fn keep(base: &Path, files: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Compresses a segment of a record beside the tracer, and keeps the number of files. Should that fail, the segment stays
-/// as it is; it can be read either way.
-pub fn compress(base: PathBuf, path: PathBuf, files: Option<NonZeroUsize>) {
+/// Compresses a segment of a record beside the tracer. Should that fail, the segment stays as it is; it can be read either
+/// way.
+pub fn compress(path: PathBuf) {
     let work = move || -> io::Result<()> {
         let (partly, done) = (with_suffix(&path, ".gz.part"), compressed(&path));
         let mut out = GzEncoder::new(File::create(&partly)?, Compression::default());
@@ -76,9 +82,12 @@ pub fn compress(base: PathBuf, path: PathBuf, files: Option<NonZeroUsize>) {
             fs::remove_file(&partly)?;
             return Err(error);
         }
+        let _order = ORDER.lock().unwrap_or_else(PoisonError::into_inner);
+        if !path.exists() {
+            return fs::remove_file(&partly);
+        }
         fs::rename(&partly, &done)?;
-        fs::remove_file(&path)?;
-        files.map_or(Ok(()), |files| keep(&base, files.get()))
+        fs::remove_file(&path)
     };
     // Without a thread nothing is lost but room.
     let _ = thread::Builder::new().name("compress".to_owned()).spawn(work);

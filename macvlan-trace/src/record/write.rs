@@ -56,6 +56,9 @@ impl Recorder {
         };
         let segment_path = if rotation.is_some() { segments::path_of(path, number) } else { path.to_owned() };
         refuse_foreign(&segment_path)?;
+        if let Some(files) = rotation.and_then(|rotation| rotation.files) {
+            segments::keep(path, files.get() - 1).with_context(|| cannot("write the record to", path))?;
+        }
         let file = open(&segment_path).with_context(|| cannot("write the record to", &segment_path))?;
         Ok(Self {
             path: path.to_owned(),
@@ -157,7 +160,7 @@ impl Recorder {
         }
         self.file = open(&self.segment_path)?;
         if full.exists() {
-            segments::compress(self.path.clone(), full, rotation.files);
+            segments::compress(full);
         }
         let line = std::mem::take(&mut self.line);
         self.begin_segment()?;
