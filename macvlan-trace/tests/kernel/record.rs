@@ -141,7 +141,7 @@ fn a_small_record_tells_the_shown_incidents_again() {
 
 #[test]
 fn a_reader_that_stalls_in_a_storm_holds_nobody_and_the_record_is_complete() {
-    const LINKS: usize = 1500;
+    const LINKS: usize = 700;
     let place = Place::new("record");
     let file = place.file("r.rec");
     let (mut child, reader) = unread(&["-w", &file]);
@@ -165,7 +165,7 @@ fn a_reader_that_stalls_in_a_storm_holds_nobody_and_the_record_is_complete() {
 
 #[test]
 fn a_reader_that_reads_again_learns_how_much_is_missing_and_where() {
-    const LINKS: usize = 1500;
+    const LINKS: usize = 700;
     let place = Place::new("record");
     let file = place.file("r.rec");
     let (mut child, reader) = unread(&["-w", &file]);
@@ -300,7 +300,7 @@ fn segments_rotate_and_are_told_again_together() {
         let mut rest = String::new();
         reader.read_to_string(&mut rest).map(|_| rest).expect("it is text")
     });
-    storm(700);
+    storm(300);
     let name = |number: u32| place.file(&format!("r.rec.{number:06}"));
     until("there are segments", || {
         fs::exists(name(3)).is_ok_and(|is| is) || fs::exists(format!("{}.gz", name(3))).is_ok_and(|is| is)
@@ -324,7 +324,7 @@ fn segments_rotate_and_are_told_again_together() {
         live.lines().count(),
         told.lines().count()
     );
-    assert_eq!(Stream::parse(told.as_bytes()).events_of("deleted").len(), 700);
+    assert_eq!(Stream::parse(told.as_bytes()).events_of("deleted").len(), 300);
 }
 
 #[test]
