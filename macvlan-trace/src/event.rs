@@ -158,7 +158,7 @@ pub struct Event {
     pub address: Option<String>,
     /// The task that executed the kernel function.
     pub actor: Option<Task>,
-    /// The process that is responsible; `None` where no process did it, or where that is not known.
+    /// The process that is responsible; `None` where nobody is blamed, or where it is not known.
     pub culprit: Option<Task>,
     /// Who lost the link.
     pub victim: Victim,
@@ -544,7 +544,7 @@ pub struct Summary {
 /// What one culprit did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CulpritCount {
-    /// Process id; `None` where no process did it or where it is not known.
+    /// Process id; `None` where nobody is blamed, or where it is not known.
     pub pid: Option<u32>,
     /// Its name.
     pub comm: Option<Text>,

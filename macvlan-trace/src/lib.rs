@@ -17,6 +17,7 @@ pub mod diagnose;
 pub mod event;
 pub mod fact;
 pub mod filter;
+pub mod kernel;
 pub mod live;
 pub mod output;
 pub mod pipeline;

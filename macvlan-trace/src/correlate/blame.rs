@@ -1,9 +1,12 @@
-//! Who started it: the vocabulary of causes, and what a kernel path gives away.
+//! Who started it: the vocabulary of causes, and what a kernel path gives away of them.
 
 use std::rc::Rc;
 
 use super::{gaps::Gap, parents::ParentChange};
-use crate::fact::{Cgroup, ExitStatus, Ktime, Link, Task, TaskRef};
+use crate::{
+    fact::{Cgroup, ExitStatus, Ktime, Link, Task, TaskRef},
+    kernel::path::Path,
+};
 
 /// How a change came about.
 #[derive(Clone, Debug)]
@@ -196,81 +199,24 @@ pub struct Kill {
     pub for_inside: bool,
 }
 
-/// What runs on top of whatever task is current: softirqs (`__do_softirq` became `handle_softirqs` in 6.10, and is
-/// `__softirqentry_text_start` by its section's name), and a device's interrupt.
-const INTERRUPTS: &[&str] = &[
-    "__do_softirq",
-    "__softirqentry_text_start",
-    "handle_softirqs",
-    "do_softirq",
-    "do_softirq_own_stack",
-    "irq_exit_rcu",
-    "__irq_exit_rcu",
-    "net_rx_action",
-    "rcu_core",
-    "rcu_do_batch",
-    "handle_irq_event",
-    "handle_irq_event_percpu",
-    "__handle_irq_event_percpu",
-    "common_interrupt",
-    "__common_interrupt",
-    "asm_common_interrupt",
-    "el1_interrupt",
-    "el1_irq",
-];
-
-/// Whether one of these functions is on the path, or a part of one that the compiler has split off (`do_softirq.part.0`).
-#[must_use]
-pub fn has_any(stack: &[Option<String>], names: &[&str]) -> bool {
-    let whole = |frame: &String| frame.split('.').next().is_some_and(|name| names.contains(&name));
-    stack.iter().flatten().any(whole)
-}
-
 /// Whether the current task has nothing to do with the path: it is a kernel thread, or was interrupted.
-pub fn is_innocent(task: &TaskRef, stack: &[Option<String>]) -> bool {
-    task.kthread || task.process.tgid == 0 || has_any(stack, INTERRUPTS)
+pub fn is_innocent(task: &TaskRef, path: Path<'_>) -> bool {
+    task.kthread || task.process.tgid == 0 || path.is_interrupted()
 }
 
 /// Tells from the path how a reference dropped.
-pub fn drop_path(task: &TaskRef, stack: &[Option<String>]) -> Drop {
-    let has = |names: &[&str]| has_any(stack, names);
-    if is_innocent(task, stack) {
+pub fn drop_path(task: &TaskRef, path: Path<'_>) -> Drop {
+    if is_innocent(task, path) {
         Drop::Deferred
-    } else if has(&["cleanup_mnt", "__cleanup_mnt", "mntput_no_expire", "namespace_unlock", "put_mnt_ns"]) {
+    } else if path.unmounts() {
         Drop::Unmount
-    } else if has(&["__fput", "____fput", "fput_close_sync", "__fput_sync"]) {
+    } else if path.closes_file() {
         Drop::Close
-    } else if has(&["do_exit"]) {
+    } else if path.exits() {
         Drop::Exit
-    } else if has(&[
-        "switch_task_namespaces",
-        "ksys_unshare",
-        "__do_sys_setns",
-        "__x64_sys_setns",
-        "__arm64_sys_setns",
-    ]) {
+    } else if path.switches_namespaces() {
         Drop::Switch
     } else {
         Drop::Unknown
     }
-}
-
-/// Whether the path is that of a driver that is being unloaded.
-pub fn unloads_module(stack: &[Option<String>]) -> bool {
-    stack
-        .iter()
-        .flatten()
-        .any(|frame| matches!(frame.as_str(), "rtnl_link_unregister" | "__rtnl_link_unregister"))
-}
-
-/// Whether the path is that of a request for a new link, which is undone.
-pub fn undoes_creation(stack: &[Option<String>]) -> bool {
-    let creates = |frame: &String| frame.contains("rtnl_newlink") || frame == "macvlan_common_newlink";
-    stack.iter().flatten().any(creates)
-}
-
-/// Whether the path is that of the worker that tears network namespaces down.
-#[must_use]
-pub fn tears_namespaces_down(stack: &[Option<String>]) -> bool {
-    stack.iter().flatten().any(|frame| frame == "cleanup_net")
 }

@@ -18,10 +18,7 @@ mod tests;
 
 use std::rc::Rc;
 
-pub use blame::{
-    Cause, Chosen, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount, has_any,
-    tears_namespaces_down,
-};
+pub use blame::{Cause, Chosen, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount};
 pub use gaps::Gap;
 pub use links::{Life, Siblings};
 pub use overdue::{Awaited, Remark};
@@ -263,12 +260,10 @@ impl Correlator {
         let by = match fact.change {
             LinkChange::UnseenDown => Cause::Unseen(self.gaps.behind(fact.change)),
             // A path without names does not tell a process from an interrupt on top of it.
-            LinkChange::CarrierLost | LinkChange::CarrierBack if !fact.stack.iter().any(Option::is_some) => {
-                Cause::Worker
-            }
+            LinkChange::CarrierLost | LinkChange::CarrierBack if !fact.path().has_names() => Cause::Worker,
             _ => self.behind(fact, &actor, fact.home()),
         };
-        let passed_on = fact.parent.as_ref().filter(|_| has_any(&fact.stack, &["vlan_dev_work"]));
+        let passed_on = fact.parent.as_ref().filter(|_| fact.path().takes_vlans_along());
         let by = match passed_on.and_then(|below| self.parents.passed_on(at, below, fact.change)) {
             Some(change) if matches!(by, Cause::Worker) => change.by.clone(),
             _ => by,
@@ -415,7 +410,7 @@ impl Correlator {
         parent_up.is_some_and(|up| match &up.by {
             Cause::Request(task) => task.task.process == fact.task.process && task.task.tid == fact.task.tid,
             _ => false,
-        }) && has_any(&fact.stack, &["__dev_notify_flags", "dev_open", "netif_open"])
+        }) && fact.path().sets_up()
     }
 
     /// How a change came about.
@@ -445,7 +440,10 @@ impl Correlator {
 
     /// How a deletion came about, where nobody asked for just that.
     fn cause_of_deletion(&mut self, at: Ktime, fact: &LinkFact, actor: &Rc<Task>) -> Option<Cause> {
-        if blame::undoes_creation(&fact.stack) {
+        let lost_parent = fact.parent.as_ref().filter(|parent| !parent.registered);
+        // A parent stays while a link is made on it. What moves a device, such as `ip link set`, asks for a "new" link too,
+        // and deletes what cannot live on the device then: a VXLAN (`vxlan_handle_lowerdev_unregister`).
+        if lost_parent.is_none() && fact.path().makes_link() {
             return Some(Cause::CreationFailed(Rc::clone(actor)));
         }
         // A task that deletes links of a namespace while tearing it down is a kernel worker; one that is not acts
@@ -455,9 +453,9 @@ impl Correlator {
                 return Some(Cause::NamespaceEnded(end));
             }
         }
-        if let Some(parent) = fact.parent.as_ref().filter(|parent| !parent.registered) {
+        if let Some(parent) = lost_parent {
             let mut by = self.behind(fact, actor, parent.netns);
-            if matches!(by, Cause::Worker) && tears_namespaces_down(&fact.stack) {
+            if matches!(by, Cause::Worker) && fact.path().tears_down_netns() {
                 // A veth goes when the namespace of its other end does.
                 let peer = self.parents.peer(parent);
                 by = peer.and_then(|netns| self.netns.ended(&netns)).map_or(by, Cause::NamespaceEnded);
@@ -466,16 +464,16 @@ impl Correlator {
             return Some(Cause::ParentDeleted { parent: parent.clone(), by });
         }
         if let Some(netns) = fact.link.netns.as_ref().filter(|_| fact.task.kthread) {
-            if tears_namespaces_down(&fact.stack) {
+            if fact.path().tears_down_netns() {
                 return Some(Cause::NamespaceEnded(self.netns.end_unseen(at, netns, actor)));
             }
         }
-        blame::unloads_module(&fact.stack).then(|| Cause::ModuleUnloaded(Rc::clone(actor)))
+        fact.path().unregisters_kind().then(|| Cause::ModuleUnloaded(Rc::clone(actor)))
     }
 
     /// Who is behind what a task does to a device: itself, or the end of the device's namespace.
     fn behind(&self, fact: &LinkFact, actor: &Rc<Task>, home: Option<Netns>) -> Cause {
-        if !blame::is_innocent(&fact.task, &fact.stack) {
+        if !blame::is_innocent(&fact.task, fact.path()) {
             return Cause::Request(Rc::clone(actor));
         }
         home.and_then(|netns| self.netns.ended(&netns)).map_or(Cause::Worker, Cause::NamespaceEnded)

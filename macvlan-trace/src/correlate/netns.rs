@@ -158,7 +158,7 @@ impl Namespaces {
     /// The last reference to a namespace drops, or its last mount and file; `own` if the tracer itself dropped it.
     pub fn end(&mut self, at: Ktime, end: &NetnsEnd, task: Rc<Task>, own: bool) {
         let namespace = self.living(&end.netns);
-        let drop = if own { Drop::Deferred } else { blame::drop_path(&end.task, &end.stack) };
+        let drop = if own { Drop::Deferred } else { blame::drop_path(&end.task, end.path()) };
         if end.last {
             let trigger = namespace.trigger(at, drop, &task, end.whole_process);
             namespace.close(at, trigger, drop, task);

@@ -3,7 +3,10 @@
 use std::{collections::HashMap, rc::Rc};
 
 use super::blame::Cause;
-use crate::fact::{Ktime, Link, LinkChange, Netns};
+use crate::{
+    fact::{Ktime, Link, LinkChange, Netns},
+    kernel::path::Path,
+};
 
 /// Parents remembered.
 const MAX_PARENTS: usize = 16_384;
@@ -37,6 +40,12 @@ impl ParentChange {
     #[must_use]
     pub fn first(&self) -> &Self {
         self.follows.as_deref().unwrap_or(self)
+    }
+
+    /// The kernel path.
+    #[must_use]
+    pub fn path(&self) -> Path<'_> {
+        Path(&self.stack)
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::Text;
+use crate::{kernel::path::Path, text::Text};
 
 mod run;
 
@@ -306,6 +306,12 @@ impl LinkFact {
     pub fn home(&self) -> Option<Netns> {
         self.from.map(|(netns, _)| netns).or(self.link.netns)
     }
+
+    /// The kernel path.
+    #[must_use]
+    pub fn path(&self) -> Path<'_> {
+        Path(&self.stack)
+    }
 }
 
 /// An IP address of a link.
@@ -436,6 +442,14 @@ pub struct NetnsEnd {
     pub last: bool,
     /// The kernel path, innermost first; `None` where a symbol is not known.
     pub stack: Vec<Option<String>>,
+}
+
+impl NetnsEnd {
+    /// The kernel path.
+    #[must_use]
+    pub fn path(&self) -> Path<'_> {
+        Path(&self.stack)
+    }
 }
 
 /// A link that was there before the tracer: its past is unknown.

@@ -17,13 +17,14 @@ pub const RULE: Rule = Rule {
             return None;
         }
         let (parent, link) = (&change.parent.name, &case.fact.link.name);
-        let (cause, culprit) = match &change.first().by {
+        let (cause, culprit, confidence) = match &change.first().by {
             Cause::Request(task) => (
                 format!(
                     "{} gave {parent}, the parent of {link}, its carrier back",
                     words::process_with_command(task)
                 ),
                 Some(Culprit::new(task)),
+                Confidence::Certain,
             ),
             _ => (
                 format!(
@@ -31,9 +32,11 @@ pub const RULE: Rule = Rule {
                     words::driver(&change.first().parent)
                 ),
                 None,
+                // As of a loss: a worker may do it for a process.
+                Confidence::Likely,
             ),
         };
-        Some(Verdict { rule: RULE.name, cause, remedy: None, confidence: Confidence::Certain, culprit })
+        Some(Verdict { rule: RULE.name, cause, remedy: None, confidence, culprit })
     },
 };
 
@@ -61,12 +64,12 @@ mod tests {
     }
 
     #[test]
-    fn a_carrier_that_is_back_is_nobodys_doing_where_a_driver_reports_it() {
+    fn a_carrier_that_a_driver_reports_to_be_back_blames_nobody_and_is_likely() {
         let path = &["netif_carrier_on", "virtnet_config_changed_work", "process_one_work"];
         comes_back(&worker(), path)
             .last()
             .is("/event", "carrier_back")
-            .verdict("carrier-back", "certain")
+            .verdict("carrier-back", "likely")
             .nobody()
             .says("/verdict/cause", "has its carrier back, reported by its driver virtio_net");
     }

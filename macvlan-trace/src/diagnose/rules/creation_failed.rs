@@ -18,13 +18,14 @@ pub const RULE: Rule = Rule {
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{} asked for {}, which could be made but not set up, and the kernel undid it",
+                "{}{} asked for {}, which was made and undone: a later step of the same request failed",
                 words::process_with_command(task),
                 words::called_by(task),
                 case.fact.link.name
             ),
             remedy: Some(
-                "See what the request failed with; an address or a name that is taken is the usual reason."
+                "See what the request failed with: mostly an address that was taken as the link was set up, or a name \
+                 that was as it was moved."
                     .into(),
             ),
             confidence: Confidence::Certain,
@@ -41,7 +42,7 @@ mod tests {
     };
 
     #[test]
-    fn a_creation_that_fails_is_no_deletion_by_somebody() {
+    fn a_creation_that_fails_is_no_deletion_by_somebody_and_which_step_failed_is_not_said() {
         let add = running(process("ip", 951), "ip link add macvlan0 type macvlan");
         let mut story = Story::new();
         story.link(&add, LinkChange::Deleted, &macvlan("macvlan0", netns(0), 7), path::UNDO);
@@ -50,6 +51,6 @@ mod tests {
             .last()
             .verdict("creation-failed", "certain")
             .culprit(&add)
-            .says("/verdict/cause", "asked for macvlan0, which could be made but not set up");
+            .says("/verdict/cause", "asked for macvlan0, which was made and undone: a later step");
     }
 }

@@ -1,23 +1,12 @@
-//! A process took the driver of the device below away: a module unloaded, a device unbound, virtual functions made anew.
+//! A process took the device below away from the kernel: it unloaded a module, unbound or removed a device, or had
+//! virtual functions removed.
 
 use crate::{
-    correlate::{Cause, has_any},
+    correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
+    kernel::path::Path,
 };
-
-/// How a process takes a driver away: `rmmod`, and writes to files of sysfs.
-const WAYS: [&str; 9] = [
-    "__do_sys_delete_module",
-    "__x64_sys_delete_module",
-    "__arm64_sys_delete_module",
-    "__se_sys_delete_module",
-    "unbind_store",
-    "remove_store",
-    "sriov_numvfs_store",
-    "device_release_driver_internal",
-    "rtnl_link_unregister",
-];
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -26,33 +15,84 @@ pub const RULE: Rule = Rule {
     judge: |case| {
         let Cause::ParentDeleted { parent, by } = &case.cause else { return None };
         let Cause::Request(task) = &**by else { return None };
-        has_any(&case.fact.stack, &WAYS).then(|| Verdict {
+        let (deed, confidence) = deed(case.fact.path())?;
+        Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{} took the driver of {}, the parent of {}, away",
+                "{}{} {deed}, and with that {}, the parent of {}, went",
                 words::process_with_command(task),
                 words::called_by(task),
                 parent.name,
                 case.fact.link.name,
             ),
             remedy: Some(
-                "Drain what uses the parent before its driver is reloaded, and make the links again afterwards.".into(),
+                "Drain what uses the parent before its driver or device is taken away, and make the links again \
+                 afterwards."
+                    .into(),
             ),
-            confidence: Confidence::Certain,
+            confidence,
             culprit: Some(Culprit::new(task)),
         })
     },
 };
 
+/// What the task did, the outermost first: a device that is removed takes its virtual functions along. Which module or
+/// device it was, the path does not tell: it may be one further below, such as the controller of a USB adapter.
+fn deed(path: Path<'_>) -> Option<(&'static str, Confidence)> {
+    if path.unloads_module() || path.unregisters_kind() {
+        Some(("unloaded a kernel module", Confidence::Certain))
+    } else if path.unbinds_driver() {
+        Some(("unbound a device from its driver", Confidence::Certain))
+    } else if path.removes_device() {
+        Some(("removed a device from its bus", Confidence::Certain))
+    } else if path.removes_vfs() {
+        Some(("had virtual functions of a card removed", Confidence::Certain))
+    } else if path.releases_device() {
+        Some((
+            "did something that made a driver let go of a device (the kernel's path does not show what)",
+            Confidence::Likely,
+        ))
+    } else {
+        None
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::testing::story::{cast::deletes_parent, process, worker};
+    use crate::testing::story::{
+        cast::{deletes_parent, deletes_parent_through},
+        process, worker,
+    };
 
     #[test]
-    fn who_takes_the_driver_of_the_parent_away_is_the_culprit() {
-        let by = process("rmmod", 702);
-        let told = deletes_parent(&by, "__x64_sys_delete_module");
-        told.last().verdict("driver-reloaded", "certain").culprit(&by);
+    fn who_takes_the_parent_from_the_kernel_is_told_with_what_it_did_and_no_more() {
+        let by = process("tee", 702);
+        let release: &[&str] = &["device_release_driver_internal"];
+        let functions: &[&str] =
+            &["device_release_driver_internal", "pci_iov_remove_virtfn", "sriov_disable"];
+        for (inner, outer, confidence, deed) in [
+            (release, "__x64_sys_delete_module", "certain", "unloaded a kernel module"),
+            (&[], "rtnl_link_unregister", "certain", "unloaded a kernel module"),
+            (release, "unbind_store", "certain", "unbound a device from its driver"),
+            (release, "remove_store", "certain", "removed a device from its bus"),
+            (functions, "sriov_numvfs_store", "certain", "had virtual functions of a card removed"),
+            // What is done to the card itself is more.
+            (functions, "remove_store", "certain", "removed a device from its bus"),
+            (
+                release,
+                "usb_set_configuration",
+                "likely",
+                "did something that made a driver let go of a device",
+            ),
+        ] {
+            let path: Vec<_> = inner.iter().copied().chain([outer]).collect();
+            let told = deletes_parent_through(&by, &path);
+            told.last()
+                .verdict("driver-reloaded", confidence)
+                .culprit(&by)
+                .says("/verdict/cause", &format!("tee (PID 702) {deed}"))
+                .says("/verdict/cause", ", and with that eth0, the parent of macvlan0, went");
+        }
     }
 
     #[test]

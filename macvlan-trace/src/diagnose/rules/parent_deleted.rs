@@ -39,7 +39,7 @@ mod tests {
         fact::LinkChange,
         testing::story::{
             Story,
-            cast::{eth0, ip, link},
+            cast::{deletes_parent_through, eth0, ip, link},
             macvlan, netns, nic, path,
         },
     };
@@ -75,5 +75,13 @@ mod tests {
         let del = ip("ip link del macvlan0");
         let told = story.deletes(&del, &link).parent(&del, LinkChange::Down, &eth0(), None, &[]).tell();
         told.last().verdict("direct", "certain").culprit(&del).is("/link/parent/deleted", false);
+    }
+
+    #[test]
+    fn a_parent_that_a_request_for_a_move_deletes_is_no_creation_that_failed() {
+        let moves = ip("ip link set card0 netns other");
+        let path = ["vxlan_netdevice_event", "__dev_change_net_namespace", "do_setlink", "rtnl_newlink"];
+        let told = deletes_parent_through(&moves, &path);
+        told.last().verdict("parent-deleted", "certain").culprit(&moves);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::network_manager;
 use crate::{
-    correlate::{Cause, ParentChange, has_any},
+    correlate::{Cause, ParentChange},
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
     fact::{Link, LinkChange},
@@ -62,7 +62,7 @@ pub const RULE: Rule = Rule {
 /// to set one up.
 fn below_that_took_it(change: &ParentChange) -> Option<&Link> {
     let below = change.below.as_ref().filter(|below| !below.is_up())?;
-    has_any(&change.stack, &["vlan_device_event", "vlan_dev_work"]).then_some(below)
+    change.path().takes_vlans_along().then_some(below)
 }
 
 #[cfg(test)]

@@ -1,24 +1,10 @@
 //! The device below went away: unplugged, taken away by its bus, or a tap whose owner closed it.
 
 use crate::{
-    correlate::{Cause, has_any},
+    correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
 };
-
-/// What a bus or a driver calls to remove a device.
-const REMOVAL: [&str; 8] = [
-    "device_release_driver_internal",
-    "device_release_driver",
-    "__device_release_driver",
-    "usb_disconnect",
-    "usb_unbind_interface",
-    "pci_device_remove",
-    "pci_stop_and_remove_bus_device",
-    "virtio_dev_remove",
-];
-/// What removes a tun or tap device when its descriptor is closed.
-const TUN: [&str; 3] = ["tun_chr_close", "__tun_detach", "tun_detach"];
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -28,9 +14,9 @@ pub const RULE: Rule = Rule {
         let Cause::ParentDeleted { parent, by } = &case.cause else { return None };
         let (parent, link) = (&parent.name, &case.fact.link.name);
         let (cause, culprit, confidence) = match &**by {
-            Cause::Request(task) if has_any(&case.fact.stack, &TUN) => {
+            Cause::Request(task) if case.fact.path().closes_tun() => {
                 // Its descriptors are closed for a process that ends (`exit_files`), whoever ended it.
-                let (how, confidence) = if has_any(&case.fact.stack, &["do_exit"]) {
+                let (how, confidence) = if case.fact.path().exits() {
                     (format!("ended with {parent} open"), Confidence::Likely)
                 } else {
                     (format!("closed {parent}"), Confidence::Certain)
@@ -45,7 +31,7 @@ pub const RULE: Rule = Rule {
                 )
             }
             // A hub's or a slot's power can be cut from software too, and the same worker takes the device away.
-            Cause::Worker if has_any(&case.fact.stack, &REMOVAL) => (
+            Cause::Worker if case.fact.path().releases_device() => (
                 format!(
                     "The parent {parent} of {link} was unplugged or taken away by its bus; no process was seen to ask \
                      for it"

@@ -1,7 +1,6 @@
 //! What a fact makes us ask the machine.
 
 use crate::{
-    correlate::tears_namespaces_down,
     fact::{LinkChange, Netns, What},
     text::Text,
 };
@@ -26,7 +25,7 @@ pub fn torn_down_in(what: &What) -> Option<Netns> {
         What::NetnsEnd(end) if end.last => Some(end.netns),
         What::Link(fact) if fact.change == LinkChange::Deleted && fact.task.kthread => {
             let with_parent = fact.parent.as_ref().is_some_and(|parent| !parent.registered);
-            fact.home().filter(|_| !with_parent && tears_namespaces_down(&fact.stack))
+            fact.home().filter(|_| !with_parent && fact.path().tears_down_netns())
         }
         _ => None,
     }

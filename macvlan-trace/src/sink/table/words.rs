@@ -77,11 +77,7 @@ pub(super) fn incident(event: &Event, width: u16) -> String {
             }
         }
         None if event.verdict.confidence == Confidence::Unknown => words.push_str("culprit unknown"),
-        // Who asked for what cannot be done has done nothing.
-        None if event.verdict.confidence == Confidence::Likely || event.event == EventKind::UpFailed => {
-            words.push_str("nobody is blamed");
-        }
-        None => words.push_str("no process did this"),
+        None => words.push_str("nobody is blamed"),
     }
     words
 }
@@ -334,8 +330,6 @@ mod tests {
         event.verdict.confidence = Confidence::Likely;
         assert_eq!(incident(&event, 40), "direct, likely: nobody is blamed");
         event.verdict.confidence = Confidence::Certain;
-        assert_eq!(incident(&event, 40), "direct: no process did this");
-        event.event = EventKind::UpFailed;
         assert_eq!(incident(&event, 40), "direct: nobody is blamed");
     }
 

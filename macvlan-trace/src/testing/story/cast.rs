@@ -53,8 +53,13 @@ pub fn eth0() -> Link {
 
 /// What is told when a task deletes the parent of that link, through that function of the kernel.
 pub fn deletes_parent(by: &Task, through: &str) -> Told {
+    deletes_parent_through(by, &[through])
+}
+
+/// The same through those, innermost first.
+pub fn deletes_parent_through(by: &Task, functions: &[&str]) -> Told {
     let (mut story, link) = link();
-    let frames: Vec<_> = path::CASCADE.iter().copied().chain([through]).collect();
+    let frames: Vec<_> = path::CASCADE.iter().chain(functions).copied().collect();
     story.link(by, LinkChange::Deleted, &link.losing_parent(eth0()), &frames).tell()
 }
 

@@ -1,0 +1,250 @@
+//! What a kernel path tells, by the functions on it.
+//!
+//! The names of kernel functions that verdicts rest on stand here and nowhere else, in one table of questions.
+//! `macvlan-trace check` shows which of them a kernel has; a kernel test asks each kernel of the matrix for them.
+
+/// What stands before the name of a system call: `__SYSCALL_DEFINEx` of include/linux/syscalls.h, and
+/// asm/syscall_wrapper.h of each architecture.
+const SYSTEM_CALL: [&str; 5] = ["__do_sys_", "__se_sys_", "__x64_sys_", "__ia32_sys_", "__arm64_sys_"];
+
+/// The functions that called one another, innermost first; `None` for one without a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Path<'a>(pub &'a [Option<String>]);
+
+impl Path<'_> {
+    /// Whether anything can be told from it.
+    #[must_use]
+    pub fn has_names(self) -> bool {
+        self.0.iter().any(Option::is_some)
+    }
+
+    fn has_any(self, functions: &[Function]) -> bool {
+        self.0.iter().flatten().any(|symbol| functions.iter().any(|function| function.is(symbol)))
+    }
+}
+
+/// What a verdict asks of a path, and the functions of which one on it is the answer yes.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// Name of the method of [`Path`] that asks it.
+    pub name: &'static str,
+    /// The functions. No kernel has all of them, and none needs to.
+    pub functions: &'static [Function],
+    /// What is not recognised on a kernel that has none of them.
+    pub without: &'static str,
+}
+
+/// A kernel function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its name; of a system call, the name that programs know.
+    pub name: &'static str,
+    /// The module that it is in, where that is not in every kernel.
+    pub module: Option<&'static str>,
+    is_system_call: bool,
+}
+
+const fn function(name: &'static str) -> Function {
+    Function { name, module: None, is_system_call: false }
+}
+
+const fn of_module(module: &'static str, name: &'static str) -> Function {
+    Function { name, module: Some(module), is_system_call: false }
+}
+
+const fn system_call(name: &'static str) -> Function {
+    Function { name, module: None, is_system_call: true }
+}
+
+impl Function {
+    /// The symbols that it may have, but for what the compiler adds.
+    pub fn symbols(&self) -> impl Iterator<Item = String> {
+        let prefixes: &[&str] = if self.is_system_call { &SYSTEM_CALL } else { &[""] };
+        prefixes.iter().map(|prefix| format!("{prefix}{}", self.name))
+    }
+
+    /// Whether a symbol is this function's.
+    #[must_use]
+    pub fn is(&self, symbol: &str) -> bool {
+        let name = name_of(symbol);
+        if self.is_system_call {
+            SYSTEM_CALL.iter().any(|prefix| name.strip_prefix(prefix) == Some(self.name))
+        } else {
+            name == self.name
+        }
+    }
+}
+
+/// The function that a symbol is, or is a part or a copy of that the compiler has split off (`do_softirq.part.0`,
+/// `do_setlink.isra.0`).
+#[must_use]
+pub fn name_of(symbol: &str) -> &str {
+    symbol.split('.').next().unwrap_or_default()
+}
+
+/// Makes the table, and a method of [`Path`] out of each row.
+macro_rules! questions {
+    ($($(#[$doc:meta])* $name:ident: [$($function:expr),* $(,)?], without: $without:literal;)*) => {
+        /// All questions.
+        pub const QUESTIONS: &[Question] = &[
+            $(Question {
+                name: stringify!($name),
+                functions: const { &[$($function),*] },
+                without: $without,
+            }),*
+        ];
+
+        impl Path<'_> {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $name(self) -> bool {
+                    self.has_any(const { &[$($function),*] })
+                }
+            )*
+        }
+    };
+}
+
+questions! {
+    /// Whether it runs on top of whatever task is current: a softirq, or the interrupt of a device.
+    is_interrupted: [
+        // `handle_softirqs` from 6.10 on, `__do_softirq` before, which is `__softirqentry_text_start` by its section's
+        // name.
+        function("handle_softirqs"),
+        function("__do_softirq"),
+        function("__softirqentry_text_start"),
+        function("do_softirq"),
+        function("do_softirq_own_stack"), // 5.10
+        function("irq_exit_rcu"),
+        function("__irq_exit_rcu"), // inlined on 5.10
+        function("net_rx_action"),
+        function("rcu_core"),
+        function("rcu_do_batch"), // inlined on 5.10
+        function("handle_irq_event"),
+        function("handle_irq_event_percpu"),
+        function("__handle_irq_event_percpu"),
+        // x86.
+        function("common_interrupt"),
+        function("__common_interrupt"), // inlined on 5.10
+        function("asm_common_interrupt"),
+        // arm64; `el1_irq` on older kernels.
+        function("el1_interrupt"),
+        function("el1_irq"),
+    ], without: "an interrupt, so that the task under it may be blamed";
+
+    /// Whether a mount goes.
+    unmounts: [
+        function("cleanup_mnt"),
+        function("__cleanup_mnt"),
+        function("mntput_no_expire"), // up to 6.18
+        function("mntput_no_expire_slowpath"), // 7.x
+        function("namespace_unlock"),
+        function("put_mnt_ns"),
+    ], without: "that a network namespace ended because it was unmounted";
+
+    /// Whether a file is closed.
+    closes_file: [
+        function("__fput"),
+        function("____fput"),
+        function("__fput_sync"),
+        function("fput_close_sync"), // on 6.18, and not yet on 6.12
+    ], without: "that a network namespace ended because its last descriptor was closed";
+
+    /// Whether a task ends.
+    exits: [
+        function("do_exit"),
+    ], without: "that a network namespace or a TAP device ended because a task did";
+
+    /// Whether a task changes its namespaces.
+    switches_namespaces: [
+        function("switch_task_namespaces"),
+        function("ksys_unshare"),
+        system_call("unshare"),
+        system_call("setns"),
+    ], without: "that a network namespace ended because its last process left it";
+
+    /// Whether the worker that tears network namespaces down is at work.
+    tears_down_netns: [
+        function("cleanup_net"),
+    ], without: "that a link went with its network namespace, where the end of that was not seen";
+
+    /// Whether a link is made: one that is deleted on that path is undone. `ip link set` passes here too, since it sends
+    /// RTM_NEWLINK.
+    makes_link: [
+        function("rtnl_newlink"),
+        function("__rtnl_newlink"), // up to 6.12
+        function("rtnl_newlink_create"), // split off later, and inlined in Debian's kernels
+        of_module("macvlan", "macvlan_common_newlink"),
+    ], without: "that a link was deleted because its creation had failed";
+
+    /// Whether a kind of link goes with all its links, since its driver is unloaded.
+    unregisters_kind: [
+        function("rtnl_link_unregister"),
+        function("__rtnl_link_unregister"), // up to 6.12
+    ], without: "that the driver of a link was unloaded";
+
+    /// Whether a kernel module is unloaded.
+    unloads_module: [
+        system_call("delete_module"),
+    ], without: "that a parent went because a kernel module was unloaded";
+
+    /// Whether sysfs was told to take a device from its driver.
+    unbinds_driver: [
+        function("unbind_store"),
+    ], without: "that a parent went because its device was taken from its driver";
+
+    /// Whether sysfs was told to remove a device from its bus: PCI, or USB.
+    removes_device: [
+        function("remove_store"),
+    ], without: "that a parent went because its device was removed from its bus";
+
+    /// Whether virtual functions of a card go, as they do before their number changes.
+    removes_vfs: [
+        function("sriov_numvfs_store"),
+        // What it comes to, nearer to the deletion: a path is cut after some frames.
+        function("pci_disable_sriov"),
+        function("sriov_disable"),
+        function("pci_iov_remove_virtfn"),
+    ], without: "that a parent went because virtual functions of its card were removed";
+
+    /// Whether a driver lets go of its device, as when that is unplugged.
+    releases_device: [
+        function("device_release_driver_internal"),
+        function("device_release_driver"),
+        function("__device_release_driver"), // 5.10, inlined later
+        function("pci_device_remove"),
+        function("pci_stop_and_remove_bus_device"),
+        function("virtio_dev_remove"),
+        of_module("usbcore", "usb_disconnect"),
+        of_module("usbcore", "usb_unbind_interface"),
+    ], without: "that a parent was unplugged";
+
+    /// Whether a tun or tap device goes since its descriptor is closed.
+    closes_tun: [
+        of_module("tun", "tun_chr_close"),
+        of_module("tun", "__tun_detach"),
+        of_module("tun", "tun_detach"), // inlined in Debian's kernels
+    ], without: "that a TUN or TAP device went because it was closed";
+
+    /// Whether a device takes its VLANs along as it goes down or comes up; on 7.x that is a worker's task.
+    takes_vlans_along: [
+        of_module("8021q", "vlan_device_event"),
+        of_module("8021q", "vlan_dev_work"), // 7.x
+    ], without: "that a VLAN went down with the device below it";
+
+    /// Whether one end of a veth goes down, and takes the other's carrier away.
+    closes_veth: [
+        of_module("veth", "veth_close"),
+    ], without: "that a veth lost its carrier because its other end went down";
+
+    /// Whether a device is set up.
+    sets_up: [
+        function("__dev_notify_flags"),
+        function("dev_open"),
+        function("netif_open"), // 6.18, the body of `dev_open`
+    ], without: "that the carrier of a link came back because its parent was set up, which is told twice then";
+}
+
+#[cfg(test)]
+mod tests;
