@@ -1,12 +1,14 @@
-//! `macvlan-trace check`: what this kernel has, which function each probe will use, and what to do about what is
-//! missing. It attaches nothing, and needs no privileges.
+//! `macvlan-trace check`: what this kernel has, which function each probe will use, what its paths will tell, and what
+//! to do about what is missing. It attaches nothing, and needs no privileges.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     io::{self, Write},
+    path::Path,
 };
 
 use crate::{
+    kernel::path::{Function, QUESTIONS, Question, name_of},
     live::btf::{self, Resolved},
     live::lookup::symbols,
     live::preflight::{self, Finding, State},
@@ -17,10 +19,17 @@ use crate::{
 pub fn run(out: &mut impl Write) -> anyhow::Result<bool> {
     let surroundings = preflight::gather();
     let names: Vec<Vec<String>> = HOOKS.iter().map(functions_of).collect();
-    let wanted: Vec<&str> = names.iter().flatten().map(String::as_str).collect();
+    let on_paths = QUESTIONS.iter().flat_map(|question| question.functions).flat_map(Function::symbols);
+    let wanted: HashSet<String> = names.iter().flatten().cloned().chain(on_paths).collect();
+    let present = symbols::functions(|name| wanted.contains(name) || wanted.contains(name_of(name)));
+    let is_loaded = |module: &str| Path::new("/sys/module").join(module).exists();
     let report = Report {
         findings: preflight::judge(&surroundings),
-        hooks: hooks(&names, symbols::functions_among(&wanted).as_ref()),
+        hooks: hooks(&names, present.as_ref()),
+        paths: QUESTIONS
+            .iter()
+            .map(|question| question_line(question, present.as_ref(), is_loaded))
+            .collect(),
         fields: fields(btf::of_this_kernel()),
     };
     writeln!(
@@ -38,10 +47,11 @@ pub fn run(out: &mut impl Write) -> anyhow::Result<bool> {
 struct Report {
     findings: Vec<Finding>,
     hooks: Vec<Line>,
+    paths: Vec<Line>,
     fields: Vec<Line>,
 }
 
-/// How a hook or field stands.
+/// How a hook, a question or a field stands.
 #[derive(Debug, PartialEq, Eq)]
 struct Line {
     name: &'static str,
@@ -59,6 +69,10 @@ impl Report {
         for line in &self.hooks {
             print_line(out, line.name, line.state, &line.text)?;
         }
+        writeln!(out, "\nkernel paths")?;
+        for line in &self.paths {
+            print_line(out, line.name, line.state, &line.text)?;
+        }
         writeln!(out, "\nkernel fields")?;
         for line in &self.fields {
             print_line(out, line.name, line.state, &line.text)?;
@@ -69,7 +83,7 @@ impl Report {
     }
 
     fn count(&self, state: State) -> usize {
-        let lines = self.hooks.iter().chain(&self.fields).map(|line| line.state);
+        let lines = self.hooks.iter().chain(&self.paths).chain(&self.fields).map(|line| line.state);
         self.findings.iter().map(|finding| finding.state).chain(lines).filter(|is| *is == state).count()
     }
 }
@@ -122,17 +136,14 @@ fn functions_of(hook: &Hook) -> Vec<String> {
 
 /// How each hook of the table stands: `names` are the functions to look for, hook by hook, and `present` are those of
 /// them that this kernel has.
-fn hooks(names: &[Vec<String>], present: Result<&HashSet<&str>, &io::Error>) -> Vec<Line> {
+fn hooks(names: &[Vec<String>], present: Result<&HashSet<String>, &io::Error>) -> Vec<Line> {
     HOOKS.iter().zip(names).map(|(hook, names)| hook_line(hook, names, present)).collect()
 }
 
-fn hook_line(hook: &Hook, names: &[String], present: Result<&HashSet<&str>, &io::Error>) -> Line {
+fn hook_line(hook: &Hook, names: &[String], present: Result<&HashSet<String>, &io::Error>) -> Line {
     let name = hook.program;
-    let Ok(present) = present else {
-        let text = "/proc/kallsyms cannot be read: use a kernel built with CONFIG_KALLSYMS, and mount /proc";
-        return Line { name, state: State::Unknown, text: text.into() };
-    };
-    let symbol = hook.symbols.iter().zip(names).find(|(_, name)| present.contains(name.as_str()));
+    let Ok(present) = present else { return without_symbols(name) };
+    let symbol = hook.symbols.iter().zip(names).find(|(_, name)| present.contains(*name));
     match (symbol, hook.required) {
         (Some((symbol, _)), _) => {
             let how = match hook.attach {
@@ -145,6 +156,41 @@ fn hook_line(hook: &Hook, names: &[String], present: Result<&HashSet<&str>, &io:
         (None, false) => Line { name, state: State::Degraded, text: hook.degradation(hook.absence()) },
         (None, true) => Line { name, state: State::Missing, text: hook.absence() },
     }
+}
+
+/// How a question about kernel paths stands: `present` are those of the functions that this kernel has.
+fn question_line(
+    question: &Question,
+    present: Result<&HashSet<String>, &io::Error>,
+    is_loaded: impl Fn(&str) -> bool,
+) -> Line {
+    let name = question.name;
+    let Ok(present) = present else { return without_symbols(name) };
+    let present: HashSet<&str> = present.iter().map(|symbol| name_of(symbol)).collect();
+    let symbols = question.functions.iter().flat_map(Function::symbols);
+    let found: Vec<String> = symbols.filter(|symbol| present.contains(symbol.as_str())).collect();
+    if !found.is_empty() {
+        return Line { name, state: State::Ok, text: found.join(", ") };
+    }
+    // What a module does cannot be on a path as long as it is not loaded.
+    let absent = |function: &Function| function.module.filter(|module| !is_loaded(module));
+    if let Some(modules) = question.functions.iter().map(absent).collect::<Option<BTreeSet<_>>>() {
+        let modules: Vec<&str> = modules.into_iter().collect();
+        return Line { name, state: State::Ok, text: format!("not loaded: {}", modules.join(", ")) };
+    }
+    let names: Vec<&str> = question.functions.iter().map(|function| function.name).collect();
+    let absent = match names[..] {
+        [name] => format!("no {name}"),
+        _ => format!("neither {}", names.join(" nor ")),
+    };
+    let text = format!("this kernel has {absent}, so macvlan-trace does not see {}", question.unseen);
+    Line { name, state: State::Degraded, text }
+}
+
+/// What is said of anything that is looked for among the kernel's functions, where these cannot be read.
+fn without_symbols(name: &'static str) -> Line {
+    let text = "/proc/kallsyms cannot be read: use a kernel built with CONFIG_KALLSYMS, and mount /proc";
+    Line { name, state: State::Unknown, text: text.into() }
 }
 
 /// How the kernel's fields stand: one line if all are known, else one for each that is not.
@@ -185,8 +231,48 @@ mod tests {
 
     fn line(program: &str, present: &[&str]) -> (State, String) {
         let hook = hook(program);
-        let line = hook_line(hook, &functions_of(hook), Ok(&present.iter().copied().collect()));
+        let line = hook_line(hook, &functions_of(hook), Ok(&set(present)));
         (line.state, line.text)
+    }
+
+    fn set(names: &[&str]) -> HashSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// How a question stands where these functions are there and these modules loaded.
+    fn answer(name: &str, present: &[&str], loaded: &[&str]) -> (State, String) {
+        let question = QUESTIONS.iter().find(|question| question.name == name).unwrap();
+        let line = question_line(question, Ok(&set(present)), |module| loaded.contains(&module));
+        (line.state, line.text)
+    }
+
+    #[test]
+    fn a_question_can_be_answered_with_one_of_its_functions() {
+        let symbols = ["__x64_sys_delete_module", "__do_sys_delete_module.isra.0", "do_exit"];
+        let text = "__do_sys_delete_module, __x64_sys_delete_module";
+        assert_eq!(answer("unloads_module", &symbols, &[]), (State::Ok, text.into()));
+        assert_eq!(answer("unloads_module", &symbols[1..], &[]).1, "__do_sys_delete_module");
+    }
+
+    #[test]
+    fn a_question_that_this_kernel_cannot_answer_says_what_is_not_seen() {
+        assert_eq!(
+            answer("tears_down_netns", &["cleanup_network"], &[]),
+            (
+                State::Degraded,
+                "this kernel has no cleanup_net, so macvlan-trace does not see that a link goes with its network \
+                 namespace, where it did not see that end"
+                    .into()
+            )
+        );
+    }
+
+    #[test]
+    fn a_module_that_is_not_loaded_is_not_missed_and_one_without_its_functions_is() {
+        assert_eq!(answer("closes_veth", &[], &[]), (State::Ok, "not loaded: veth".into()));
+        assert_eq!(answer("closes_veth", &[], &["veth"]).0, State::Degraded);
+        // Others of its functions are not a module's.
+        assert_eq!(answer("releases_device", &[], &[]).0, State::Degraded);
     }
 
     #[test]
@@ -230,6 +316,8 @@ mod tests {
         let hook = hook("unregister");
         let line = hook_line(hook, &functions_of(hook), Err(&io::Error::other("")));
         assert_eq!(line.state, State::Unknown);
+        let line = question_line(&QUESTIONS[0], Err(&io::Error::other("")), |_| true);
+        assert_eq!(line.state, State::Unknown);
     }
 
     #[test]
@@ -251,6 +339,9 @@ mod tests {
         }
         for hook in HOOKS {
             assert!(text.contains(hook.program), "{text}");
+        }
+        for question in QUESTIONS {
+            assert!(text.contains(question.name), "{text}");
         }
     }
 }

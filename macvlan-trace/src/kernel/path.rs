@@ -30,8 +30,8 @@ pub struct Question {
     pub name: &'static str,
     /// The functions. No kernel has all of them, and none needs to.
     pub functions: &'static [Function],
-    /// What is not recognised on a kernel that has none of them.
-    pub without: &'static str,
+    /// What macvlan-trace does not see on a kernel that has none of them: the end of a sentence.
+    pub unseen: &'static str,
 }
 
 /// A kernel function.
@@ -84,13 +84,13 @@ pub fn name_of(symbol: &str) -> &str {
 
 /// Makes the table, and a method of [`Path`] out of each row.
 macro_rules! questions {
-    ($($(#[$doc:meta])* $name:ident: [$($function:expr),* $(,)?], without: $without:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident: [$($function:expr),* $(,)?], unseen: $unseen:literal;)*) => {
         /// All questions.
         pub const QUESTIONS: &[Question] = &[
             $(Question {
                 name: stringify!($name),
                 functions: const { &[$($function),*] },
-                without: $without,
+                unseen: $unseen,
             }),*
         ];
 
@@ -131,7 +131,7 @@ questions! {
         // arm64; `el1_irq` on older kernels.
         function("el1_interrupt"),
         function("el1_irq"),
-    ], without: "an interrupt, so that the task under it may be blamed";
+    ], unseen: "that it is in an interrupt, and may blame the task that was interrupted";
 
     /// Whether a mount goes.
     unmounts: [
@@ -141,7 +141,7 @@ questions! {
         function("mntput_no_expire_slowpath"), // 7.x
         function("namespace_unlock"),
         function("put_mnt_ns"),
-    ], without: "that a network namespace ended because it was unmounted";
+    ], unseen: "that a network namespace ends because it is unmounted";
 
     /// Whether a file is closed.
     closes_file: [
@@ -149,12 +149,12 @@ questions! {
         function("____fput"),
         function("__fput_sync"),
         function("fput_close_sync"), // on 6.18, and not yet on 6.12
-    ], without: "that a network namespace ended because its last descriptor was closed";
+    ], unseen: "that a network namespace ends because its last descriptor is closed";
 
     /// Whether a task ends.
     exits: [
         function("do_exit"),
-    ], without: "that a network namespace or a TAP device ended because a task did";
+    ], unseen: "that a network namespace or a TAP device ends because a task does";
 
     /// Whether a task changes its namespaces.
     switches_namespaces: [
@@ -162,12 +162,12 @@ questions! {
         function("ksys_unshare"),
         system_call("unshare"),
         system_call("setns"),
-    ], without: "that a network namespace ended because its last process left it";
+    ], unseen: "that a network namespace ends because its last process leaves it";
 
     /// Whether the worker that tears network namespaces down is at work.
     tears_down_netns: [
         function("cleanup_net"),
-    ], without: "that a link went with its network namespace, where the end of that was not seen";
+    ], unseen: "that a link goes with its network namespace, where it did not see that end";
 
     /// Whether a link is made: one that is deleted on that path is undone. `ip link set` passes here too, since it sends
     /// RTM_NEWLINK.
@@ -176,28 +176,28 @@ questions! {
         function("__rtnl_newlink"), // up to 6.12
         function("rtnl_newlink_create"), // split off later, and inlined in Debian's kernels
         of_module("macvlan", "macvlan_common_newlink"),
-    ], without: "that a link was deleted because its creation had failed";
+    ], unseen: "that a link is deleted because its creation failed";
 
     /// Whether a kind of link goes with all its links, since its driver is unloaded.
     unregisters_kind: [
         function("rtnl_link_unregister"),
         function("__rtnl_link_unregister"), // up to 6.12
-    ], without: "that the driver of a link was unloaded";
+    ], unseen: "that the driver of a link is unloaded";
 
     /// Whether a kernel module is unloaded.
     unloads_module: [
         system_call("delete_module"),
-    ], without: "that a parent went because a kernel module was unloaded";
+    ], unseen: "that a parent goes because a kernel module is unloaded";
 
     /// Whether sysfs was told to take a device from its driver.
     unbinds_driver: [
         function("unbind_store"),
-    ], without: "that a parent went because its device was taken from its driver";
+    ], unseen: "that a parent goes because its device is unbound from its driver";
 
     /// Whether sysfs was told to remove a device from its bus: PCI, or USB.
     removes_device: [
         function("remove_store"),
-    ], without: "that a parent went because its device was removed from its bus";
+    ], unseen: "that a parent goes because its device is removed from its bus";
 
     /// Whether virtual functions of a card go, as they do before their number changes.
     removes_vfs: [
@@ -206,7 +206,7 @@ questions! {
         function("pci_disable_sriov"),
         function("sriov_disable"),
         function("pci_iov_remove_virtfn"),
-    ], without: "that a parent went because virtual functions of its card were removed";
+    ], unseen: "that a parent goes because virtual functions are removed";
 
     /// Whether a driver lets go of its device, as when that is unplugged.
     releases_device: [
@@ -218,32 +218,32 @@ questions! {
         function("virtio_dev_remove"),
         of_module("usbcore", "usb_disconnect"),
         of_module("usbcore", "usb_unbind_interface"),
-    ], without: "that a parent was unplugged";
+    ], unseen: "that a parent is unplugged";
 
     /// Whether a tun or tap device goes since its descriptor is closed.
     closes_tun: [
         of_module("tun", "tun_chr_close"),
         of_module("tun", "__tun_detach"),
         of_module("tun", "tun_detach"), // inlined in Debian's kernels
-    ], without: "that a TUN or TAP device went because it was closed";
+    ], unseen: "that a TUN or TAP device goes because it is closed";
 
     /// Whether a device takes its VLANs along as it goes down or comes up; on 7.x that is a worker's task.
     takes_vlans_along: [
         of_module("8021q", "vlan_device_event"),
         of_module("8021q", "vlan_dev_work"), // 7.x
-    ], without: "that a VLAN went down with the device below it";
+    ], unseen: "that a VLAN goes down with the device below it";
 
     /// Whether one end of a veth goes down, and takes the other's carrier away.
     closes_veth: [
         of_module("veth", "veth_close"),
-    ], without: "that a veth lost its carrier because its other end went down";
+    ], unseen: "that a veth loses its carrier because its other end goes down";
 
     /// Whether a device is set up.
     sets_up: [
         function("__dev_notify_flags"),
         function("dev_open"),
         function("netif_open"), // 6.18, the body of `dev_open`
-    ], without: "that the carrier of a link came back because its parent was set up, which is told twice then";
+    ], unseen: "that the carrier of a link comes back because its parent is set up, and reports both";
 }
 
 #[cfg(test)]

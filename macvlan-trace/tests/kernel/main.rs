@@ -19,6 +19,7 @@ mod names;
 mod namespaces;
 mod offsets;
 mod parents;
+mod paths;
 mod record;
 mod stock;
 mod storms;

@@ -164,14 +164,17 @@ impl<M: Machine> decode::Symbols for Symbols<M> {
     }
 }
 
-/// Which of the names are functions of this kernel, or of a module that is loaded. It needs no privileges.
-pub fn functions_among<'a>(names: &[&'a str]) -> io::Result<HashSet<&'a str>> {
-    find_functions(ThisMachine.kallsyms()?, names)
+/// The functions of this kernel, and of the modules that are loaded, whose names are wanted. It needs no privileges.
+pub fn functions(wanted: impl Fn(&str) -> bool) -> io::Result<HashSet<String>> {
+    find_functions(ThisMachine.kallsyms()?, wanted)
 }
 
-fn find_functions<'a>(kallsyms: impl BufRead, names: &[&'a str]) -> io::Result<HashSet<&'a str>> {
-    let names: HashSet<&str> = names.iter().copied().collect();
+fn find_functions(kallsyms: impl BufRead, wanted: impl Fn(&str) -> bool) -> io::Result<HashSet<String>> {
     let mut found = HashSet::new();
-    for_each_function(kallsyms, |function| found.extend(names.get(function.name)))?;
+    for_each_function(kallsyms, |function| {
+        if wanted(function.name) {
+            found.insert(function.name.to_owned());
+        }
+    })?;
     Ok(found)
 }
