@@ -11,6 +11,7 @@ use crate::{
         SCHEMA_VERSION, Step, StepTask, Victim, When,
     },
     fact::{self, ExitStatus, Ktime, Link, LinkChange, LinkFact, Netns, NsInode, Task, TaskRef},
+    kernel::names,
 };
 
 #[cfg(test)]
@@ -95,7 +96,7 @@ pub fn event(told: &Told<'_>, clock: Clock, known: &Correlator) -> Record {
             name: case.fact.link.name.clone(),
             ifindex: case.fact.link.ifindex,
         }),
-        error: case.fact.error.map(diagnose::errno),
+        error: case.fact.error.map(names::errno),
         address: case.fact.address.map(|address| format!("{}/{}", address.ip, address.prefix)),
         actor: Some(task(&case.actor, None, known)),
         culprit: verdict.culprit.as_ref().map(|culprit| task(&culprit.task, culprit.ended.as_deref(), known)),
@@ -163,10 +164,10 @@ fn link(case: &Case, known: &Correlator) -> event::Link {
         ifindex,
         kind: link.kind.clone(),
         mac: link.mac.map(diagnose::mac),
-        mode: link.mode.and_then(mode).map(str::to_owned),
+        mode: link.mode.and_then(names::macvlan_mode).map(str::to_owned),
         age_ns: created.as_ref().map(since),
         up_for_ns: up_since.as_ref().map(since),
-        operstate: link.operstate.and_then(operstate).map(str::to_owned),
+        operstate: link.operstate.and_then(names::operstate).map(str::to_owned),
         flags: flags(&case.fact),
         netns: netns(place, known),
         parent: parent.as_ref().map(event_parent),
@@ -195,32 +196,6 @@ fn inode(inode: NsInode) -> u32 {
     inode.0
 }
 
-/// `enum macvlan_mode`, include/uapi/linux/if_link.h.
-fn mode(mode: u32) -> Option<&'static str> {
-    Some(match mode {
-        1 => "private",
-        2 => "vepa",
-        4 => "bridge",
-        8 => "passthru",
-        16 => "source",
-        _ => return None,
-    })
-}
-
-/// `IF_OPER_*`, include/uapi/linux/if.h.
-fn operstate(state: u8) -> Option<&'static str> {
-    Some(match state {
-        0 => "unknown",
-        1 => "notpresent",
-        2 => "down",
-        3 => "lowerlayerdown",
-        4 => "testing",
-        5 => "dormant",
-        6 => "up",
-        _ => return None,
-    })
-}
-
 /// Flags around the change: the probes see the link before a down or a deletion, and after anything else.
 fn flags(fact: &LinkFact) -> Flags {
     const UP: u32 = 1;
@@ -234,27 +209,8 @@ fn flags(fact: &LinkFact) -> Flags {
         LinkChange::Deleted => (seen, seen & !(UP | RUNNING)),
         _ => (seen, seen),
     };
-    Flags { before: flag_names(before), after: flag_names(after) }
-}
-
-/// `IFF_*`, include/uapi/linux/if.h, those of the first word that a link shows.
-fn flag_names(flags: u32) -> Vec<String> {
-    const NAMES: [(u32, &str); 13] = [
-        (0x1, "UP"),
-        (0x2, "BROADCAST"),
-        (0x4, "DEBUG"),
-        (0x8, "LOOPBACK"),
-        (0x10, "POINTOPOINT"),
-        (0x40, "RUNNING"),
-        (0x80, "NOARP"),
-        (0x100, "PROMISC"),
-        (0x200, "ALLMULTI"),
-        (0x400, "MASTER"),
-        (0x800, "SLAVE"),
-        (0x1000, "MULTICAST"),
-        (0x1_0000, "LOWER_UP"),
-    ];
-    NAMES.iter().filter(|(bit, _)| flags & bit != 0).map(|(_, name)| (*name).to_owned()).collect()
+    let names = |flags| names::link_flags(flags).map(str::to_owned).collect();
+    Flags { before: names(before), after: names(after) }
 }
 
 fn task(task: &Task, ended: Option<&Ended>, known: &Correlator) -> event::Task {

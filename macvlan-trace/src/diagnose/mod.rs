@@ -11,7 +11,7 @@ mod words;
 
 pub use recurrence::{Recurrence, Recurrences};
 pub use rules::{RULES, pages};
-pub use words::{errno, mac};
+pub use words::mac;
 
 use std::{borrow::Cow, rc::Rc};
 

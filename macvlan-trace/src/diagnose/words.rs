@@ -7,6 +7,7 @@ use crate::{
     cgroup::place_of,
     correlate::{Case, Cause, Ended, ParentChange, Remark},
     fact::{Container, ExitStatus, Ktime, Link, LinkChange, Pod, Task},
+    kernel::names,
     text::Text,
     work::{party, runtime},
 };
@@ -52,23 +53,8 @@ pub fn how_it_ended(ended: &Ended) -> String {
         ExitStatus::Code(code) => format!("exited with code {code}"),
         ExitStatus::Signal(number) => {
             let core = if ended.core_dumped { " and dumped its core" } else { "" };
-            format!("was ended by {}{core}", signal(u32::from(number)))
+            format!("was ended by {}{core}", names::signal(u32::from(number)))
         }
-    }
-}
-
-/// The name of a signal.
-pub fn signal(number: u32) -> String {
-    const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
-        "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
-        "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-    ];
-    match (number as usize).checked_sub(1).and_then(|at| NAMES.get(at)) {
-        Some(name) => format!("SIG{name}"),
-        // The C library's view: it keeps the first two real-time signals for itself.
-        None if number >= 34 => format!("SIGRTMIN+{}", number - 34),
-        None => format!("signal {number}"),
     }
 }
 
@@ -231,7 +217,7 @@ pub fn unanswered(ended: &Ended) -> String {
         return String::new();
     };
     let before = duration(asked.at, ended.at);
-    format!("; {} had sent it {} {before} before", self::sender(sender), signal(asked.number))
+    format!("; {} had sent it {} {before} before", self::sender(sender), names::signal(asked.number))
 }
 
 /// "3.2 s", for a time that comes again.
@@ -276,26 +262,6 @@ pub fn pasteable(name: &[u8]) -> Option<&str> {
 #[must_use]
 pub fn mac(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
-}
-
-/// "EBUSY", or the number of an error without a name here.
-#[must_use]
-pub fn errno(error: u32) -> String {
-    // include/uapi/asm-generic/errno.h: what setting a link up fails with.
-    let name = match error {
-        1 => "EPERM",
-        12 => "ENOMEM",
-        16 => "EBUSY",
-        19 => "ENODEV",
-        22 => "EINVAL",
-        95 => "EOPNOTSUPP",
-        98 => "EADDRINUSE",
-        99 => "EADDRNOTAVAIL",
-        100 => "ENETDOWN",
-        132 => "ERFKILL",
-        _ => return format!("error {error}"),
-    };
-    name.to_owned()
 }
 
 /// " with eth0 below it", where the change began further below.
@@ -350,7 +316,7 @@ pub fn deed(case: &Case) -> String {
         },
         LinkChange::Moved => format!("moved {link} to another network namespace"),
         LinkChange::UpFailed => match case.fact.error {
-            Some(error) => format!("could not set {link} up ({})", errno(error)),
+            Some(error) => format!("could not set {link} up ({})", names::errno(error)),
             None => format!("could not set {link} up"),
         },
         LinkChange::CarrierLost => format!("took the carrier of {link} away"),

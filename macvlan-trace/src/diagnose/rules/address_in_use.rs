@@ -4,6 +4,7 @@ use crate::{
     diagnose::{Rule, Verdict, words},
     event::Confidence,
     fact::LinkChange,
+    kernel::names,
 };
 
 /// `EBUSY` and `EADDRINUSE`: what `macvlan_open` returns for an address that is taken.
@@ -49,7 +50,7 @@ pub const RULE: Rule = Rule {
             cause: format!(
                 "{} could not set {link} up ({}): {holder}",
                 words::process_with_command(&case.actor),
-                words::errno(error),
+                names::errno(error),
             ),
             remedy: Some(remedy.into()),
             confidence,

@@ -3,6 +3,7 @@
 use crate::{
     diagnose::{Culprit, Rule, Verdict, confidence_of, ended_by, exit_behind, is_own_fault, words},
     event::Confidence,
+    kernel::names,
 };
 
 const SIGKILL: u8 = 9;
@@ -14,7 +15,7 @@ pub const RULE: Rule = Rule {
     judge: |case| {
         let ended = exit_behind(case).filter(|ended| !ended.powered_off)?;
         let number = ended_by(ended.status)?;
-        let (victim, signal) = (words::ended_process(case, ended), words::signal(u32::from(number)));
+        let (victim, signal) = (words::ended_process(case, ended), names::signal(u32::from(number)));
         let sender = ended.kill.as_ref().filter(|kill| kill.fatal).map(|kill| kill.sender.as_ref());
         let find_out = |what| words::find_out_who(case, ended, what);
         let (cause, culprit, confidence, remedy) = match sender {

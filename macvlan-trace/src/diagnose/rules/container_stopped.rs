@@ -4,6 +4,7 @@ use crate::{
     correlate::{Case, Ended, Kill},
     diagnose::{Culprit, Rule, Verdict, ended_by, exit_behind, words},
     event::Confidence,
+    kernel::names,
     work::runtime,
 };
 
@@ -23,7 +24,7 @@ pub const RULE: Rule = Rule {
         let waited = words::duration(asked.at, ended.at);
         let end = match &ended.kill {
             Some(kill) if !by_itself && kill.number != asked.number => {
-                format!("and {} {waited} later", words::signal(kill.number))
+                format!("and {} {waited} later", names::signal(kill.number))
             }
             _ => format!("which {} {waited} later", words::how_it_ended(ended)),
         };
@@ -32,7 +33,7 @@ pub const RULE: Rule = Rule {
             cause: format!(
                 "{} sent {} to {}, {end}{}; {}{}",
                 words::sender(sender),
-                words::signal(asked.number),
+                names::signal(asked.number),
                 words::ended_process(case, ended),
                 words::after_up(case, ended.at),
                 words::fate(case),
