@@ -9,6 +9,7 @@
 //!
 //! Everything from [`fact`] on is computed from facts alone: no root, no kernel, no clock, no files.
 
+pub mod bounded;
 pub mod cgroup;
 pub mod cli;
 pub mod cmd;

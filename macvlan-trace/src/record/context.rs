@@ -1,8 +1,11 @@
 //! What later facts refer to: each segment repeats it, so that it can be read without those before it.
 
-use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
-use crate::fact::{Begin, Fact, Ktime, LinkChange, Stock, TaskRef, What};
+use crate::{
+    bounded::Bounded,
+    fact::{Begin, Fact, Ktime, LinkChange, ProcessId, Stock, TaskRef, What},
+};
 
 /// Of each sort, so many are repeated, the latest.
 const MAX: usize = 256;
@@ -12,36 +15,23 @@ const MAX: usize = 256;
 pub struct Context {
     begin: Option<(Ktime, Begin)>,
     watching: Option<Fact>,
-    facts: HashMap<Key, (u64, Fact)>,
-    /// Counts what was noted or referred to, so that the latest are known.
-    last: u64,
-}
-
-/// What makes a fact take the place of an earlier one.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Key {
-    Name(u64),
-    Resident(u64),
-    Link(u64),
-    Place(u64, u32),
-    Container(u64),
-    Task(u32, Ktime, u32),
-}
-
-impl Key {
-    fn of(task: &TaskRef) -> Self {
-        Self::Task(task.process.tgid, task.process.start, task.tid)
-    }
+    /// By the address of the namespace.
+    names: Bounded<u64, Fact, MAX>,
+    /// Links that only a dump has told of, by the address of their namespace and the index there.
+    places: Bounded<(u64, u32), Fact, MAX>,
+    /// By the address of the device.
+    links: Bounded<u64, Fact, MAX>,
+    containers: Bounded<String, Fact, MAX>,
+    /// By the address of the namespace.
+    residents: Bounded<u64, Fact, MAX>,
+    tasks: Bounded<(ProcessId, u32), Fact, MAX>,
 }
 
 impl Context {
     /// Notes a fact, if later ones may refer to it.
     pub fn note(&mut self, fact: &Fact) {
         for task in fact.what.tasks() {
-            self.last += 1;
-            if let Some((noted, _)) = self.facts.get_mut(&Key::of(task)) {
-                *noted = self.last;
-            }
+            self.tasks.get_mut(&key(task));
         }
         match &fact.what {
             What::Begin(begin) => self.begin = Some((fact.at, Begin::clone(begin))),
@@ -51,24 +41,24 @@ impl Context {
                     begin.boot = *boot;
                 }
             }
-            What::Task(task) => self.keep(Key::of(&task.task), fact.clone()),
-            What::NetnsName { netns, .. } => self.keep(Key::Name(netns.ptr), fact.clone()),
-            What::Resident(resident) => self.keep(Key::Resident(resident.netns.ptr), fact.clone()),
-            What::Container(container) => self.keep(Key::Container(hash(&container.id)), fact.clone()),
+            What::Task(task) => drop(self.tasks.insert(key(&task.task), fact.clone())),
+            What::NetnsName { netns, .. } => drop(self.names.insert(netns.ptr, fact.clone())),
+            What::Resident(resident) => drop(self.residents.insert(resident.netns.ptr, fact.clone())),
+            What::Container(container) => drop(self.containers.insert(container.id.clone(), fact.clone())),
             What::Stock(stock) => {
                 if let Some(netns) = &stock.link.netns {
-                    self.keep(Key::Place(netns.ptr, stock.link.ifindex), fact.clone());
+                    self.places.insert((netns.ptr, stock.link.ifindex), fact.clone());
                 }
             }
             What::Link(link) => {
                 // The device is known now: what a dump had said of it is no longer needed.
                 let place = link.from.or(link.link.netns.map(|netns| (netns, link.link.ifindex)));
                 if let Some((netns, ifindex)) = place {
-                    self.facts.remove(&Key::Place(netns.ptr, ifindex));
+                    self.places.remove(&(netns.ptr, ifindex));
                 }
                 let Some(dev) = link.link.dev else { return };
                 if matches!(link.change, LinkChange::Deleted | LinkChange::UnseenDeleted) {
-                    self.facts.remove(&Key::Link(dev));
+                    self.links.remove(&dev);
                     return;
                 }
                 let mut seen = link.link.clone();
@@ -76,11 +66,11 @@ impl Context {
                     seen.flags = link.flags_after;
                 }
                 let stock = Stock { link: seen, parent: link.parent.clone() };
-                self.keep(Key::Link(dev), Fact { at: fact.at, what: What::Stock(Box::new(stock)) });
+                self.links.insert(dev, Fact { at: fact.at, what: What::Stock(Box::new(stock)) });
             }
             What::NetnsEnd(end) if end.last => {
-                self.facts.remove(&Key::Name(end.netns.ptr));
-                self.facts.remove(&Key::Resident(end.netns.ptr));
+                self.names.remove(&end.netns.ptr);
+                self.residents.remove(&end.netns.ptr);
             }
             _ => {}
         }
@@ -91,50 +81,25 @@ impl Context {
         self.begin.as_ref()
     }
 
-    /// What a segment repeats, in an order in which it can be read.
+    /// What a segment repeats, in an order in which it can be read: names before links, links before who lives beside
+    /// them.
     pub fn facts(&self) -> impl Iterator<Item = &Fact> {
-        let mut facts: Vec<_> = self.facts.iter().collect();
-        facts.sort_unstable_by_key(|(key, (noted, _))| (order(key), *noted));
-        facts.into_iter().map(|(_, (_, fact))| fact).chain(&self.watching)
-    }
-
-    fn keep(&mut self, key: Key, fact: Fact) {
-        self.last += 1;
-        self.facts.insert(key, (self.last, fact));
-        // Once in a while, all that is too much goes at once.
-        if self.facts.len() > 2 * 6 * MAX {
-            self.forget();
-        }
-    }
-
-    /// Forgets all but the latest of each sort.
-    fn forget(&mut self) {
-        let mut order_of: Vec<_> =
-            self.facts.iter().map(|(key, (noted, _))| (order(key), *noted, *key)).collect();
-        order_of.sort_unstable_by_key(|(sort, noted, _)| (*sort, std::cmp::Reverse(*noted)));
-        let mut stay = HashSet::new();
-        for of_sort in order_of.chunk_by(|one, other| one.0 == other.0) {
-            stay.extend(of_sort.iter().take(MAX).map(|(.., key)| *key));
-        }
-        self.facts.retain(|key, _| stay.contains(key));
+        facts(&self.names)
+            .chain(facts(&self.places))
+            .chain(facts(&self.links))
+            .chain(facts(&self.containers))
+            .chain(facts(&self.residents))
+            .chain(facts(&self.tasks))
+            .chain(&self.watching)
     }
 }
 
-/// Names before links, links before who lives beside them.
-fn order(key: &Key) -> u8 {
-    match key {
-        Key::Name(_) => 0,
-        Key::Place(..) => 1,
-        Key::Link(_) => 2,
-        Key::Container(_) => 3,
-        Key::Resident(_) => 4,
-        Key::Task(..) => 5,
-    }
+fn facts<K: Hash + Eq>(all: &Bounded<K, Fact, MAX>) -> impl Iterator<Item = &Fact> {
+    all.iter().map(|(_, fact)| fact)
 }
 
-fn hash(id: &str) -> u64 {
-    use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(id)
+fn key(task: &TaskRef) -> (ProcessId, u32) {
+    (task.process, task.tid)
 }
 
 #[cfg(test)]
@@ -183,7 +148,7 @@ mod tests {
             story.sets_up(&process("ip", pid), &macvlan("macvlan0", netns(1), pid));
         }
         let context = noted(story);
-        assert!(context.facts.len() <= 2 * 6 * MAX, "{}", context.facts.len());
+        assert_eq!((context.tasks.len(), context.links.len()), (MAX, MAX));
         let last = |fact: &&Fact| matches!(&fact.what, What::Task(task) if task.task.process.tgid == 20_000);
         assert!(context.facts().any(|fact| last(&fact)));
     }

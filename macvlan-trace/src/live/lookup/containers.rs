@@ -6,7 +6,6 @@
 //! there.
 
 use std::{
-    collections::HashMap,
     ffi::OsStr,
     fs::File,
     io::Read as _,
@@ -24,6 +23,7 @@ use rustix::{
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
+    bounded::Bounded,
     cgroup::{ContainerId, place_of},
     fact::{Container, Pod},
     text::Text,
@@ -58,29 +58,31 @@ pub struct Containers {
     /// The folder that is taken for the machine's root.
     root: PathBuf,
     /// How often each may still be looked for, by user and id.
-    looks: HashMap<(Option<u32>, String), u8>,
+    looks: Bounded<(Option<u32>, String), u8, MAX_REMEMBERED>,
 }
 
 impl Containers {
     /// Looks below this folder.
     #[must_use]
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), looks: HashMap::new() }
+        Self { root: root.to_owned(), looks: Bounded::default() }
     }
 
     /// What files say of the container of a control group, unless that was told already. Asking again and again is
     /// cheap.
     pub fn of_new(&mut self, cgroup: &Text) -> Option<Container> {
         let id = place_of(cgroup).container.filter(ContainerId::has_files)?;
-        let key = (id.user, id.id.clone());
-        if self.looks.len() >= MAX_REMEMBERED && !self.looks.contains_key(&key) {
-            self.looks.clear();
-        }
-        let looks = self.looks.entry(key).or_insert(MAX_LOOKS);
+        let looks = self.looks.get_or_insert_with((id.user, id.id.clone()), || MAX_LOOKS);
         *looks = looks.checked_sub(1)?;
         let found = find(&self.root, &id)?;
         *looks = 0;
         Some(found)
+    }
+
+    /// How many containers were pushed out by others.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.looks.evicted()
     }
 }
 

@@ -1,7 +1,6 @@
 //! The names that people know network namespaces by: files in the folders of `ip netns` and of the runtimes.
 
 use std::{
-    collections::HashMap,
     ffi::OsStr,
     fs,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
@@ -9,6 +8,7 @@ use std::{
 };
 
 use crate::{
+    bounded::Bounded,
     fact::{Netns, NsInode},
     text::Text,
 };
@@ -26,17 +26,14 @@ const MAX_REMEMBERED: usize = 16_384;
 #[derive(Debug, Default)]
 pub struct Names {
     /// How often each may still be looked for.
-    looks: HashMap<Netns, u8>,
+    looks: Bounded<Netns, u8, MAX_REMEMBERED>,
 }
 
 impl Names {
     /// The name of a namespace, if it has one that this has not told yet. Asking again and again is cheap.
     pub fn of_new(&mut self, netns: &Netns) -> Option<Text> {
         let inode = netns.inode?;
-        if self.looks.len() >= MAX_REMEMBERED && !self.looks.contains_key(netns) {
-            self.looks.clear();
-        }
-        let looks = self.looks.entry(*netns).or_insert(MAX_LOOKS);
+        let looks = self.looks.get_or_insert_with(*netns, || MAX_LOOKS);
         *looks = looks.checked_sub(1)?;
         let name = name_of(inode)?;
         *looks = 0;
@@ -46,6 +43,12 @@ impl Names {
     /// A namespace that has ended: the next at its address has a name of its own.
     pub fn ended(&mut self, netns: &Netns) {
         self.looks.remove(netns);
+    }
+
+    /// How many namespaces were pushed out by others.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.looks.evicted()
     }
 }
 
@@ -119,10 +122,13 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(names.of_new(&nameless), None);
         }
-        assert_eq!(names.looks[&nameless], 0);
+        assert_eq!(names.looks.get(&nameless), Some(&0));
         names.ended(&nameless);
         names.of_new(&nameless);
-        assert!(names.looks[&nameless] > 0, "the next one at its address is looked for anew");
+        assert!(
+            names.looks.get(&nameless).is_some_and(|looks| *looks > 0),
+            "the next one at its address is looked for anew"
+        );
         assert_eq!(names.of_new(&Netns { inode: None, ..nameless }), None);
         assert_eq!(names.looks.len(), 1);
     }

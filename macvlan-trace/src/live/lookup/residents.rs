@@ -14,6 +14,7 @@ use std::{
 
 use super::namespaces::read_link;
 use crate::{
+    bounded::Bounded,
     cgroup::{ContainerId, place_of},
     fact::{Cgroup, Ktime, Netns, NsInode, ProcessId, Resident},
     text::Text,
@@ -34,7 +35,7 @@ pub struct Residents {
     /// `None` where /proc shows other process ids than the kernel's side reports.
     proc: Option<PathBuf>,
     /// By the address of the namespace.
-    searches: HashMap<u64, Search>,
+    searches: Bounded<u64, Search, MAX_REMEMBERED>,
     /// Found, and not told yet.
     found: Vec<Resident>,
 }
@@ -92,7 +93,7 @@ impl Residents {
     }
 
     pub(super) fn of_proc(host: Option<NsInode>, proc: Option<&Path>) -> Self {
-        Self { host, proc: proc.map(Path::to_owned), searches: HashMap::new(), found: Vec::new() }
+        Self { host, proc: proc.map(Path::to_owned), searches: Bounded::default(), found: Vec::new() }
     }
 
     /// A namespace that holds a watched link. Asking again and again is cheap.
@@ -101,13 +102,10 @@ impl Residents {
         if self.proc.is_none() || netns.inode.is_none() || netns.inode == self.host || netns.ptr == 0 {
             return;
         }
-        if self.searches.get(&netns.ptr).is_some_and(|search| search.netns.is(netns)) {
-            return;
+        let search = self.searches.get_or_insert_with(netns.ptr, || Search::new(*netns));
+        if !search.netns.is(netns) {
+            *search = Search::new(*netns);
         }
-        if self.searches.len() >= MAX_REMEMBERED {
-            self.searches.clear();
-        }
-        self.searches.insert(netns.ptr, Search::new(*netns));
     }
 
     /// Somebody comes into a namespace, perhaps to live there: it is looked at again soon.
@@ -152,6 +150,12 @@ impl Residents {
                 self.found.push(resident.into_fact(netns));
             }
         }
+    }
+
+    /// How many namespaces were pushed out by others.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.searches.evicted()
     }
 
     /// Those that were found. To be asked for once all is read that was reported before: a namespace whose end is among
@@ -378,10 +382,10 @@ mod tests {
         residents.expect_in(&BLUE);
         let mut looks = Vec::new();
         for tick in 0..200 {
-            let before = residents.searches[&BLUE.ptr].looks;
+            let before = residents.searches.get(&BLUE.ptr).unwrap().looks;
             residents.tick();
             residents.expect_in(&BLUE);
-            if residents.searches[&BLUE.ptr].looks > before {
+            if residents.searches.get(&BLUE.ptr).unwrap().looks > before {
                 looks.push(tick);
             }
         }

@@ -1,23 +1,25 @@
 //! What has been said of each incident, so that it is not said again for each of its victims.
 
-use crate::event::{Confidence, Event, Task};
-use crate::text::Text;
+use crate::{
+    bounded::Bounded,
+    event::{Confidence, Event, Task},
+    text::Text,
+};
 
 /// Incidents that are remembered; an event of one that was forgotten says everything again.
 const KEPT: usize = 64;
 /// Remedies that are remembered of an incident.
 const REMEDIES: usize = 8;
 
-/// The incidents of late, the one whose block is open last.
+/// The incidents of late, by their numbers; the block of the last one is open.
 #[derive(Debug, Default)]
-pub(super) struct Incidents(Vec<Told>);
+pub(super) struct Incidents(Bounded<u64, Told, KEPT>);
 
 /// What has been said of one.
 #[derive(Debug)]
 struct Told {
-    incident: u64,
     why: Why,
-    remedies: Vec<String>,
+    remedies: Bounded<String, (), REMEDIES>,
 }
 
 /// How much an event has to say above its row.
@@ -40,53 +42,40 @@ impl Incidents {
     /// What stands above an event's row.
     pub(super) fn heading(&mut self, event: &Event) -> Heading {
         let why = Why::of(event);
-        let Some(at) = self.0.iter().rposition(|told| told.incident == event.incident) else {
-            if self.0.len() == KEPT {
-                self.0.remove(0);
+        let is_open = self.0.newest().is_some_and(|(incident, _)| *incident == event.incident);
+        if let Some(told) = self.0.get_mut(&event.incident) {
+            if told.why == why {
+                return if is_open { Heading::None } else { Heading::Again };
             }
-            let first = event.recurrence.and_then(|before| self.told_the_same(before.first_incident, &why));
-            if let Some(first) = first {
-                // It stays in sight as long as it comes again.
-                let first = self.0.remove(first);
-                self.0.push(first);
-                self.0.push(Told { incident: event.incident, why, remedies: Vec::new() });
-                return Heading::Like;
-            }
-            let remedies = event.verdict.remedy.iter().cloned().collect();
-            self.0.push(Told { incident: event.incident, why, remedies });
-            return Heading::Full { remedy: event.verdict.remedy.is_some() };
+            told.why = why;
+            return Heading::Full { remedy: told.is_new(event.verdict.remedy.as_ref()) };
+        }
+        let like = event.recurrence.is_some_and(|before| self.has_said(before.first_incident, &why));
+        let mut told = Told { why, remedies: Bounded::default() };
+        let heading = if like {
+            Heading::Like
+        } else {
+            Heading::Full { remedy: told.is_new(event.verdict.remedy.as_ref()) }
         };
-        let is_open = at + 1 == self.0.len();
-        let mut told = self.0.remove(at);
-        let heading = match (told.why == why, is_open) {
-            (true, true) => Heading::None,
-            (true, false) => Heading::Again,
-            (false, _) => Heading::Full { remedy: told.is_new(event.verdict.remedy.as_ref()) },
-        };
-        told.why = why;
-        self.0.push(told);
+        self.0.insert(event.incident, told);
         heading
     }
 
-    /// Where an incident is remembered whose block has said the same, whoever the process was.
-    fn told_the_same(&self, incident: u64, why: &Why) -> Option<usize> {
-        self.0.iter().position(|told| {
-            told.incident == incident
-                && told.why.rule == why.rule
-                && told.why.confidence == why.confidence
-                && told.why.cause == why.cause
-        })
+    /// Whether the block of an incident has said the same, whoever the process was. It stays in sight as long as it comes
+    /// again.
+    fn has_said(&mut self, incident: u64, why: &Why) -> bool {
+        let is_like = |told: &Told| {
+            told.why.rule == why.rule && told.why.confidence == why.confidence && told.why.cause == why.cause
+        };
+        self.0.get(&incident).is_some_and(is_like) && self.0.get_mut(&incident).is_some()
     }
 }
 
 impl Told {
     /// Whether a remedy has not been given yet; it counts as given from now on.
     fn is_new(&mut self, remedy: Option<&String>) -> bool {
-        let Some(remedy) = remedy.filter(|remedy| !self.remedies.contains(remedy)) else { return false };
-        if self.remedies.len() == REMEDIES {
-            self.remedies.remove(0);
-        }
-        self.remedies.push(remedy.clone());
+        let Some(remedy) = remedy.filter(|remedy| self.remedies.get(*remedy).is_none()) else { return false };
+        self.remedies.insert(remedy.clone(), ());
         true
     }
 }
@@ -224,6 +213,6 @@ mod tests {
             event.verdict.remedy = Some(remedy.to_string());
             assert_eq!(incidents.heading(&event), FULL);
         }
-        assert_eq!(incidents.0.last().unwrap().remedies.len(), REMEDIES);
+        assert_eq!(incidents.0.newest().map(|(_, told)| told.remedies.len()), Some(REMEDIES));
     }
 }

@@ -309,7 +309,7 @@ fn a_container_is_told_once_and_not_looked_for_for_ever() {
     for _ in 0..10 {
         assert_eq!(containers.of_new(&other), None);
     }
-    assert_eq!(containers.looks[&(None, OTHER.to_owned())], 0);
+    assert_eq!(containers.looks.get(&(None, OTHER.to_owned())), Some(&0));
     assert_eq!(containers.looks.len(), 2);
 }
 
