@@ -1,48 +1,45 @@
 //! Tasks, whole: the kernel side sends a task's facts once, and refers to them afterwards.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    rc::Rc,
+use std::rc::Rc;
+
+use crate::{
+    bounded::Bounded,
+    fact::{Cgroup, ProcessId, Task, TaskRef},
 };
 
-use crate::fact::{Cgroup, ProcessId, Task, TaskRef};
-
-/// Tasks remembered; the one learnt first is forgotten first. What still matters is held by whoever needs it.
+/// Tasks remembered. What still matters is held by whoever needs it.
 const MAX_TASKS: usize = 8192;
 
 /// What is known about tasks.
 #[derive(Default)]
 pub struct Tasks {
-    known: HashMap<(ProcessId, u32), Rc<Task>>,
-    order: VecDeque<(ProcessId, u32)>,
+    known: Bounded<(ProcessId, u32), Rc<Task>, MAX_TASKS>,
 }
 
 impl Tasks {
-    /// Learns a task, or its new state. A task that is ending has no memory and no namespaces any more: what was known
-    /// of them stays true.
+    /// Learns a task, or its new state. One that is ending has no memory and no namespaces any more: what was known of
+    /// them stays true.
     pub fn learn(&mut self, mut task: Task) {
-        let key = (task.task.process, task.task.tid);
-        if let Some(known) = self.known.get(&key) {
-            task.args = task.args.or_else(|| known.args.clone());
+        if let Some(known) = self.known.get(&key(&task.task)) {
+            if runs_the_same(&known.task, &task.task) {
+                task.args = task.args.or_else(|| known.args.clone());
+            }
             task.netns = task.netns.or(known.netns);
             task.mntns = task.mntns.or(known.mntns);
         }
-        if self.known.insert(key, Rc::new(task)).is_none() {
-            self.order.push_back(key);
-            if self.order.len() > MAX_TASKS {
-                if let Some(oldest) = self.order.pop_front() {
-                    self.known.remove(&oldest);
-                }
-            }
-        }
+        self.keep(task);
     }
 
     /// The task whole, or as much of it as a record carries.
-    pub fn whole(&self, task: &TaskRef) -> Rc<Task> {
-        match self.known.get(&(task.process, task.tid)) {
-            // A record is newer than what was learnt: the name may have changed since.
+    pub fn whole(&mut self, task: &TaskRef) -> Rc<Task> {
+        match self.known.get_mut(&key(task)) {
             Some(known) if known.task == *task => Rc::clone(known),
-            Some(known) => Rc::new(Task { task: task.clone(), ..(**known).clone() }),
+            // A record is newer than what was learnt: the name may have changed since.
+            Some(known) => {
+                let args = known.args.clone().filter(|_| runs_the_same(&known.task, task));
+                let newer = Task { task: task.clone(), args, ..Task::clone(known) };
+                self.keep(newer)
+            }
             None => Rc::new(Task {
                 task: task.clone(),
                 args: None,
@@ -55,5 +52,94 @@ impl Tasks {
                 tty: None,
             }),
         }
+    }
+
+    /// How many were pushed out by others.
+    pub fn evicted(&self) -> u64 {
+        self.known.evicted()
+    }
+
+    /// A task takes kilobytes, and the kernel side sends it again whenever its CPU has run another one in between: the
+    /// same state is kept once, for all that refer to it.
+    fn keep(&mut self, task: Task) -> Rc<Task> {
+        let known = self.known.get_or_insert_with(key(&task.task), || Rc::new(task.clone()));
+        if **known != task {
+            *known = Rc::new(task);
+        }
+        Rc::clone(known)
+    }
+}
+
+fn key(task: &TaskRef) -> (ProcessId, u32) {
+    (task.process, task.tid)
+}
+
+/// Whether a task still runs the program that it ran: `execve` gives it the name of the new one (`begin_new_exec`).
+fn runs_the_same(before: &TaskRef, now: &TaskRef) -> bool {
+    before.comm == now.comm
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::story::{process, running};
+    use crate::text::Text;
+
+    fn unreadable(mut task: Task) -> Task {
+        task.args = None;
+        task
+    }
+
+    #[test]
+    fn a_task_that_is_ending_keeps_what_is_gone_by_now() {
+        let mut tasks = Tasks::default();
+        let task = running(process("dhcpcd", 7), "/usr/sbin/dhcpcd -b");
+        tasks.learn(task.clone());
+        tasks.learn(Task { netns: None, ..unreadable(task.clone()) });
+        assert_eq!(*tasks.whole(&task.task), task);
+    }
+
+    #[test]
+    fn the_arguments_of_the_program_before_are_not_those_of_the_next() {
+        let mut tasks = Tasks::default();
+        let before = running(process("dhcpcd", 7), "/usr/sbin/dhcpcd -b");
+        let mut after = before.clone();
+        after.task.comm = Text::from("ip");
+        // Whether its own could not be read, or its record was lost.
+        for lost in [false, true] {
+            tasks.learn(before.clone());
+            if !lost {
+                tasks.learn(unreadable(after.clone()));
+            }
+            assert_eq!(tasks.whole(&after.task).args, None, "lost: {lost}");
+        }
+        tasks.learn(after.clone());
+        assert_eq!(tasks.whole(&after.task).args, after.args);
+    }
+
+    #[test]
+    fn one_state_of_a_task_is_kept_once() {
+        let mut tasks = Tasks::default();
+        let task = process("dockerd", 7);
+        tasks.learn(task.clone());
+        let first = tasks.whole(&task.task);
+        tasks.learn(task.clone());
+        assert!(Rc::ptr_eq(&first, &tasks.whole(&task.task)), "it was learnt again");
+        let mut renamed = task.task.clone();
+        renamed.comm = Text::from("exec");
+        assert!(Rc::ptr_eq(&tasks.whole(&renamed), &tasks.whole(&renamed)), "a record had another name");
+    }
+
+    #[test]
+    fn a_task_that_lives_long_is_not_forgotten_for_many_that_do_not() {
+        let mut tasks = Tasks::default();
+        let daemon = process("dockerd", 7);
+        tasks.learn(daemon.clone());
+        for pid in 10..20_000 {
+            tasks.learn(process("true", pid));
+            assert_eq!(tasks.whole(&daemon.task).args, daemon.args, "after {pid}");
+        }
+        assert_eq!(tasks.whole(&process("true", 10).task).args, None);
+        assert_eq!(tasks.evicted(), 20_000 - 10 + 1 - MAX_TASKS as u64);
     }
 }

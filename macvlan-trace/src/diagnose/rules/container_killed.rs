@@ -199,7 +199,7 @@ mod tests {
         story.found_in(netns, &web).sends(&kill(), 9, &web, netns).dies(&web, netns, 9).wait_ms(20);
         story.sends(&kill(), 15, &sidecar, netns).exits(&sidecar, netns, 0).wait_ms(100);
         story
-            .deletes(&of_unit("docker.service", 700), &link)
+            .deletes(&of_unit("docker.service", 701), &link)
             .tell()
             .last()
             .verdict("container-killed", "likely")
