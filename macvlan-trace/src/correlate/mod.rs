@@ -273,6 +273,9 @@ impl Correlator {
         let follows = below
             .and_then(|below| self.parents.carrier(below, fact.change))
             .map(|change| change.follows.clone().unwrap_or(change));
+        if let Some(from) = fact.from {
+            self.parents.moves(from, &fact.link);
+        }
         let change = self.parents.change(ParentChange {
             id: 0,
             at,

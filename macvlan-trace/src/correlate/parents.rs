@@ -1,9 +1,10 @@
 //! What happened to the devices that links stand on.
 
-use std::{collections::HashMap, rc::Rc};
+use std::rc::Rc;
 
 use super::blame::Cause;
 use crate::{
+    bounded::Bounded,
     fact::{Ktime, Link, LinkChange, Netns},
     kernel::path::Path,
 };
@@ -53,11 +54,13 @@ impl ParentChange {
 #[derive(Default)]
 pub struct Parents {
     last_id: u64,
-    by_dev: HashMap<u64, Known>,
+    by_dev: Bounded<u64, Known, MAX_PARENTS>,
 }
 
-#[derive(Default)]
 struct Known {
+    /// Where the device is. The address alone is another one's as soon as the device is gone, of which nobody tells.
+    netns: Option<Netns>,
+    ifindex: u32,
     /// The last change of its carrier.
     carrier: Option<Rc<ParentChange>>,
     /// The last time that it came up, and that it went down.
@@ -67,25 +70,56 @@ struct Known {
     peer: Option<Netns>,
 }
 
+impl Known {
+    fn new(netns: Option<Netns>, ifindex: u32) -> Self {
+        Self { netns, ifindex, carrier: None, up: None, down: None, peer: None }
+    }
+
+    /// Whether it is the device that is there.
+    fn is_at(&self, netns: Option<&Netns>, ifindex: u32) -> bool {
+        let same_netns = match (&self.netns, netns) {
+            (Some(one), Some(other)) => one.is(other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        same_netns && self.ifindex == ifindex
+    }
+}
+
 impl Parents {
     /// A veth carries a link, and its other end is there.
     pub fn has_peer(&mut self, parent: &Link, peer: &Link) {
-        if let Some(known) = self.known(parent) {
+        if let Some(known) = self.learn(parent) {
             known.peer = peer.netns;
         }
     }
 
     /// Where the other end of a veth was, when it was last seen.
     pub fn peer(&self, parent: &Link) -> Option<Netns> {
-        self.by_dev.get(&parent.dev?)?.peer
+        self.known(parent)?.peer
     }
 
-    fn known(&mut self, parent: &Link) -> Option<&mut Known> {
-        let dev = parent.dev?;
-        if self.by_dev.len() >= MAX_PARENTS && !self.by_dev.contains_key(&dev) {
-            self.by_dev.clear();
+    /// What is known of a device.
+    fn known(&self, device: &Link) -> Option<&Known> {
+        let known = self.by_dev.get(&device.dev?)?;
+        known.is_at(device.netns.as_ref(), device.ifindex).then_some(known)
+    }
+
+    /// The same, to be added to.
+    fn learn(&mut self, device: &Link) -> Option<&mut Known> {
+        let fresh = || Known::new(device.netns, device.ifindex);
+        let known = self.by_dev.get_or_insert_with(device.dev?, fresh);
+        if !known.is_at(device.netns.as_ref(), device.ifindex) {
+            *known = fresh();
         }
-        Some(self.by_dev.entry(dev).or_default())
+        Some(known)
+    }
+
+    /// A device has gone elsewhere, and is the same one still.
+    pub fn moves(&mut self, from: (Netns, u32), to: &Link) {
+        let known = to.dev.and_then(|dev| self.by_dev.get_mut(&dev));
+        if let Some(known) = known.filter(|known| known.is_at(Some(&from.0), from.1)) {
+            (known.netns, known.ifindex) = (to.netns, to.ifindex);
+        }
     }
 
     /// Notes a change.
@@ -93,7 +127,7 @@ impl Parents {
         self.last_id += 1;
         change.id = self.last_id;
         let change = Rc::new(change);
-        if let Some(known) = self.known(&change.parent) {
+        if let Some(known) = self.learn(&change.parent) {
             match change.change {
                 LinkChange::CarrierLost | LinkChange::CarrierBack => known.carrier = Some(Rc::clone(&change)),
                 LinkChange::Up => {
@@ -112,15 +146,12 @@ impl Parents {
 
     /// The change of a parent's carrier behind the same change of a link's.
     pub fn carrier(&self, parent: &Link, change: LinkChange) -> Option<Rc<ParentChange>> {
-        let known = self.by_dev.get(&parent.dev?)?.carrier.clone()?;
-        // The address may be another device's by now.
-        let same = known.parent.ifindex == parent.ifindex && known.parent.netns == parent.netns;
-        (same && known.change == change).then_some(known)
+        self.known(parent)?.carrier.clone().filter(|known| known.change == change)
     }
 
     /// The change of a device that a worker passes on to a VLAN on it (`vlan_dev_work`, 7.x).
     pub fn passed_on(&self, at: Ktime, below: &Link, change: LinkChange) -> Option<Rc<ParentChange>> {
-        let known = self.by_dev.get(&below.dev?)?;
+        let known = self.known(below)?;
         let last = match change {
             LinkChange::Up => known.up.as_ref(),
             LinkChange::Down => known.down.as_ref(),
@@ -131,7 +162,12 @@ impl Parents {
 
     /// The last time that a parent came up.
     pub fn up(&self, parent: &Link) -> Option<Rc<ParentChange>> {
-        self.by_dev.get(&parent.dev?)?.up.clone()
+        self.known(parent)?.up.clone()
+    }
+
+    /// How many were pushed out by others.
+    pub fn evicted(&self) -> u64 {
+        self.by_dev.evicted()
     }
 }
 

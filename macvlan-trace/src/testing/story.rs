@@ -371,6 +371,14 @@ impl Story {
         self.fact(What::Parent(Box::new(device.fact(change, by, path))))
     }
 
+    /// A device that links stand on goes elsewhere: `parent` is there already, and was at `from` before.
+    pub fn parent_moves(&mut self, by: &Task, from: (Netns, u32), parent: &Link) -> &mut Self {
+        self.introduce(by);
+        let device = Macvlan { link: parent.clone(), parent: None };
+        let fact = LinkFact { from: Some(from), ..device.fact(LinkChange::Moved, by, &[]) };
+        self.fact(What::Parent(Box::new(fact)))
+    }
+
     /// Memory runs out: in a control group, or on the machine.
     pub fn runs_out_of_memory(&mut self, target: &Task, netns: Netns, limit: Option<&str>) -> &mut Self {
         let limit = limit.map(|path| Cgroup { id: Some(4712), path: Some(Text::from(path)) });
