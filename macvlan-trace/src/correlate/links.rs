@@ -1,24 +1,28 @@
 //! The life of each link. A link keeps its identity through rename, move and new index.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     rc::Rc,
 };
 
 use super::{
     blame::Ended,
+    owners::Home,
     parents::ParentChange,
     rivals::{Deed, History},
 };
 use crate::{
+    bounded::Bounded,
     fact::{Ktime, Link, LinkChange, LinkFact, Netns, Stock, Task},
     text::Text,
 };
 
-/// Links remembered. Beyond that a link's past is unknown, as if the tracer had come later.
+/// Links remembered. The past of one that was forgotten is unknown, as if the tracer had come later.
 const MAX_LINKS: usize = 65_536;
 /// Former names remembered for a link, the latest ones.
 const MAX_FORMER_NAMES: usize = 8;
+/// Namespaces remembered for a link, the latest.
+const MAX_HOMES: usize = 8;
 
 /// What is known about a link's life.
 #[derive(Clone, Debug)]
@@ -53,6 +57,33 @@ pub struct Life {
     pub end_unclear: bool,
     /// Who set it up and down.
     pub history: History,
+    /// The namespaces that it lived in, latest last.
+    pub homes: Vec<Rc<Home>>,
+}
+
+impl Life {
+    /// It is in a namespace.
+    pub fn lives_in(&mut self, home: &Rc<Home>) {
+        if self.homes.last().is_some_and(|last| last.generation == home.generation) {
+            return;
+        }
+        self.homes.retain(|known| known.generation != home.generation);
+        if self.homes.len() >= MAX_HOMES {
+            self.homes.remove(0);
+        }
+        self.homes.push(Rc::clone(home));
+    }
+
+    /// Whether it is the link that a fact is about, which is there before the change. A link that is new is none that
+    /// was known by its device; one of a dump is known by its place alone, and may be.
+    fn is_of(&self, fact: &LinkFact, netns: Option<&Netns>, ifindex: u32) -> bool {
+        let same_device = match (self.last.dev, fact.link.dev) {
+            (Some(known), Some(dev)) => known == dev && fact.change != LinkChange::Created,
+            _ => true,
+        };
+        let same_netns = self.last.netns.is_none_or(|known| netns.is_none_or(|netns| known.is(netns)));
+        same_device && same_netns && self.last.ifindex == ifindex
+    }
 }
 
 /// How many links a parent carried, and in how many network namespaces.
@@ -65,34 +96,47 @@ pub struct Siblings {
 }
 
 /// All links.
+///
+/// The deletion of a link may be lost. Then it is forgotten as soon as another link has its device's address or its
+/// place, or another namespace the address of its own.
 #[derive(Default)]
 pub struct Links {
     last_id: u64,
-    lives: HashMap<u64, Life>,
-    /// By the address of the device.
+    lives: Bounded<u64, Life, MAX_LINKS>,
+    /// By the address of the device; links of a dump have none yet.
     by_dev: HashMap<u64, u64>,
-    /// Links whose device's address is not known yet, by namespace and index.
-    by_place: HashMap<(u64, u32), u64>,
+    /// By the address of the namespace, and the index there.
+    by_place: BTreeMap<(u64, u32), u64>,
 }
 
 impl Links {
     /// A link that was there before the tracer.
     pub fn stock(&mut self, stock: &Stock) {
         let Some(netns) = stock.link.netns else { return };
-        let id = self.add(&stock.link, stock.parent.as_ref());
-        self.by_place.insert((netns.ptr, stock.link.ifindex), id);
+        self.forget_former(&netns);
+        // A dump that comes after the probes sees links that these have told of once more.
+        if !self.by_place.contains_key(&(netns.ptr, stock.link.ifindex)) {
+            self.add(&stock.link, stock.parent.as_ref());
+        }
     }
 
     /// The namespaces that links live in.
     pub fn homes(&self) -> impl Iterator<Item = &Netns> {
-        self.lives.values().filter_map(|life| life.last.netns.as_ref())
+        self.lives.iter().filter_map(|(_, life)| life.last.netns.as_ref())
+    }
+
+    /// Whether a link or its parent is in a namespace.
+    pub fn refer_to(&self, netns: &Netns) -> bool {
+        let is_there = |link: &Link| link.netns.is_some_and(|known| known.is(netns));
+        self.lives.iter().any(|(_, life)| is_there(&life.last) || life.parent.as_ref().is_some_and(is_there))
     }
 
     /// The links that stand on a parent, in the order in which they were first seen.
     pub fn on(&self, parent: &Link) -> Vec<&Life> {
         let mut children: Vec<_> = self
             .lives
-            .values()
+            .iter()
+            .map(|(_, life)| life)
             .filter(|life| life.parent.as_ref().is_some_and(|known| is_same(known, parent)))
             .collect();
         children.sort_unstable_by_key(|life| life.id);
@@ -118,7 +162,7 @@ impl Links {
     /// Notes a change; the life up to it, with the change's own new name and place in it.
     pub fn change(&mut self, at: Ktime, fact: &LinkFact, actor: &Rc<Task>) -> Life {
         let id = self.identify(fact);
-        let Some(life) = self.lives.get_mut(&id) else { return stranger(fact, id) };
+        let life = self.lives.get_or_insert_with(id, || newborn(id, &fact.link, fact.parent.as_ref()));
         match fact.change {
             LinkChange::Created => {
                 life.created = Some(at);
@@ -145,7 +189,7 @@ impl Links {
                 life.former_names.remove(0);
             }
         }
-        life.last.clone_from(&fact.link);
+        let before = std::mem::replace(&mut life.last, fact.link.clone());
         if fact.parent.is_some() {
             life.parent.clone_from(&fact.parent);
         }
@@ -156,13 +200,12 @@ impl Links {
                 life.last.flags &= !IFF_UP;
             }
             LinkChange::CarrierBack => life.carrier_lost = None,
-            LinkChange::Deleted | LinkChange::UnseenDeleted => {
-                self.lives.remove(&id);
-                if let Some(dev) = fact.link.dev {
-                    self.by_dev.remove(&dev);
-                }
-            }
             _ => {}
+        }
+        self.unlist(id, &before);
+        match fact.change {
+            LinkChange::Deleted | LinkChange::UnseenDeleted => self.forget(id),
+            _ => self.list(id, &fact.link),
         }
         seen
     }
@@ -176,42 +219,90 @@ impl Links {
         }
     }
 
-    /// The id of the link that a fact is about: by its device, else by the place that a dump has seen it in.
+    /// How many were pushed out by others.
+    pub fn evicted(&self) -> u64 {
+        self.lives.evicted()
+    }
+
+    /// The id of the link that a fact is about: by its device, else by the place that a dump has seen it in. Whatever else
+    /// was known by either is gone.
     fn identify(&mut self, fact: &LinkFact) -> u64 {
-        let dev = fact.link.dev;
-        let place = match fact.from {
-            Some((netns, ifindex)) => Some((netns.ptr, ifindex)),
-            None => fact.link.netns.map(|netns| (netns.ptr, fact.link.ifindex)),
+        let (netns, ifindex) = match fact.from {
+            Some((netns, ifindex)) => (Some(netns), ifindex),
+            None => (fact.link.netns, fact.link.ifindex),
         };
-        let dumped = place.and_then(|place| self.by_place.remove(&place));
-        if let Some(&id) = dev.as_ref().and_then(|dev| self.by_dev.get(dev)) {
-            // An address that is created again belongs to a new link, whose predecessor's end was lost.
-            if fact.change != LinkChange::Created {
-                // A dump that came after the probes has seen the same link once more.
-                if let Some(double) = dumped.filter(|&double| double != id) {
-                    self.lives.remove(&double);
-                }
-                return id;
+        for netns in [&netns, &fact.link.netns].into_iter().flatten() {
+            self.forget_former(netns);
+        }
+        let by_dev = fact.link.dev.and_then(|dev| self.by_dev.get(&dev)).copied();
+        let by_place = netns.and_then(|netns| self.by_place.get(&(netns.ptr, ifindex))).copied();
+        let mut found = None;
+        for id in [by_dev, by_place].into_iter().flatten() {
+            let is_it = |life: &Life| life.is_of(fact, netns.as_ref(), ifindex);
+            if found.is_none() && self.lives.get(&id).is_some_and(is_it) {
+                found = Some(id);
+            } else if found != Some(id) {
+                self.forget(id);
             }
-            self.lives.remove(&id);
         }
-        let id = match dumped {
-            Some(id) => id,
-            None => self.add(&fact.link, fact.parent.as_ref()),
+        found.unwrap_or_else(|| self.add(&fact.link, fact.parent.as_ref()))
+    }
+
+    /// Forgets the links of the namespace that had the address before, if they were not seen to go: a namespace is freed
+    /// after its links.
+    fn forget_former(&mut self, netns: &Netns) {
+        let there = || self.by_place.range((netns.ptr, 0)..=(netns.ptr, u32::MAX)).map(|(_, id)| *id);
+        let is_former = |id: &u64| {
+            self.lives.get(id).and_then(|life| life.last.netns).is_some_and(|known| !known.is(netns))
         };
-        if let Some(dev) = dev.filter(|_| self.lives.contains_key(&id)) {
-            self.by_dev.insert(dev, id);
+        // All that is known to be there is in one namespace.
+        if there().next().is_some_and(|first| is_former(&first)) {
+            let former: Vec<_> = there().filter(is_former).collect();
+            for id in former {
+                self.forget(id);
+            }
         }
-        id
     }
 
     fn add(&mut self, link: &Link, parent: Option<&Link>) -> u64 {
         self.last_id += 1;
-        if self.lives.len() < MAX_LINKS {
-            self.lives.insert(self.last_id, newborn(self.last_id, link, parent));
+        let id = self.last_id;
+        if let Some((oldest, life)) = self.lives.insert(id, newborn(id, link, parent)) {
+            self.unlist(oldest, &life.last);
         }
-        self.last_id
+        self.list(id, link);
+        id
     }
+
+    fn forget(&mut self, id: u64) {
+        if let Some(life) = self.lives.remove(&id) {
+            self.unlist(id, &life.last);
+        }
+    }
+
+    /// A link is known by its device and by its place from now on; whatever was known there before is gone.
+    fn list(&mut self, id: u64, link: &Link) {
+        let by_dev = link.dev.and_then(|dev| self.by_dev.insert(dev, id));
+        let by_place = place(link).and_then(|place| self.by_place.insert(place, id));
+        for former in [by_dev, by_place].into_iter().flatten().filter(|former| *former != id) {
+            self.forget(former);
+        }
+    }
+
+    /// A link is known by these no longer.
+    fn unlist(&mut self, id: u64, link: &Link) {
+        if let Some(dev) = link.dev.filter(|dev| self.by_dev.get(dev) == Some(&id)) {
+            self.by_dev.remove(&dev);
+        }
+        if let Some(place) = place(link).filter(|place| self.by_place.get(place) == Some(&id)) {
+            self.by_place.remove(&place);
+        }
+    }
+}
+
+/// The address of a link's namespace, and its index there.
+fn place(link: &Link) -> Option<(u64, u32)> {
+    link.netns.map(|netns| (netns.ptr, link.ifindex))
 }
 
 const IFF_UP: u32 = macvlan_trace_common::IFF_UP;
@@ -244,10 +335,6 @@ fn newborn(id: u64, link: &Link, parent: Option<&Link>) -> Life {
         orphaned: None,
         end_unclear: false,
         history: History::default(),
+        homes: Vec::new(),
     }
-}
-
-/// A link that there is no room to remember.
-fn stranger(fact: &LinkFact, id: u64) -> Life {
-    newborn(id, &fact.link, fact.parent.as_ref())
 }

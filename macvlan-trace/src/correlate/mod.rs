@@ -27,6 +27,8 @@ pub use rivals::Rivals;
 
 use macvlan_trace_common::IFF_UP;
 
+use owners::Home;
+
 use crate::fact::{Cgroup, Container, Fact, Ktime, Link, LinkChange, LinkFact, Netns, Own, Task, What};
 use crate::work::{party, runtime};
 
@@ -59,6 +61,8 @@ pub struct Case {
     pub reaction: Option<Rc<ParentChange>>,
     /// Who holds the address that a failed request needed.
     pub holder: Option<Holder>,
+    /// The namespace in which the link was, by what tells it apart from others that have its address before or after it.
+    pub home: Option<u64>,
     /// The container that lost the link: the last that owned a namespace in which it lived.
     pub victim: Option<Container>,
     /// The container that owns the namespace in which the link is, and lives in it.
@@ -126,8 +130,12 @@ impl Correlator {
     /// Takes one fact in; the cases that it makes: one for a change of a link, one a child for a change of a parent.
     pub fn take(&mut self, fact: Fact) -> Vec<Case> {
         let at = fact.at;
+        self.netns.forget_ended(at, |netns| self.links.refer_to(netns));
         match fact.what {
-            What::Task(task) => self.tasks.learn(*task),
+            What::Task(task) => {
+                self.owners.hear_of(&task.cgroup);
+                self.tasks.learn(*task);
+            }
             What::Link(link) => return self.link(at, *link).into_iter().collect(),
             What::Parent(parent) => return self.parent(at, &parent),
             What::Exit(exit) => {
@@ -159,8 +167,9 @@ impl Correlator {
             What::NetnsName { netns, name } => self.netns.name(&netns, name),
             What::Container(container) => self.owners.learn(container),
             What::Resident(resident) => {
-                if let Some(generation) = self.netns.generation(&resident.netns, false) {
-                    self.owners.lives(at, generation, &resident);
+                self.owners.hear_of(&resident.cgroup);
+                if let Some(home) = self.netns.home(&resident.netns, false) {
+                    home.houses(at, &resident);
                 }
             }
             What::Lost { .. } => {
@@ -326,7 +335,7 @@ impl Correlator {
         children
     }
 
-    fn case(&mut self, at: Ktime, fact: LinkFact, actor: Rc<Task>, life: Life, cause: Cause) -> Case {
+    fn case(&mut self, at: Ktime, fact: LinkFact, actor: Rc<Task>, mut life: Life, cause: Cause) -> Case {
         let reaction = match &cause {
             Cause::Request(task) if fact.change == LinkChange::Down && party::service(task).is_some() => {
                 life.carrier_lost.clone().filter(|lost| at.0.saturating_sub(lost.at.0) <= REACTION_NS)
@@ -347,9 +356,9 @@ impl Correlator {
             Cause::Request(_) if fact.change == LinkChange::Down => life.history.rivals(),
             _ => None,
         };
-        let home = fact.home().and_then(|netns| self.netns.generation(&netns, fact.task.kthread));
-        let [victim, owner, arrived_in] = self.owners_of(&fact, &life, home);
-        let main_pid = home.and_then(|home| self.owners.main_pid(home));
+        let home = fact.home().and_then(|netns| self.netns.home(&netns, fact.task.kthread));
+        let [victim, owner, arrived_in] = self.owners_of(&fact, &mut life, home.as_ref());
+        let main_pid = home.as_ref().and_then(|home| home.main_pid());
         let actor_container = self.container(&actor.cgroup);
         // An end or a signal may be among what was lost: a runtime waits that long for what it asked for.
         let lost_lately = self.lost.is_some_and(|lost| at.0.saturating_sub(lost.0) <= netns::STOPPING_NS);
@@ -368,6 +377,7 @@ impl Correlator {
             rivals,
             reaction,
             holder: None,
+            home: home.map(|home| home.generation),
             victim,
             owner,
             main_pid,
@@ -378,23 +388,28 @@ impl Correlator {
         }
     }
 
-    /// The container that a link belonged to before a change, the one that lives where it was then (in the namespace of
-    /// the generation `home`), and the one that it has moved to.
-    fn owners_of(&mut self, fact: &LinkFact, life: &Life, home: Option<u64>) -> [Option<Container>; 3] {
+    /// The container that a link belonged to before a change, the one that lives where it was then (in `home`), and the
+    /// one that it has moved to.
+    fn owners_of(
+        &mut self,
+        fact: &LinkFact,
+        life: &mut Life,
+        home: Option<&Rc<Home>>,
+    ) -> [Option<Container>; 3] {
         if let Some(home) = home {
-            self.owners.link_in(life.id, home);
+            life.lives_in(home);
         }
         let owner = home.and_then(|home| self.owners.living_in(home));
-        let victim = self.owners.of_link(life.id);
+        let victim = self.owners.of_link(&life.homes);
         let after = fact.from.and(fact.link.netns);
-        let arrived = after.and_then(|netns| self.netns.generation(&netns, fact.task.kthread));
-        if let Some(home) = arrived {
-            self.owners.link_in(life.id, home);
+        let arrived = after.and_then(|netns| self.netns.home(&netns, fact.task.kthread));
+        if let Some(home) = &arrived {
+            life.lives_in(home);
         }
-        if matches!(fact.change, LinkChange::Deleted | LinkChange::UnseenDeleted) {
-            self.owners.link_gone(life.id);
+        if let Some(known) = self.links.life_mut(life.id) {
+            known.homes.clone_from(&life.homes);
         }
-        [victim, owner, arrived.and_then(|home| self.owners.of_namespace(home))]
+        [victim, owner, arrived.and_then(|home| self.owners.of_namespace(&home))]
     }
 
     /// A process that lives in a namespace ends or is signalled there.
@@ -402,8 +417,8 @@ impl Correlator {
         if self.netns.is_visitor(netns, task) {
             return;
         }
-        if let Some(generation) = self.netns.generation(netns, false) {
-            self.owners.acts(at, generation, task, ended);
+        if let Some(home) = self.netns.home(netns, false) {
+            home.sees(at, task, ended);
         }
     }
 
@@ -489,10 +504,7 @@ impl Correlator {
         }
         let (ended, generation) = match &life.orphaned {
             Some(known) if netns::clears_away(at, &known.0, by) => known.clone(),
-            // The end of a sidecar, or of a pid namespace inside, is not that of the container that owns the namespace.
-            _ => self.netns.orphaned(at, &fact.home()?, by, |generation, process| {
-                self.owners.is_owner(generation, process)
-            })?,
+            _ => self.netns.orphaned(at, &fact.home()?, by)?,
         };
         Some(Cause::Cleanup { ended, generation, by: Rc::clone(by) })
     }
@@ -501,8 +513,7 @@ impl Correlator {
     /// container has no pid namespace of its own, or is long ago.
     fn end_is_unclear(&mut self, at: Ktime, fact: &LinkFact, life: &Life, by: &Task) -> bool {
         let Some(home) = fact.home().filter(|_| runtime::works_for_one(by)) else { return false };
-        let generation = self.netns.generation(&home, false);
-        match generation.and_then(|generation| self.owners.owner_has_ended(generation)) {
+        match self.netns.home(&home, false).and_then(|home| home.owner_has_ended()) {
             Some(ended) => ended,
             // Nor is it known of a link that is older than the tracer whether somebody had lived there.
             None => self.netns.may_have_lost_its_main(at, &home) || life.created.is_none(),
@@ -520,10 +531,7 @@ impl Correlator {
             .on(parent)
             .into_iter()
             .find(|other| other.id != life.id && other.last.mac == Some(mac) && other.last.is_up())?;
-        let ending = sibling.last.netns.as_ref().is_some_and(|netns| {
-            // The end of a sidecar, or of an application in a pod, is not that of the container that owns the namespace.
-            self.netns.is_orphaned(netns, |generation| self.owners.owner_has_ended(generation))
-        });
+        let ending = sibling.last.netns.as_ref().is_some_and(|netns| self.netns.is_orphaned(netns));
         Some(Holder { link: sibling.last.clone(), ending })
     }
 }

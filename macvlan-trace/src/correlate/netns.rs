@@ -1,18 +1,19 @@
 //! What happened in each network namespace: who ended in it, who was signalled, how it ended itself.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    rc::Rc,
-};
+use std::{collections::VecDeque, rc::Rc};
 
-use super::blame::{self, Chosen, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount};
+use super::{
+    blame::{self, Chosen, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount},
+    owners::Home,
+};
 use crate::{
+    bounded::Bounded,
     fact::{Exit, ExitStatus, Ktime, Netns, NetnsEnd, NetnsMove, Oom, ProcessId, Signal, Task},
     text::Text,
     work::runtime,
 };
 
-/// Namespaces remembered; ended ones are forgotten first, oldest first.
+/// Namespaces remembered that live, and as many that have ended.
 const MAX_NAMESPACES: usize = 16_384;
 /// Exits remembered for a namespace, the latest.
 const MAX_EXITS: usize = 16;
@@ -59,12 +60,14 @@ const MAX_CHAIN: usize = 4;
 /// All namespaces, by the address of their `struct net`.
 #[derive(Default)]
 pub struct Namespaces {
-    by_ptr: HashMap<u64, Namespace>,
+    living: Bounded<u64, Namespace, MAX_NAMESPACES>,
+    /// Those that have ended, in that order: the kernel has still to delete the links in them.
+    ended: Bounded<u64, Namespace, MAX_NAMESPACES>,
     last_generation: u64,
 }
 
 struct Namespace {
-    generation: u64,
+    home: Rc<Home>,
     netns: Netns,
     name: Option<Text>,
     /// The processes that ended in it, oldest first; those that ended because a main process had are left out.
@@ -78,6 +81,8 @@ struct Namespace {
     /// Its last mount went while something else still held it.
     unmounted: Option<Rc<Unmount>>,
     end: Option<Rc<NamespaceEnd>>,
+    /// Until when it is remembered after its end.
+    needed_until: Ktime,
 }
 
 impl Namespaces {
@@ -157,11 +162,12 @@ impl Namespaces {
 
     /// The last reference to a namespace drops, or its last mount and file; `own` if the tracer itself dropped it.
     pub fn end(&mut self, at: Ktime, end: &NetnsEnd, task: Rc<Task>, own: bool) {
-        let namespace = self.living(&end.netns);
         let drop = if own { Drop::Deferred } else { blame::drop_path(&end.task, end.path()) };
+        let namespace = self.living(&end.netns);
         if end.last {
             let trigger = namespace.trigger(at, drop, &task, end.whole_process);
             namespace.close(at, trigger, drop, task);
+            self.has_ended(&end.netns);
         } else if drop == Drop::Unmount {
             namespace.unmounted = Some(Rc::new(Unmount { at, task }));
         }
@@ -175,31 +181,48 @@ impl Namespaces {
     pub fn end_unseen(&mut self, at: Ktime, netns: &Netns, worker: &Rc<Task>) -> Rc<NamespaceEnd> {
         let namespace = self.living(netns);
         let trigger = namespace.trigger(at, Drop::Unseen, worker, false);
-        namespace.close(at, trigger, Drop::Unseen, Rc::clone(worker))
+        let end = namespace.close(at, trigger, Drop::Unseen, Rc::clone(worker));
+        self.has_ended(netns);
+        end
+    }
+
+    fn has_ended(&mut self, netns: &Netns) {
+        if let Some(namespace) = self.living.remove(&netns.ptr) {
+            self.ended.insert(netns.ptr, namespace);
+        }
+    }
+
+    /// Forgets those that have ended once the runtime has cleared away after them, and nothing is left in them.
+    pub fn forget_ended(&mut self, at: Ktime, is_left_in: impl Fn(&Netns) -> bool) {
+        while let Some((ptr, mut namespace)) = self.ended.pop_oldest_if(|ended| ended.needed_until < at) {
+            if is_left_in(&namespace.netns) {
+                namespace.needed_until = Ktime(at.0.saturating_add(CLEANUP_NS));
+                self.ended.insert(ptr, namespace);
+            }
+        }
+    }
+
+    /// How many were pushed out by others.
+    pub fn evicted(&self) -> u64 {
+        self.living.evicted() + self.ended.evicted()
     }
 
     /// The end of a namespace, if it has ended.
     pub fn ended(&self, netns: &Netns) -> Option<Rc<NamespaceEnd>> {
-        self.by_ptr.get(&netns.ptr).filter(|known| known.is(netns))?.end.clone()
+        self.known(netns)?.end.clone()
     }
 
     /// The end of the main process of the container that a namespace belongs to, if a task of the container's runtime,
-    /// clearing away after it, is what acts on the namespace's links now: and the namespace's generation. `is_owner` says
-    /// of a namespace whether a process is the main one of the container that owns it; `None` where none is known.
-    pub fn orphaned(
-        &self,
-        at: Ktime,
-        netns: &Netns,
-        actor: &Task,
-        is_owner: impl Fn(u64, ProcessId) -> Option<bool>,
-    ) -> Option<(Rc<Ended>, u64)> {
-        let namespace = self.by_ptr.get(&netns.ptr).filter(|known| known.is(netns))?;
+    /// clearing away after it, is what acts on the namespace's links now: and the namespace's generation.
+    pub fn orphaned(&self, at: Ktime, netns: &Netns, actor: &Task) -> Option<(Rc<Ended>, u64)> {
+        let namespace = self.known(netns)?;
+        // The end of a sidecar, or of a pid namespace inside, is not that of the container that owns the namespace.
         let is_main =
-            |ended: &Ended| is_owner(namespace.generation, ended.task.task.process).unwrap_or(ended.is_init);
+            |ended: &Ended| namespace.home.is_owner(ended.task.task.process).unwrap_or(ended.is_init);
         // A sidecar may have ended after it.
         let ended =
             namespace.ends().find(|ended| is_main(ended)).filter(|ended| clears_away(at, ended, actor))?;
-        Some((Rc::clone(ended), namespace.generation))
+        Some((Rc::clone(ended), namespace.home.generation))
     }
 
     /// Whether a process has ended in a namespace that may have been a container's main one: an init, or lately one
@@ -209,32 +232,29 @@ impl Namespaces {
             let lately = at.0.saturating_sub(ended.at.0) <= CLEANUP_NS;
             ended.is_init || (lately && ended.task.task.pidns_level == 0)
         };
-        let known = self.by_ptr.get(&netns.ptr).filter(|known| known.is(netns));
-        known.is_some_and(|known| known.ends().any(may_be_main))
+        self.known(netns).is_some_and(|known| known.ends().any(may_be_main))
     }
 
     /// Whether the namespace has ended or is about to: its main process has.
     pub fn is_ending(&self, netns: &Netns) -> bool {
-        self.by_ptr
-            .get(&netns.ptr)
-            .is_some_and(|known| known.is(netns) && (known.end.is_some() || known.main_end().is_some()))
+        self.known(netns).is_some_and(|known| known.end.is_some() || known.main_end().is_some())
     }
 
     /// Whether the namespace has ended, or the main process of the container that owns it has: what is left in it is a
-    /// remainder. `owner_has_ended` says that of a generation; where it does not know, the end of the init of a pid
-    /// namespace counts.
-    pub fn is_orphaned(&self, netns: &Netns, owner_has_ended: impl Fn(u64) -> Option<bool>) -> bool {
-        let Some(known) = self.by_ptr.get(&netns.ptr).filter(|known| known.is(netns)) else { return false };
+    /// remainder. Where no owner is known, the end of the init of a pid namespace counts.
+    pub fn is_orphaned(&self, netns: &Netns) -> bool {
+        let Some(known) = self.known(netns) else { return false };
+        // The end of a sidecar, or of an application in a pod, is not that of the container that owns the namespace.
         let main_has_ended = || known.main_end().is_some_and(|ended| ended.is_init);
-        known.end.is_some() || owner_has_ended(known.generation).unwrap_or_else(main_has_ended)
+        known.end.is_some() || known.home.owner_has_ended().unwrap_or_else(main_has_ended)
     }
 
-    /// Tells namespaces apart that had the same address one after the other. One that has ended has a number for the
-    /// kernel's worker alone, which tears it down: for everybody else it is another one's address by now.
-    pub fn generation(&mut self, netns: &Netns, by_worker: bool) -> Option<u64> {
-        match self.by_ptr.get(&netns.ptr).filter(|known| known.is(netns)) {
-            Some(known) => (known.end.is_none() || by_worker).then_some(known.generation),
-            None => Some(self.living(netns).generation),
+    /// The namespace as a place to live in. One that has ended is one for the kernel's worker alone, which tears it down:
+    /// for everybody else it is another one's address by now.
+    pub fn home(&mut self, netns: &Netns, by_worker: bool) -> Option<Rc<Home>> {
+        match self.known(netns) {
+            Some(known) => (known.end.is_none() || by_worker).then(|| Rc::clone(&known.home)),
+            None => Some(Rc::clone(&self.living(netns).home)),
         }
     }
 
@@ -245,38 +265,39 @@ impl Namespaces {
 
     /// Whether a process came in from another namespace, or was started by one that had.
     pub fn is_visitor(&self, netns: &Netns, task: &Task) -> bool {
-        self.by_ptr.get(&netns.ptr).is_some_and(|known| known.is(netns) && known.is_visited_by(task))
+        self.known(netns).is_some_and(|known| known.is_visited_by(task))
     }
 
     /// A name that people know a namespace by. It says nothing about whether the namespace lives.
     pub fn name(&mut self, netns: &Netns, name: Text) {
-        let known = self.by_ptr.get(&netns.ptr).is_some_and(|known| known.is(netns));
-        if known {
-            if let Some(namespace) = self.by_ptr.get_mut(&netns.ptr) {
-                namespace.name = Some(name);
-            }
-        } else {
-            self.living(netns).name = Some(name);
+        let ended = self.ended.get_mut(&netns.ptr).filter(|ended| ended.is(netns));
+        match ended {
+            Some(ended) => ended.name = Some(name),
+            None => self.living(netns).name = Some(name),
         }
     }
 
     /// The name that people know a namespace by.
     pub fn name_of(&self, netns: &Netns) -> Option<&Text> {
-        self.by_ptr.get(&netns.ptr).filter(|known| known.is(netns))?.name.as_ref()
+        self.known(netns)?.name.as_ref()
+    }
+
+    /// A namespace, whether or not it has ended.
+    fn known(&self, netns: &Netns) -> Option<&Namespace> {
+        let living = self.living.get(&netns.ptr).filter(|known| known.is(netns));
+        living.or_else(|| self.ended.get(&netns.ptr).filter(|known| known.is(netns)))
     }
 
     /// The namespace that lives at an address now: an ended one, or one whose end was lost, makes way.
     fn living(&mut self, netns: &Netns) -> &mut Namespace {
-        if self.by_ptr.len() >= MAX_NAMESPACES && !self.by_ptr.contains_key(&netns.ptr) {
-            self.forget_oldest();
-        }
+        self.ended.remove(&netns.ptr);
         let last_generation = &mut self.last_generation;
         let mut fresh = || {
             *last_generation += 1;
             Namespace::new(*netns, *last_generation)
         };
-        let namespace = self.by_ptr.entry(netns.ptr).or_insert_with(&mut fresh);
-        if namespace.end.is_some() || !namespace.is(netns) {
+        let namespace = self.living.get_or_insert_with(netns.ptr, &mut fresh);
+        if !namespace.is(netns) {
             *namespace = fresh();
         }
         if namespace.netns.cookie.is_none() {
@@ -284,25 +305,12 @@ impl Namespaces {
         }
         namespace
     }
-
-    /// Makes room for an eighth more.
-    fn forget_oldest(&mut self) {
-        let mut order: Vec<_> = self
-            .by_ptr
-            .values()
-            .map(|known| (known.end.is_none(), known.generation, known.netns.ptr))
-            .collect();
-        order.sort_unstable();
-        for (_, _, ptr) in order.into_iter().take(MAX_NAMESPACES / 8) {
-            self.by_ptr.remove(&ptr);
-        }
-    }
 }
 
 impl Namespace {
     fn new(netns: Netns, generation: u64) -> Self {
         Self {
-            generation,
+            home: Rc::new(Home::new(generation)),
             netns,
             name: None,
             exits: VecDeque::new(),
@@ -311,6 +319,7 @@ impl Namespace {
             ooms: VecDeque::new(),
             unmounted: None,
             end: None,
+            needed_until: Ktime::default(),
         }
     }
 
@@ -321,9 +330,10 @@ impl Namespace {
 
     fn close(&mut self, at: Ktime, trigger: Trigger, drop: Drop, dropper: Rc<Task>) -> Rc<NamespaceEnd> {
         let unmounted = self.unmounted.as_ref().map(|unmount| unmount.at);
-        let end =
-            Rc::new(NamespaceEnd { generation: self.generation, at, trigger, drop, dropper, unmounted });
+        let generation = self.home.generation;
+        let end = Rc::new(NamespaceEnd { generation, at, trigger, drop, dropper, unmounted });
         self.end = Some(Rc::clone(&end));
+        self.needed_until = Ktime(at.0.saturating_add(CLEANUP_NS));
         end
     }
 

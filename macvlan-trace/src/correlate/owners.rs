@@ -5,35 +5,28 @@
 //! the host. A link belongs to the container that last owned a namespace in which it lived, since runtimes take links
 //! back to the host before they delete them.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::{cell::RefCell, rc::Rc};
 
 use super::netns::CLEANUP_NS;
 use crate::{
+    bounded::Bounded,
     cgroup::{ContainerId, PodId, place_of},
     fact::{Cgroup, Container, Ktime, Pod, ProcessId, Resident, Task},
 };
 
-/// Owned namespaces remembered; the one seen first is forgotten first.
-const MAX_OWNERS: usize = 16_384;
-/// Links whose namespaces are remembered. Beyond that only the one that a link is in tells whose it is.
-const MAX_LINKS: usize = 65_536;
-/// Namespaces remembered for a link, the latest.
-const MAX_HOMES: usize = 8;
-/// Containers whose names are remembered, long after they are gone; the one learnt first is forgotten first.
+/// Containers whose names are remembered, long after they are gone.
 const MAX_CONTAINERS: usize = 16_384;
 
-/// Containers, and what is theirs. Namespaces go by their generation, which no two share.
-#[derive(Default)]
-pub struct Owners {
-    by_namespace: BTreeMap<u64, Owner>,
-    /// The namespaces that each link lived in, latest last.
-    homes: BTreeMap<u64, Vec<u64>>,
-    /// What files said, by user and id.
-    told: HashMap<(Option<u32>, String), Container>,
-    order: VecDeque<(Option<u32>, String)>,
+/// A namespace as a place to live in: whose it is. Links remember theirs, even if the namespace is gone.
+#[derive(Debug)]
+pub struct Home {
+    /// Tells namespaces apart that had the same address one after the other.
+    pub generation: u64,
+    owner: RefCell<Option<Owner>>,
 }
 
 /// The container that owns a namespace.
+#[derive(Debug)]
 struct Owner {
     container: ContainerId,
     pod: Option<PodId>,
@@ -54,118 +47,102 @@ impl Owner {
     }
 }
 
-impl Owners {
-    /// What a runtime's files say of a container.
-    pub fn learn(&mut self, container: Container) {
-        let key = (container.user, container.id.clone());
-        if self.told.insert(key.clone(), container).is_none() {
-            self.order.push_back(key);
-            if self.order.len() > MAX_CONTAINERS {
-                if let Some(oldest) = self.order.pop_front() {
-                    self.told.remove(&oldest);
-                }
-            }
-        }
+impl Home {
+    /// Nobody's.
+    pub fn new(generation: u64) -> Self {
+        Self { generation, owner: RefCell::default() }
     }
 
-    /// A process was found living in a namespace.
-    pub fn lives(&mut self, at: Ktime, generation: u64, resident: &Resident) {
-        self.claim(at, generation, &resident.cgroup, resident.process, false);
+    /// A process was found living in it.
+    pub fn houses(&self, at: Ktime, resident: &Resident) {
+        self.claim(at, &resident.cgroup, resident.process, false);
     }
 
-    /// A process that lives in a namespace, and does not only visit it, ends or is signalled there.
-    pub fn acts(&mut self, at: Ktime, generation: u64, task: &Task, ended: bool) {
-        let is_owner = self.is_owner(generation, task.task.process) == Some(true);
+    /// A process that lives in it, and does not only visit it, ends or is signalled there.
+    pub fn sees(&self, at: Ktime, task: &Task, ended: bool) {
+        let is_owner = self.is_owner(task.task.process) == Some(true);
         if task.task.is_pidns_init() || is_owner {
-            self.claim(at, generation, &task.cgroup, task.task.process, ended);
+            self.claim(at, &task.cgroup, task.task.process, ended);
         }
     }
 
     /// A namespace that several containers share, as those of a pod do, belongs to the one that was there first. Once its
     /// main process has ended, it belongs to the next that starts in it, and after a while to whoever lives in it still:
     /// till then what happens to its links is due to that end, whatever sidecars do meanwhile.
-    fn claim(&mut self, at: Ktime, generation: u64, cgroup: &Cgroup, process: ProcessId, ended: bool) {
+    fn claim(&self, at: Ktime, cgroup: &Cgroup, process: ProcessId, ended: bool) {
         let Some(place) = cgroup.path.as_ref().map(place_of) else { return };
         let Some(container) = place.container else { return };
         let claim = Owner { container, pod: place.pod, process, ended: ended.then_some(at) };
-        match self.by_namespace.get_mut(&generation) {
+        let mut owner = self.owner.borrow_mut();
+        match &mut *owner {
             Some(owner) if owner.container == claim.container && owner.process.tgid == process.tgid => {
                 owner.ended = owner.ended.or(claim.ended);
             }
             Some(owner) if owner.gives_way(at, process, ended) => *owner = claim,
             Some(_) => {}
-            None => {
-                self.by_namespace.insert(generation, claim);
-                if self.by_namespace.len() > MAX_OWNERS {
-                    self.by_namespace.pop_first();
-                }
-            }
+            None => *owner = Some(claim),
         }
     }
 
-    /// A link was seen in a namespace.
-    pub fn link_in(&mut self, link: u64, generation: u64) {
-        if self.homes.len() >= MAX_LINKS && !self.homes.contains_key(&link) {
-            // Links have numbers in the order in which they came.
-            self.homes.pop_first();
-        }
-        let homes = self.homes.entry(link).or_default();
-        if homes.last() == Some(&generation) {
-            return;
-        }
-        homes.retain(|home| *home != generation);
-        if homes.len() >= MAX_HOMES {
-            homes.remove(0);
-        }
-        homes.push(generation);
-    }
-
-    /// A link is gone.
-    pub fn link_gone(&mut self, link: u64) {
-        self.homes.remove(&link);
-    }
-
-    /// The container that last owned a namespace in which a link lived.
+    /// Whether a process is the main one of the container that owns it; `None` where none is known to. A look at /proc
+    /// knows when a process started to a hundredth of a second only, and so its number alone is compared.
     #[must_use]
-    pub fn of_link(&self, link: u64) -> Option<Container> {
-        self.homes.get(&link)?.iter().rev().find_map(|&generation| self.of_namespace(generation))
+    pub fn is_owner(&self, process: ProcessId) -> Option<bool> {
+        self.owner.borrow().as_ref().map(|owner| owner.process.tgid == process.tgid)
+    }
+
+    /// Whether the main process of the container that owns it has ended; `None` where none is known to.
+    #[must_use]
+    pub fn owner_has_ended(&self) -> Option<bool> {
+        self.owner.borrow().as_ref().map(|owner| owner.ended.is_some())
+    }
+
+    /// Process id of the main process of the container that owns it, while that lives.
+    #[must_use]
+    pub fn main_pid(&self) -> Option<u32> {
+        self.owner.borrow().as_ref().filter(|owner| owner.ended.is_none()).map(|owner| owner.process.tgid)
+    }
+}
+
+/// Containers by name, and what is theirs.
+#[derive(Default)]
+pub struct Owners {
+    /// What files said, by user and id.
+    told: Bounded<(Option<u32>, String), Container, MAX_CONTAINERS>,
+}
+
+impl Owners {
+    /// What a runtime's files say of a container.
+    pub fn learn(&mut self, container: Container) {
+        self.told.insert((container.user, container.id.clone()), container);
+    }
+
+    /// A task of a control group is told of: its container is there still. Whoever looks into the files looks once.
+    pub fn hear_of(&mut self, cgroup: &Cgroup) {
+        if let Some(id) = cgroup.path.as_ref().and_then(|path| place_of(path).container) {
+            self.told.get_mut(&(id.user, id.id));
+        }
+    }
+
+    /// The container that last owned one of the namespaces in which a link lived, latest last.
+    #[must_use]
+    pub fn of_link(&self, homes: &[Rc<Home>]) -> Option<Container> {
+        homes.iter().rev().find_map(|home| self.of_namespace(home))
     }
 
     /// The container that owns a namespace.
     #[must_use]
-    pub fn of_namespace(&self, generation: u64) -> Option<Container> {
-        let owner = self.by_namespace.get(&generation)?;
-        Some(self.whole(&owner.container, owner.pod.as_ref()))
-    }
-
-    /// Whether a process is the main one of the container that owns a namespace; `None` where none is known to. A look at
-    /// /proc knows when a process started to a hundredth of a second only, and so its number alone is compared.
-    #[must_use]
-    pub fn is_owner(&self, generation: u64, process: ProcessId) -> Option<bool> {
-        self.by_namespace.get(&generation).map(|owner| owner.process.tgid == process.tgid)
-    }
-
-    /// Whether the main process of the container that owns a namespace has ended; `None` where none is known to.
-    #[must_use]
-    pub fn owner_has_ended(&self, generation: u64) -> Option<bool> {
-        self.by_namespace.get(&generation).map(|owner| owner.ended.is_some())
-    }
-
-    /// Process id of the main process of the container that owns a namespace, while that lives.
-    #[must_use]
-    pub fn main_pid(&self, generation: u64) -> Option<u32> {
-        let owner = self.by_namespace.get(&generation).filter(|owner| owner.ended.is_none())?;
-        Some(owner.process.tgid)
+    pub fn of_namespace(&self, home: &Home) -> Option<Container> {
+        let owner = home.owner.borrow();
+        owner.as_ref().map(|owner| self.whole(&owner.container, owner.pod.as_ref()))
     }
 
     /// The container that owns a namespace and lives in it; `None` for one inside another container, on which that may
     /// work by right.
     #[must_use]
-    pub fn living_in(&self, generation: u64) -> Option<Container> {
-        let owner = self
-            .by_namespace
-            .get(&generation)
-            .filter(|owner| owner.ended.is_none() && !owner.container.nested)?;
+    pub fn living_in(&self, home: &Home) -> Option<Container> {
+        let owner = home.owner.borrow();
+        let owner = owner.as_ref().filter(|owner| owner.ended.is_none() && !owner.container.nested)?;
         Some(self.whole(&owner.container, owner.pod.as_ref()))
     }
 
@@ -174,6 +151,11 @@ impl Owners {
     pub fn of_cgroup(&self, cgroup: &Cgroup) -> Option<Container> {
         let place = place_of(cgroup.path.as_ref()?);
         Some(self.whole(&place.container?, place.pod.as_ref()))
+    }
+
+    /// How many names were pushed out by others.
+    pub fn evicted(&self) -> u64 {
+        self.told.evicted()
     }
 
     /// What the path tells of a container, and what its runtime's files do.

@@ -131,6 +131,60 @@ fn a_device_at_the_address_of_a_deleted_one_is_another_link() {
     assert_ne!(one, other);
 }
 
+/// The links that are told of when their parent is set down.
+fn links_on_the_parent(mut story: Story) -> Vec<String> {
+    story.parent(&ip(), LinkChange::Down, &nic("eth0", netns(0), 2), None, &[]);
+    let told = story.tell();
+    let down = told.events().into_iter().filter(|event| event.record["event"] == "parent_down");
+    down.map(|event| event.record["link"]["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_link_whose_deletion_was_lost_is_gone_when_another_has_its_place() {
+    let mut story = Story::new();
+    story.creates(&ip(), &macvlan("old", netns(0), 7));
+    story.creates(&ip(), &macvlan("new", netns(0), 7).at(0xffff_8881_0099_0000));
+    assert_eq!(links_on_the_parent(story), ["new"]);
+
+    // So it is when the other one comes there from elsewhere.
+    let elsewhere = macvlan("new", netns(1), 9);
+    let mut story = Story::new();
+    story.creates(&ip(), &macvlan("old", netns(0), 7)).creates(&ip(), &elsewhere);
+    story.moves(&ip(), (netns(1), 9), &elsewhere.moved_to(netns(0), 7));
+    assert_eq!(links_on_the_parent(story), ["new"]);
+}
+
+#[test]
+fn a_link_whose_deletion_was_lost_is_gone_when_another_namespace_has_the_address_of_its_own() {
+    let next = next_at(netns(1));
+    let mut story = Story::new();
+    story.creates(&ip(), &inhabitant("old", 7)).creates(&ip(), &macvlan("new", next, 8));
+    assert_eq!(links_on_the_parent(story), ["new"]);
+
+    let outside = macvlan("new", netns(0), 8);
+    let mut story = Story::new();
+    story.stock(&inhabitant("old", 7)).creates(&ip(), &outside);
+    story.moves(&ip(), (netns(0), 8), &outside.moved_to(next, 9));
+    assert_eq!(links_on_the_parent(story), ["new"]);
+
+    let mut story = Story::new();
+    story.stock(&inhabitant("one", 7)).creates(&ip(), &inhabitant("other", 8));
+    assert_eq!(links_on_the_parent(story), ["one", "other"], "one namespace, two links");
+}
+
+#[test]
+fn a_link_that_is_elsewhere_than_the_one_at_its_address_was_has_not_its_past() {
+    // The deletion of one and the creation of the other were lost.
+    let (old, new) = (macvlan("old", netns(0), 7), macvlan("new", netns(0), 8));
+    let new = new.at(old.link.dev.unwrap());
+    let mut story = Story::new();
+    story.creates(&ip(), &old).sets_down(&ip(), &new);
+    story.tell().last().is("/link/id", "2").is("/link/age_ns", Value::Null);
+    let mut story = Story::new();
+    story.creates(&ip(), &old).creates(&ip(), &macvlan("other", netns(0), 9)).sets_down(&ip(), &new);
+    assert_eq!(links_on_the_parent(story), ["other", "new"]);
+}
+
 // Incidents.
 
 /// A link in a container's namespace.
@@ -255,19 +309,20 @@ fn a_task_that_was_never_sent_whole_is_named_all_the_same() {
 }
 
 #[test]
-fn links_beyond_the_limit_are_told_without_a_past() {
+fn of_more_links_than_fit_the_one_that_nothing_happened_to_for_longest_is_forgotten() {
     const MANY: u32 = 66_000;
     let mut memory = Memory::new();
+    memory.change(LinkChange::Created, &inhabitant("used", MANY + 1));
     for ifindex in 1..=MANY {
         memory.change(LinkChange::Created, &inhabitant("m", ifindex));
+        if ifindex % 1000 == 0 {
+            memory.change(LinkChange::Renamed, &inhabitant("used", MANY + 1));
+        }
     }
-    let mut age = |ifindex| memory.change(LinkChange::Down, &inhabitant("m", ifindex)).life.created;
-    assert_eq!(age(1), Some(Ktime(1)));
-    assert_eq!(age(MANY), None, "there was no room for its past");
-    // A deletion makes room.
-    memory.change(LinkChange::Deleted, &inhabitant("m", 1));
-    memory.change(LinkChange::Created, &inhabitant("late", MANY + 1));
-    assert!(memory.change(LinkChange::Down, &inhabitant("late", MANY + 1)).life.created.is_some());
+    let mut is_known =
+        |ifindex| memory.change(LinkChange::Down, &inhabitant("m", ifindex)).life.created.is_some();
+    assert!(!is_known(1), "its past is unknown, as if the tracer had come later");
+    assert!(is_known(MANY) && is_known(MANY - 65_000) && is_known(MANY + 1));
 }
 
 #[test]
@@ -278,11 +333,8 @@ fn a_stock_beyond_the_limit_is_no_harm() {
         story.stock(&inhabitant("m", ifindex));
     }
     memory.take_all(story);
-    let ids: Vec<_> = [1, 66_000]
-        .map(|ifindex| memory.change(LinkChange::Down, &inhabitant("m", ifindex)).life.id)
-        .into_iter()
-        .collect();
-    assert_eq!(ids, [1, 66_000]);
+    let mut id = |ifindex| memory.change(LinkChange::Down, &inhabitant("m", ifindex)).life.id;
+    assert_eq!([id(66_000), id(1)], [66_000, 66_001], "the first was forgotten");
 }
 
 #[test]

@@ -5,9 +5,10 @@ use serde_json::Value;
 use crate::testing::story::{
     OWN_PID, Story,
     cast::{Container, container, container_of, dockerd, ip, kill, named, of_unit},
-    child_of, init, inside, macvlan, netns, next_at, path, process, running, started, swapper, thread,
+    child_of, init, inside, macvlan, netns, next_at, nic, path, process, running, started, swapper, thread,
     tracer, without_cookie, worker,
 };
+use crate::{correlate::Correlator, fact::LinkChange};
 
 // The signal that a process ended by.
 
@@ -457,4 +458,62 @@ fn who_deletes_a_link_in_a_namespace_at_an_old_address_is_the_culprit() {
     let link = macvlan("macvlan1", without_cookie(netns), 2);
     story.deletes(&ip("ip link del macvlan1"), &link);
     story.tell().last().verdict("direct", "certain").culprit(&ip(""));
+}
+
+// What is forgotten.
+
+/// How many ended namespaces are remembered after a story.
+fn remembered(story: Story) -> usize {
+    let mut correlator = Correlator::default();
+    story.into_facts().into_iter().for_each(|fact| drop(correlator.take(fact)));
+    assert_eq!(correlator.netns.evicted(), 0);
+    correlator.netns.ended.len()
+}
+
+/// A container has ended, and its link or another's parent is still there.
+fn ended(wait_ms: u64) -> Container {
+    let mut container = container();
+    let Container { story, init, netns, .. } = &mut container;
+    story.exits(init, *netns, 0).drops(init, *netns, path::EXIT).ticks_after_ms(wait_ms);
+    container
+}
+
+#[test]
+fn a_namespace_that_has_ended_is_forgotten_once_nothing_is_left_in_it() {
+    let Container { mut story, link, .. } = ended(0);
+    story.is_torn_down(&link).ticks_after_ms(119_000);
+    assert_eq!(remembered(story), 1, "its runtime may be clearing away");
+
+    let Container { mut story, link, .. } = ended(0);
+    story.is_torn_down(&link).ticks_after_ms(121_000);
+    assert_eq!(remembered(story), 0);
+
+    // Another one has its address.
+    let Container { mut story, link, .. } = ended(0);
+    story.is_torn_down(&link).creates(&ip("ip"), &macvlan("m", next_at(netns(1)), 9));
+    assert_eq!(remembered(story), 0);
+}
+
+#[test]
+fn a_namespace_whose_links_the_kernel_deletes_late_is_remembered_that_long() {
+    let Container { mut story, init, link, .. } = ended(3_000_000);
+    story.is_torn_down(&link).tell().last().verdict("container-exited", "certain").culprit(&init);
+
+    let Container { story, .. } = ended(3_000_000);
+    assert_eq!(remembered(story), 1);
+    let Container { mut story, link, .. } = ended(3_000_000);
+    story.is_torn_down(&link).ticks_after_ms(121_000);
+    assert_eq!(remembered(story), 0);
+}
+
+#[test]
+fn a_namespace_is_remembered_as_long_as_a_parent_is_left_in_it() {
+    let Container { mut story, init, netns, link } = container();
+    let (child, parent) = (macvlan("child0", self::netns(0), 12), nic("par1", netns, 3));
+    let mut standing = child.clone();
+    standing.parent = Some(parent.clone());
+    story.creates(&dockerd(), &standing).exits(&init, netns, 0).drops(&init, netns, path::EXIT);
+    story.is_torn_down(&link).ticks_after_ms(3_000_000);
+    story.link(&worker(), LinkChange::Deleted, &child.losing_parent(parent), path::CASCADE);
+    story.tell().last().is("/link/name", "child0").verdict("container-exited", "certain").culprit(&init);
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{MAX_CONTAINERS, MAX_HOMES, MAX_LINKS, MAX_OWNERS, Owners};
+use super::{MAX_CONTAINERS, Owners};
 use crate::{
-    fact::{Cgroup, Container, Ktime, Pod, Task, What},
+    fact::{Cgroup, Container, Pod, Task, What},
     testing::story::{
         Macvlan, Story, child_of, in_cgroup, init, inside, macvlan, netns, next_at, path, process, started,
         thread, without_cookie, worker,
@@ -304,28 +304,25 @@ fn whoever_picks_another_containers_id_does_not_get_its_name() {
 }
 
 #[test]
-fn what_is_remembered_is_bounded() {
+fn of_more_containers_than_fit_those_are_forgotten_of_which_nothing_was_heard_for_longest() {
     let mut owners = Owners::default();
-    let container =
-        |n: usize| Container { id: format!("{n:064x}"), user: None, runtime: None, name: None, pod: None };
+    let container = |n: usize| Container {
+        id: format!("{n:064x}"),
+        user: None,
+        runtime: Some("docker".to_owned()),
+        name: Some(format!("web{n}")),
+        pod: None,
+    };
+    let group = |n: usize| Cgroup { id: None, path: Some(Text::from(docker(&format!("{n:064x}")).as_str())) };
+    let name = |owners: &Owners, n| owners.of_cgroup(&group(n)).and_then(|container| container.name);
     for n in 0..MAX_CONTAINERS + 10 {
         owners.learn(container(n));
         owners.learn(container(n));
+        // It lives, and is told of now and then.
+        owners.hear_of(&group(0));
     }
-    assert_eq!((owners.told.len(), owners.order.len()), (MAX_CONTAINERS, MAX_CONTAINERS));
-    let main = main_of(WEB, 812);
-    for generation in 0..MAX_OWNERS as u64 + 10 {
-        owners.acts(Ktime(generation), generation, &main, false);
-    }
-    assert_eq!(owners.by_namespace.len(), MAX_OWNERS);
-    for link in 0..MAX_LINKS as u64 + 10 {
-        owners.link_in(link, 1);
-    }
-    assert_eq!(owners.homes.len(), MAX_LINKS);
-    (0..100).for_each(|generation| owners.link_in(5, generation));
-    assert_eq!(owners.homes[&5].len(), MAX_HOMES);
-    owners.link_gone(5);
-    assert!(!owners.homes.contains_key(&5));
+    assert_eq!((owners.told.len(), owners.evicted()), (MAX_CONTAINERS, 10));
+    assert_eq!([0, 1, 11].map(|n| name(&owners, n).is_some()), [true, false, true]);
     assert_eq!(owners.of_cgroup(&Cgroup { id: None, path: Some(Text::from("/")) }), None);
     assert_eq!(owners.of_cgroup(&worker().cgroup), None);
 }
