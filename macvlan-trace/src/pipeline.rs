@@ -1,8 +1,9 @@
 //! The way from a fact to a record: correlate, diagnose, publish, filter, sink. Facts are all that goes in.
 
-use std::{collections::HashMap, io};
+use std::{collections::BTreeMap, io};
 
 use crate::{
+    bounded::Bounded,
     correlate::Correlator,
     diagnose::{Recurrences, diagnose},
     event::{Body, CulpritCount, Event, EventKind, Lost, Record, Summary, Task},
@@ -16,7 +17,7 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// Culprits counted one by one; beyond that they share a line.
+/// Culprits counted one by one; of more, those of longest ago share a line.
 const MAX_CULPRITS: usize = 1024;
 
 /// Everything right of the stream of facts.
@@ -64,7 +65,9 @@ struct Totals {
     filtered: u64,
     unattributed: u64,
     lost: u64,
-    culprits: HashMap<CulpritKey, u64>,
+    culprits: Bounded<CulpritKey, u64, MAX_CULPRITS>,
+    /// What others did, for whom there was no room.
+    others: BTreeMap<EventKind, u64>,
 }
 
 /// What makes two events one line of the summary.
@@ -178,6 +181,12 @@ impl<S: Sink> Pipeline<S> {
         self.sink
     }
 
+    /// How many entries of what is remembered were pushed out by others, by what it is.
+    pub fn evicted(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let own = [("recurrences", self.recurrences.evicted()), ("culprits", self.totals.culprits.evicted())];
+        self.correlator.evicted().into_iter().chain(own)
+    }
+
     fn publish(&mut self, at: Ktime, record: &Record) -> io::Result<()> {
         let in_time = self.view.spans(self.clock.epoch(at));
         let shown = match &record.body {
@@ -202,20 +211,24 @@ impl Totals {
     fn count(&mut self, event: &Event) {
         let place = |task: &Task| task.unit.clone().or_else(|| task.cgroup.path.clone());
         let culprit = event.culprit.as_ref();
-        let mut key = CulpritKey {
+        let key = CulpritKey {
             event: event.event,
             pid: culprit.map(|task| task.pid),
             comm: culprit.map(|task| task.comm.clone()),
             cgroup: culprit.and_then(place),
         };
-        if self.culprits.len() >= MAX_CULPRITS && !self.culprits.contains_key(&key) {
-            key = CulpritKey { pid: None, comm: Some(Text::from("(others)")), cgroup: None, ..key };
+        let count = self.culprits.get_mut(&key).map_or(1, |count| *count + 1);
+        if let Some((other, count)) = self.culprits.insert(key, count) {
+            *self.others.entry(other.event).or_default() += count;
         }
-        *self.culprits.entry(key).or_default() += 1;
     }
 
     fn summary(&self, when: crate::event::When) -> Summary {
-        let mut culprits: Vec<_> = self.culprits.iter().collect();
+        let others = self.others.iter().map(|(&event, &count)| {
+            (CulpritKey { event, pid: None, comm: Some(Text::from("(others)")), cgroup: None }, count)
+        });
+        let mut culprits: Vec<_> =
+            self.culprits.iter().map(|(key, &count)| (key.clone(), count)).chain(others).collect();
         culprits.sort_by(|(one, a), (other, b)| b.cmp(a).then_with(|| one.cmp(other)));
         Summary {
             when,
@@ -225,10 +238,10 @@ impl Totals {
             lost: self.lost,
             culprits: culprits
                 .into_iter()
-                .map(|(key, &count)| CulpritCount {
+                .map(|(key, count)| CulpritCount {
                     pid: key.pid,
-                    comm: key.comm.clone(),
-                    cgroup: key.cgroup.clone(),
+                    comm: key.comm,
+                    cgroup: key.cgroup,
                     event: key.event,
                     count,
                 })

@@ -1,18 +1,19 @@
 //! Numbers incidents: what has one cause has one number.
 
-use std::collections::HashMap;
-
 use super::{Cause, Life, ParentChange, links::Siblings};
 use crate::{
+    bounded::Bounded,
     fact::{Ktime, ProcessId, Task},
     work::party,
 };
 
-/// Incidents that may still grow; the oldest is forgotten first.
-const MAX_OPEN: usize = 4096;
+/// Incidents that may still grow.
+const MAX_OPEN: usize = 16_384;
 
-/// After so long a pause the same process's work on a link is another incident.
+/// After so long a pause what the same process does to the same device is another incident.
 const PAUSE_NS: u64 = 120_000_000_000;
+/// After so long a pause every incident is over. The kernel may need minutes to tear a namespace down.
+const OVER_NS: u64 = 600_000_000_000;
 
 /// What makes two cases one incident.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,7 +22,7 @@ pub enum Key {
     Namespace(u64),
     /// A change of a parent.
     ParentChange(u64),
-    /// The end of a parent, by its device and index, and who removed it.
+    /// The end of a parent, by its device and index, which are another's afterwards, and who removed it.
     Parent(Option<u64>, u32, ProcessId),
     /// A module, and who unloaded it.
     Module(ProcessId),
@@ -64,28 +65,30 @@ pub struct Incident {
 #[derive(Default)]
 pub struct Incidents {
     last: u64,
-    open: HashMap<Key, Incident>,
+    open: Bounded<Key, Incident, MAX_OPEN>,
 }
 
 impl Incidents {
     /// The incident of a key; where it is new, `siblings` counts whom it is about.
     pub fn of(&mut self, key: Key, at: Ktime, siblings: impl FnOnce() -> Siblings) -> Incident {
+        let pause = |incident: &Incident| at.0.saturating_sub(incident.last_at.0);
+        while self.open.pop_oldest_if(|incident| pause(incident) > OVER_NS).is_some() {}
         if let Some(incident) = self.open.get_mut(&key) {
             // What a daemon does to a link today is another story than what it did yesterday.
-            let goes_on =
-                !matches!(key, Key::Link(..)) || at.0.saturating_sub(incident.last_at.0) <= PAUSE_NS;
-            if goes_on {
+            let may_come_again = matches!(key, Key::Parent(..) | Key::Module(..) | Key::Link(..));
+            if !may_come_again || pause(incident) <= PAUSE_NS {
                 incident.last_at = at;
                 return *incident;
             }
-        }
-        if self.open.len() >= MAX_OPEN {
-            let oldest = self.last.saturating_sub(MAX_OPEN as u64 / 2);
-            self.open.retain(|_, incident| incident.number > oldest);
         }
         self.last += 1;
         let incident = Incident { number: self.last, siblings: siblings(), last_at: at };
         self.open.insert(key, incident);
         incident
+    }
+
+    /// How many were pushed out by others.
+    pub fn evicted(&self) -> u64 {
+        self.open.evicted()
     }
 }

@@ -199,6 +199,20 @@ impl Correlator {
         self.owners.of_cgroup(cgroup)
     }
 
+    /// How many entries of what is remembered were pushed out by others, by what it is.
+    #[must_use]
+    pub fn evicted(&self) -> [(&'static str, u64); 7] {
+        [
+            ("tasks", self.tasks.evicted()),
+            ("links", self.links.evicted()),
+            ("parents", self.parents.evicted()),
+            ("namespaces", self.netns.evicted()),
+            ("containers", self.owners.evicted()),
+            ("incidents", self.incidents.evicted()),
+            ("deleted links", self.overdue.evicted()),
+        ]
+    }
+
     /// Links in namespaces that have ended, or whose main process has: the kernel has still to delete them.
     #[must_use]
     pub fn in_teardown(&self) -> usize {

@@ -1,14 +1,13 @@
 //! What should have happened by now: a deleted link that is not made again, a deleted link whose memory is not freed.
 
-use std::collections::{HashMap, VecDeque};
-
 use super::{Case, Cause};
 use crate::{
+    bounded::Bounded,
     fact::{Begin, Ktime},
     text::Text,
 };
 
-/// Deleted links remembered. Of more than these at once nothing is remarked.
+/// Deleted links remembered, each time for what they are waited for. Of more than these at once the latest are.
 const MAX_LINKS: usize = 4096;
 /// Links that a remark names; the others are counted.
 const MAX_NAMED: usize = 3;
@@ -59,8 +58,10 @@ pub struct Overdue {
     missed_after: Option<u64>,
     /// Whether frees are told.
     sees_frees: bool,
-    deleted: VecDeque<Deleted>,
-    unfreed: HashMap<u64, Deleted>,
+    /// Those that are not made again, by the link's id, in the order in which they went.
+    deleted: Bounded<u64, Deleted, MAX_LINKS>,
+    /// Those whose memory is in use, by the address of the device, in the order in which they went.
+    unfreed: Bounded<u64, Deleted, MAX_LINKS>,
     /// Up to when everything that was due is remarked.
     judged: Ktime,
 }
@@ -94,14 +95,15 @@ impl Overdue {
         let found = self
             .deleted
             .iter()
-            .enumerate()
             .filter(|(_, gone)| gone.parent.as_ref() == parent && gone.name == *name)
-            .max_by_key(|(at, gone)| {
+            // Of equals, the last.
+            .max_by_key(|(_, gone)| {
                 let same_container = container.is_some() && gone.container.as_ref() == container;
-                (same_container, mac.is_some() && gone.mac == mac, *at)
-            });
-        if let Some((found, _)) = found {
-            self.deleted.remove(found);
+                (same_container, mac.is_some() && gone.mac == mac)
+            })
+            .map(|(id, _)| *id);
+        if let Some(found) = found {
+            self.deleted.remove(&found);
         }
     }
 
@@ -115,11 +117,11 @@ impl Overdue {
         let container = case.victim.as_ref().map(|own| own.id.clone());
         let mac = case.fact.link.mac;
         let deleted = Deleted { at: case.at, incident: case.incident, name, parent, container, mac };
-        if let Some(dev) = case.fact.link.dev.filter(|_| self.sees_frees && self.unfreed.len() < MAX_LINKS) {
+        if let Some(dev) = case.fact.link.dev.filter(|_| self.sees_frees) {
             self.unfreed.insert(dev, deleted.clone());
         }
-        if self.missed_after.is_some() && self.deleted.len() < MAX_LINKS {
-            self.deleted.push_back(deleted);
+        if self.missed_after.is_some() {
+            self.deleted.insert(case.life.id, deleted);
         }
     }
 
@@ -143,20 +145,24 @@ impl Overdue {
         self.judged = at;
         let mut due = Vec::new();
         if let Some(limit) = self.missed_after {
-            let missed = self.deleted.partition_point(|gone| gone.due_after(limit) <= at);
-            due.extend(
-                self.deleted.drain(..missed).map(|gone| (gone.due_after(limit), Awaited::Creation, gone)),
-            );
+            while let Some((_, gone)) = self.deleted.pop_oldest_if(|gone| gone.due_after(limit) <= at) {
+                due.push((gone.due_after(limit), Awaited::Creation, gone));
+            }
         }
-        let leaked = self.unfreed.values().map(|gone| (gone.due_after(LEAK_NS), Awaited::Free, gone));
-        due.extend(leaked.filter(|(due, ..)| *due <= at).map(|(due, what, gone)| (due, what, gone.clone())));
-        self.unfreed.retain(|_, gone| gone.due_after(LEAK_NS) > at);
+        while let Some((_, gone)) = self.unfreed.pop_oldest_if(|gone| gone.due_after(LEAK_NS) <= at) {
+            due.push((gone.due_after(LEAK_NS), Awaited::Free, gone));
+        }
         due.sort_by(|one, other| {
             let key =
                 |(at, awaited, gone): &(Ktime, Awaited, Deleted)| (*at, *awaited, gone.at, gone.name.clone());
             key(one).cmp(&key(other))
         });
         grouped(due)
+    }
+
+    /// How many were pushed out by others.
+    pub fn evicted(&self) -> u64 {
+        self.deleted.evicted() + self.unfreed.evicted()
     }
 }
 

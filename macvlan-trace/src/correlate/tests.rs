@@ -239,6 +239,37 @@ fn two_parents_that_one_process_removes_are_two_incidents() {
     assert_eq!(story.tell().incidents(), [1, 1, 2]);
 }
 
+#[test]
+fn an_incident_is_over_after_a_long_pause() {
+    let init = init("sh", 812);
+    let mut story = Story::new();
+    for (name, ifindex) in [("a", 2), ("b", 3), ("c", 4)] {
+        story.creates(&ip(), &inhabitant(name, ifindex));
+    }
+    story.exits(&init, netns(1), 0).drops(&init, netns(1), path::EXIT).is_torn_down(&inhabitant("a", 2));
+    story.wait_ms(300_000).is_torn_down(&inhabitant("b", 3));
+    story.wait_ms(700_000).is_torn_down(&inhabitant("c", 4));
+    assert_eq!(story.tell().incidents(), [1, 2, 3, 4, 4, 5]);
+}
+
+#[test]
+fn the_parent_that_the_same_process_deletes_later_is_another_one() {
+    let incidents = |wait| {
+        let mut story = Story::new();
+        for ifindex in [7, 8] {
+            let link = macvlan("m", netns(0), ifindex);
+            story.creates(&ip(), &link);
+            let link = link.losing_parent(nic("eth0", netns(0), 2));
+            story.link(&ip(), LinkChange::Deleted, &link, path::CASCADE).wait_ms(wait);
+        }
+        let told = story.tell();
+        let deleted = told.events().into_iter().filter(|event| event.record["event"] == "deleted");
+        deleted.map(|event| event.record["incident"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(incidents(10), [2, 2], "it has many children");
+    assert_eq!(incidents(200_000), [2, 4], "its address and its index are another's by now");
+}
+
 // Bounds.
 
 /// Takes facts in, and shows nothing.
@@ -393,7 +424,7 @@ fn a_crowd_in_one_namespace_is_no_harm() {
 
 #[test]
 fn incidents_beyond_the_limit_keep_counting_and_the_latest_stay_open() {
-    const MANY: u32 = 10_000;
+    const MANY: u32 = 20_000;
     let mut memory = Memory::new();
     let mut incident = |ifindex| memory.change(LinkChange::Down, &inhabitant("m", ifindex)).incident;
     for ifindex in 1..=MANY {

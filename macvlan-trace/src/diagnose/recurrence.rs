@@ -1,17 +1,16 @@
 //! What comes again: a container that is started anew and ends the same way each time, a service that sets a link down
 //! over and over.
 
-use std::collections::HashMap;
-
 use super::Verdict;
 use crate::{
+    bounded::Bounded,
     correlate::Case,
     fact::{ExitStatus, Ktime},
     publish,
     text::Text,
 };
 
-/// Kinds of incidents remembered; those that have not come again for longest are forgotten first.
+/// Kinds of incidents remembered.
 const MAX_KNOWN: usize = 4096;
 /// After so long a pause it is another story. Docker waits at most a minute between two restarts, Kubernetes five.
 const PAUSE_NS: u64 = 600_000_000_000;
@@ -29,7 +28,7 @@ pub struct Recurrence {
 
 /// What has happened before.
 #[derive(Default)]
-pub struct Recurrences(HashMap<Key, Known>);
+pub struct Recurrences(Bounded<Key, Known, MAX_KNOWN>);
 
 /// What makes two incidents the same over again: what happened, how the main process ended, who did it, and to whom.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -42,11 +41,12 @@ struct Key {
 }
 
 /// Whose the link is. A container keeps its id when it is started again; without one, a namespace that ended with its
-/// main process is another one each time.
+/// main process is another one each time, and else it is the same one or another story.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Whose {
     Container(String),
-    Namespace(Option<u64>),
+    Ended,
+    Namespace(u64),
 }
 
 struct Known {
@@ -56,18 +56,17 @@ struct Known {
 }
 
 impl Key {
-    fn of(case: &Case, verdict: &Verdict) -> Self {
+    /// `None` where it is not known whose the link is.
+    fn of(case: &Case, verdict: &Verdict) -> Option<Self> {
         let status = case.cause.exit().map(|ended| ended.status);
-        let whose = match &case.victim {
-            Some(victim) => Whose::Container(victim.id.clone()),
-            None => {
-                let home = case.fact.home().filter(|_| status.is_none());
-                Whose::Namespace(home.map(|netns| netns.ptr))
-            }
+        let whose = match (&case.victim, status) {
+            (Some(victim), _) => Whose::Container(victim.id.clone()),
+            (None, Some(_)) => Whose::Ended,
+            (None, None) => Whose::Namespace(case.home?),
         };
         let culprit = verdict.culprit.as_ref().map(|culprit| &culprit.task);
         let culprit = culprit.map(|task| (task.task.comm.clone(), task.cgroup.path.clone()));
-        Self { rule: verdict.rule, status, culprit, link: case.life.known_as.clone(), whose }
+        Some(Self { rule: verdict.rule, status, culprit, link: case.life.known_as.clone(), whose })
     }
 }
 
@@ -77,15 +76,11 @@ impl Recurrences {
         if !publish::kind(case.fact.change).is_break() {
             return None;
         }
-        if self.0.len() >= MAX_KNOWN {
-            self.forget_oldest();
-        }
+        while self.0.pop_oldest_if(|known| case.at.0.saturating_sub(known.last.1.0) > PAUSE_NS).is_some() {}
         let now = (case.incident, case.at);
-        let known = self
-            .0
-            .entry(Key::of(case, verdict))
-            .and_modify(|known| known.comes(now))
-            .or_insert(Known { count: 1, first: now, last: now });
+        let fresh = || Known { count: 0, first: now, last: (0, case.at) };
+        let known = self.0.get_or_insert_with(Key::of(case, verdict)?, fresh);
+        known.comes(now);
         (known.first.0 != case.incident).then(|| Recurrence {
             count: known.count,
             first_incident: known.first.0,
@@ -93,19 +88,16 @@ impl Recurrences {
         })
     }
 
-    fn forget_oldest(&mut self) {
-        let mut lasts: Vec<_> = self.0.values().map(|known| known.last.1).collect();
-        lasts.sort_unstable();
-        let limit = lasts[lasts.len() / 8];
-        self.0.retain(|_, known| known.last.1 > limit);
+    /// How many were pushed out by others.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.0.evicted()
     }
 }
 
 impl Known {
     fn comes(&mut self, now: (u64, Ktime)) {
-        if now.1.0.saturating_sub(self.last.1.0) > PAUSE_NS {
-            *self = Self { count: 1, first: now, last: now };
-        } else if now.0 > self.last.0 {
+        if now.0 > self.last.0 {
             self.count += 1;
             self.last = now;
         } else {
@@ -119,7 +111,8 @@ impl Known {
 mod tests {
     use serde_json::Value;
 
-    use crate::testing::story::{Story, Told, in_cgroup, init, macvlan, netns, process, running};
+    use crate::fact::Netns;
+    use crate::testing::story::{Story, Told, in_cgroup, init, macvlan, netns, next_at, process, running};
 
     /// A container whose main process ends with these codes, one start after the other.
     fn restarts(codes: &[u8], pause_ms: u64) -> Told {
@@ -176,6 +169,22 @@ mod tests {
         for event in told.events() {
             event.is("/recurrence", Value::Null);
         }
+    }
+
+    #[test]
+    fn the_next_namespace_at_an_address_is_another_story_than_the_one_before() {
+        let cron = in_cgroup(running(process("ip", 900), "ip link set"), "/system.slice/cron.service");
+        let counts = |second: Netns| {
+            let mut story = Story::new();
+            for netns in [netns(1), second] {
+                let link = macvlan("eth0", netns, 7);
+                story.creates(&process("setup", 600), &link).sets_up(&process("setup", 600), &link);
+                story.sets_down(&cron, &link).deletes(&cron, &link);
+            }
+            counts(&story.tell())
+        };
+        assert_eq!(counts(netns(1)), [Value::Null, 2.into()]);
+        assert_eq!(counts(next_at(netns(1))), [Value::Null, Value::Null]);
     }
 
     #[test]
