@@ -238,11 +238,11 @@ pub struct FilterArgs {
     #[arg(short, long = "iface", value_name = "GLOB", value_parser = iface)]
     pub ifaces: Vec<IfaceGlob>,
 
-    /// Process id of whoever did it, or of whoever is responsible.
+    /// Process id of the actor or of the culprit.
     #[arg(short, long = "pid", value_name = "PID", value_parser = pid)]
     pub pids: Vec<u32>,
 
-    /// Name of whoever did it, or of whoever is responsible, as the kernel cuts it: 15 bytes at most.
+    /// Name of the actor or of the culprit, as the kernel cuts it: 15 bytes at most.
     #[arg(long = "comm", value_name = "NAME", value_parser = OsStringValueParser::new().try_map(|name| comm(&name)))]
     pub comms: Vec<Text>,
 

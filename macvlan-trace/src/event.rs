@@ -134,7 +134,7 @@ pub struct StockLink {
 /// Something happened to a link.
 #[derive(Clone, Debug, Serialize)]
 pub struct Event {
-    /// Counts the records of this run that tell an event.
+    /// Counts the events of this run.
     pub seq: u64,
     /// When.
     #[serde(flatten)]
@@ -143,14 +143,14 @@ pub struct Event {
     pub event: EventKind,
     /// Events with one cause share a number.
     pub incident: u64,
-    /// The same has happened to the same before; `None` the first time.
+    /// Whether the same has happened to the same link before; `None` the first time.
     pub recurrence: Option<Recurrence>,
     /// The link.
     pub link: Link,
     /// Where a moved link went.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<Destination>,
-    /// What a failed request failed with, such as `EADDRINUSE`.
+    /// The error of a request that failed, such as `EADDRINUSE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The IP address that was removed, with the length of its prefix.
@@ -233,7 +233,7 @@ impl EventKind {
         }
     }
 
-    /// Whether it breaks a link, and is therefore shown unless told otherwise.
+    /// Whether it breaks a link, and is therefore shown by default.
     #[must_use]
     pub fn is_break(self) -> bool {
         matches!(self, Self::Down | Self::ParentDown | Self::CarrierLost | Self::Deleted)
@@ -348,7 +348,7 @@ pub struct Task {
     pub container: Option<Container>,
     /// Inode number of its network namespace.
     pub netns: Option<u32>,
-    /// How it ended, where that is what counts.
+    /// How it ended, if that is what counts.
     pub exit: Option<Exit>,
 }
 

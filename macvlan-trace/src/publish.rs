@@ -151,7 +151,7 @@ pub(crate) fn kind(change: LinkChange) -> EventKind {
 fn link(case: &Case, known: &Correlator) -> event::Link {
     let LinkFact { link, parent, from, .. } = &case.fact;
     let Life { id, former_names, created, up_since, .. } = &case.life;
-    // A moved link is described where it came from; where it went stands beside it.
+    // A moved link is described as it was before the move. Where it went stands beside it.
     let (place, ifindex) = match from {
         Some((netns, ifindex)) => (Some(netns), *ifindex),
         None => (link.netns.as_ref(), link.ifindex),
@@ -260,7 +260,7 @@ fn exit(ended: &Ended, known: &Correlator) -> Exit {
     }
 }
 
-/// The main process of the link's own namespace, where its end is behind the case.
+/// The main process of the link's own namespace, if its end is behind the case.
 fn init(case: &Case, known: &Correlator) -> Option<event::Task> {
     let ended = match &case.cause {
         Cause::Cleanup { ended, .. } => ended,
@@ -304,7 +304,7 @@ fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
         steps.push(step(clock, case.at, "holder", None, detail));
     }
     let what = kind(case.fact.change);
-    // The change of the parent is all that there was.
+    // Nothing came after the change of the parent.
     if !matches!(what, EventKind::ParentDown | EventKind::ParentUp) {
         let detail = format!("{}, by {}", case.fact.link.name, case.fact.probe);
         steps.push(step(clock, case.at, what.as_str(), Some(&case.actor), detail));
@@ -337,7 +337,7 @@ fn exit_steps(ended: &Ended, clock: Clock, steps: &mut Vec<Step>) {
     steps.push(step(clock, ended.at, "exit", Some(&ended.task), how));
 }
 
-/// What gave a namespace up, and how its last reference dropped, where that was seen.
+/// Who gave a namespace up, and how its last reference dropped, if that was seen.
 fn end_steps(end: &NamespaceEnd, clock: Clock, steps: &mut Vec<Step>) {
     const UNMOUNT: (&str, &str) = ("unmount", "the last mount of the network namespace went");
     if let Trigger::Unmount(unmount) = &end.trigger {

@@ -1,4 +1,4 @@
-//! What a control group's path tells: the unit, the session, the container.
+//! What a control group's path says: the unit, the session, the container.
 
 mod place;
 mod unit;

@@ -1,7 +1,7 @@
 //! The place of a control group: its systemd unit, slice and session, its container and its pod.
 //!
-//! Only shapes that a runtime really makes are recognised, since whoever may make control groups chooses their names;
-//! anything else is left unknown.
+//! Anybody who may make control groups can give them any name. So only the shapes that a runtime really makes are
+//! recognised, and all others are unknown.
 
 use super::unit_of;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     text::Text,
 };
 
-/// Where a control group is. What a path does not tell is `None`.
+/// Where a control group is. `None` stands for what its path does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// The innermost service or scope: with a systemd inside a container, the unit of that one.
@@ -24,7 +24,7 @@ pub struct Place {
     pub pod: Option<PodId>,
 }
 
-/// A container, as the path tells it.
+/// A container, as far as the path describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ContainerId {
     /// `docker`, `podman`, `containerd`, `cri-o`, `lxc` or `systemd-nspawn`; `None` where several share a shape.
@@ -33,11 +33,11 @@ pub struct ContainerId {
     pub id: String,
     /// The user whose rootless runtime made it; `None` for the machine's own.
     pub user: Option<u32>,
-    /// Whether it runs inside another container, whose files alone can tell its name.
+    /// Whether it runs inside another container. Only files in there have its name.
     pub nested: bool,
 }
 
-/// A Kubernetes pod, as the path tells it.
+/// A Kubernetes pod, as far as the path describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PodId {
     /// Its uid, as Kubernetes writes it.
@@ -50,7 +50,7 @@ pub struct PodId {
 const BY_NAME: [&str; 2] = ["lxc", "systemd-nspawn"];
 
 impl ContainerId {
-    /// The container as far as its path tells; what its runtime's files say can be added.
+    /// The container, as far as the path describes it. Its runtime's files may add to that.
     #[must_use]
     pub fn bare(&self, pod: Option<&PodId>) -> Container {
         let by_name = self.runtime.is_some_and(|runtime| BY_NAME.contains(&runtime));
@@ -68,15 +68,15 @@ impl ContainerId {
         }
     }
 
-    /// Whether the files of the machine's or the user's runtime can tell more. Those of a runtime inside a container
-    /// are in there, and whoever rules that container could pick the id of another one outside.
+    /// Whether the files of the machine's or the user's runtime may say more. The files of a runtime inside a container are
+    /// in there, and whoever rules that container could pick the id of another one outside.
     #[must_use]
     pub fn has_files(&self) -> bool {
         !self.nested && !self.runtime.is_some_and(|runtime| BY_NAME.contains(&runtime))
     }
 }
 
-/// What a path tells.
+/// What a path says.
 #[must_use]
 pub fn place_of(path: &Text) -> Place {
     // systemd puts `_` before a name that would clash with a control file.
@@ -190,7 +190,7 @@ fn is_long_id(part: &[u8]) -> bool {
     part.len() == LONG_ID && part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Whether the name before `at` is a namespace of containerd: its clients use `/NAMESPACE/ID` unless told otherwise.
+/// Whether the name before `at` is a namespace of containerd: by default its clients use `/NAMESPACE/ID`.
 fn is_containerd_namespace(parts: &[&[u8]], at: usize) -> bool {
     at == 1 && matches!(parts[0], b"default" | b"k8s.io")
 }

@@ -81,7 +81,7 @@ pub struct NamespaceEnd {
     pub drop: Drop,
     /// The task that was current then.
     pub dropper: Rc<Task>,
-    /// When its last mount went, where that was not the last reference.
+    /// When its last mount went, if that was not the last reference.
     pub unmounted: Option<Ktime>,
 }
 
@@ -120,7 +120,7 @@ pub enum Drop {
     Close,
     /// A task changed its namespaces.
     Switch,
-    /// Later, outside the context of the task that caused it: the current task was whoever was interrupted.
+    /// Later, outside the context of the task that caused it: the current task was merely interrupted.
     Deferred,
     /// The path has no names.
     Unknown,
@@ -146,7 +146,7 @@ pub struct Ended {
     pub powered_off: bool,
     /// The signal that made it end.
     pub kill: Option<Kill>,
-    /// The request to end that a runtime sent, where that ended it, or SIGKILL from a runtime did after it.
+    /// The request to end that a runtime sent, if that ended it, or if a runtime's SIGKILL did afterwards.
     pub asked: Option<Kill>,
     /// The kernel had chosen it, or another process of its namespace, when memory ran out.
     pub oom: Option<OutOfMemory>,

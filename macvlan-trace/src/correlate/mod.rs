@@ -73,10 +73,10 @@ pub struct Case {
     pub arrived_in: Option<Container>,
     /// The container that the actor runs in.
     pub actor_container: Option<Container>,
-    /// Whether an end or a signal may have come first that was not seen, or whose meaning is not known: what rests on
-    /// there having been none is not certain.
+    /// Whether an earlier end or signal may have been missed, or may mean something else. If so, no verdict is certain that
+    /// nothing came first.
     pub blind: bool,
-    /// Whether the actor lives in the network namespace in which the link was: as far as was seen, it did not come in
+    /// Whether the actor lives in the network namespace in which the link was: it is in there, and nobody saw it come in
     /// from another one.
     pub actor_lives_there: bool,
 }
@@ -436,7 +436,7 @@ impl Correlator {
         }
     }
 
-    /// Whether a link has its carrier back because its parent came up, in the same call: that is told already.
+    /// Whether a link has its carrier back because its parent came up, in the same call. Then `parent_up` is the event.
     fn came_with_its_parent(&self, fact: &LinkFact) -> bool {
         let parent_up = fact.parent.as_ref().and_then(|parent| self.parents.up(parent));
         parent_up.is_some_and(|up| match &up.by {
@@ -478,8 +478,8 @@ impl Correlator {
         if lost_parent.is_none() && fact.path().makes_link() {
             return Some(Cause::CreationFailed(Rc::clone(actor)));
         }
-        // A task that deletes links of a namespace while tearing it down is a kernel worker; one that is not acts
-        // on a namespace that lives, even if the address was an ended one's before.
+        // Only a kernel worker deletes the links of a namespace that has ended. If another task acts, the namespace lives,
+        // even if its address was that of an ended one before.
         if fact.task.kthread {
             if let Some(end) = fact.link.netns.as_ref().and_then(|netns| self.netns.ended(netns)) {
                 return Some(Cause::NamespaceEnded(end));
@@ -523,13 +523,13 @@ impl Correlator {
         Some(Cause::Cleanup { ended, generation, by: Rc::clone(by) })
     }
 
-    /// Whether a runtime may be clearing away after an end, which is not known to be the main process's, as where a
-    /// container has no pid namespace of its own, or is long ago.
+    /// Whether a runtime may be clearing away after an end that does not count as such: it was long ago, or nobody knows
+    /// that it was the main process's, since the container has no pid namespace.
     fn end_is_unclear(&mut self, at: Ktime, fact: &LinkFact, life: &Life, by: &Task) -> bool {
         let Some(home) = fact.home().filter(|_| runtime::works_for_one(by)) else { return false };
         match self.netns.home(&home, false).and_then(|home| home.owner_has_ended()) {
             Some(ended) => ended,
-            // Nor is it known of a link that is older than the tracer whether somebody had lived there.
+            // If the link is older than the tracer, somebody may have lived there before.
             None => self.netns.may_have_lost_its_main(at, &home) || life.created.is_none(),
         }
     }

@@ -56,7 +56,7 @@ impl Remark {
 pub struct Overdue {
     /// After how long a deleted link is missed; `None` for never.
     missed_after: Option<u64>,
-    /// Whether frees are told.
+    /// Whether the run sees that memory is freed.
     sees_frees: bool,
     /// Those that are not made again, by the link's id, in the order in which they went.
     deleted: Bounded<u64, Deleted, MAX_LINKS>,

@@ -7,7 +7,7 @@ use crate::{
     fact::{Cgroup, ProcessId, Task, TaskRef},
 };
 
-/// Tasks remembered. What still matters is held by whoever needs it.
+/// Tasks remembered. Whoever needs one for longer holds it.
 const MAX_TASKS: usize = 8192;
 
 /// What is known about tasks.

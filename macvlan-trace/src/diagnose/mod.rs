@@ -27,7 +27,7 @@ use crate::{
 pub struct Verdict {
     /// Name of the rule.
     pub rule: &'static str,
-    /// Why, in one sentence without its full stop; a word of ours at its beginning has its capital.
+    /// Why, in one sentence without its full stop. If it begins with a word of ours, that has a capital.
     pub cause: String,
     /// What to do, in one sentence.
     pub remedy: Option<Cow<'static, str>>,
@@ -42,7 +42,7 @@ pub struct Verdict {
 pub struct Culprit {
     /// The process.
     pub task: Rc<Task>,
-    /// Its end, where that is what it did.
+    /// Its end, if that is what it did.
     pub ended: Option<Rc<Ended>>,
 }
 
@@ -62,7 +62,7 @@ pub fn diagnose(case: &Case) -> Verdict {
     RULES.iter().find_map(|rule| (rule.judge)(case)).unwrap_or_else(|| rules::unknown::verdict(case))
 }
 
-/// The rule and the sentence of what has not happened in time.
+/// The rule and the sentence for something that should have happened by now.
 #[must_use]
 pub fn remark(remark: &Remark) -> (&'static str, String) {
     match remark.overdue {
@@ -87,7 +87,7 @@ fn asked(rule: &'static str, case: &Case, task: &Rc<Task>) -> Verdict {
     }
 }
 
-/// Whether the task or one that called it is one of these programs of the machine's: a container's own is the
+/// Whether the task, or one that called it, is one of these programs and runs on the host. In a container it is the
 /// container's business.
 fn runs_on_host(case: &Case, task: &Task, names: &[&str]) -> bool {
     task.task.pidns_level == 0 && case.actor_container.is_none() && party::runs(task, names)
@@ -113,12 +113,12 @@ fn end_behind(case: &Case) -> Option<&NamespaceEnd> {
     case.cause.namespace_end()
 }
 
-/// How sure it is that the end of a process ended the namespace. A main process holds it, and what drops the last
-/// reference afterwards is its own remains; but whoever unmounts the namespace later may do so for another reason. Of
-/// another process it is sure only where its own exit dropped the last reference.
+/// How sure it is that the end of a process ended the namespace. A main process holds the namespace, and its remains drop
+/// the last reference; but somebody who unmounts the namespace later may have another reason. The end of another process
+/// is sure to be the reason only if its own exit dropped the last reference.
 fn confidence_of(case: &Case, ended: &Ended) -> Confidence {
     let Some(end) = end_behind(case) else { return Confidence::Likely };
-    // A signal that was not seen, or came too long before to be sure of, may be behind it.
+    // A signal may be behind it that nobody saw, or that came too long before.
     let unsure = ended.kill.is_none() && (case.blind || ended.asked.is_some());
     let certain = !unsure
         && match end.drop {
@@ -131,7 +131,7 @@ fn confidence_of(case: &Case, ended: &Ended) -> Confidence {
     if certain { Confidence::Certain } else { Confidence::Likely }
 }
 
-/// Whether a signal that nobody was seen sending is the process's own fault.
+/// Whether a signal without a sender is the process's own fault.
 fn is_own_fault(signal: u8) -> bool {
     // ILL, TRAP, ABRT, BUS, FPE, SEGV, PIPE, ALRM, XCPU, XFSZ, SYS
     matches!(signal, 4 | 5 | 6 | 7 | 8 | 11 | 13 | 14 | 24 | 25 | 31)

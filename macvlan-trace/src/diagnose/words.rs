@@ -58,7 +58,7 @@ pub fn how_it_ended(ended: &Ended) -> String {
     }
 }
 
-/// Who sent a signal. What a runtime calls for that has a command line that tells less than who called it.
+/// Who sent a signal. If a runtime called the sender, the caller says more than the command line.
 pub fn sender(task: &Task) -> String {
     match runtime::employer(task) {
         Some(_) => format!("{}{}", process(task), called_by(task)),
@@ -66,11 +66,11 @@ pub fn sender(task: &Task) -> String {
     }
 }
 
-/// What to do, and where the container's runtime keeps what it was asked for, of which the kernel knows nothing.
+/// What to do, and where the container's runtime keeps the requests that it got. The kernel knows nothing of those.
 pub fn find_out_who(case: &Case, ended: &Ended, what: &str) -> String {
     let place = container_of(case, ended).and_then(|victim| match Handle::of(victim)? {
         Handle::Pod { namespace, pod } => {
-            // A pod that is gone can no longer be described; what was said of it is kept for an hour.
+            // A pod that is gone can no longer be described. Its events stay for an hour.
             Some(format!(
                 "`kubectl get events --namespace {namespace} --field-selector involvedObject.name={pod}`"
             ))
@@ -116,7 +116,7 @@ enum Handle {
 }
 
 impl Handle {
-    /// Something stands in for a name that a shell would understand otherwise. `None` for a runtime that keeps nothing.
+    /// A placeholder stands for a name that a shell would misunderstand. `None` for a runtime that keeps nothing.
     fn of(container: &Container) -> Option<Self> {
         let or = |name: &str, placeholder| pasteable(name.as_bytes()).unwrap_or(placeholder).to_owned();
         let name = or(container.name.as_ref().unwrap_or(&container.id), "CONTAINER");
@@ -132,20 +132,20 @@ impl Handle {
     }
 }
 
-/// "; who asked the runtime for it is not seen", where it does what a daemon was asked for.
+/// "; who asked the runtime for it is not seen", if a daemon's client may have asked.
 pub fn client_unseen(task: &Task) -> &'static str {
     if runtime::serves_a_daemon(task) { "; who asked the runtime for it is not seen" } else { "" }
 }
 
-/// "the main process sh (PID 812) of container web", or "the last process sh (PID 812)" where there is no pid
-/// namespace. The container is named where it is the one that lost the link.
+/// "the main process sh (PID 812) of container web", or "the last process sh (PID 812)" without a pid namespace. The
+/// container is named if it lost the link.
 pub fn ended_process(case: &Case, ended: &Ended) -> String {
     let role = if ended.is_init { "main" } else { "last" };
     let of = container_of(case, ended).map_or_else(String::new, |own| format!(" of {}", container(own)));
     format!("the {role} process {}{of}", process(&ended.task))
 }
 
-/// The container of a process that ended, where it is the one that lost the link.
+/// The container of a process that ended, if it lost the link.
 pub fn container_of<'a>(case: &'a Case, ended: &Ended) -> Option<&'a Container> {
     let own = ended.task.cgroup.path.as_ref().and_then(|path| place_of(path).container)?;
     case.victim.as_ref().filter(|victim| victim.id == own.id)
@@ -160,7 +160,7 @@ pub fn ended_process_first(case: &Case, ended: &Ended) -> String {
 pub fn fate(case: &Case) -> String {
     let link = &case.fact.link.name;
     match &case.cause {
-        // Taken down, renamed, moved, deleted: one sentence for all that one incident has.
+        // One sentence for all events of the incident: the link goes down, is renamed, moved and deleted.
         Cause::Cleanup { by, .. } => format!("{} then cleared {} away", process(by), case.life.known_as),
         Cause::ParentChanged(change) => {
             format!(
@@ -175,7 +175,7 @@ pub fn fate(case: &Case) -> String {
     }
 }
 
-/// ", 3.2 s after macvlan0 came up", where that was seen; under the name that it had then.
+/// ", 3.2 s after macvlan0 came up", if that was seen, under the name that it had then.
 pub fn after_up(case: &Case, at: Ktime) -> String {
     let link = &case.life.known_as;
     if let Some(up) = case.life.last_up.filter(|up| *up <= at) {
@@ -210,7 +210,7 @@ pub fn age(case: &Case, by: &Task) -> String {
     age
 }
 
-/// "; kill (PID 900) had sent it SIGTERM 50.0 s before", where that may or may not be why it ended.
+/// "; kill (PID 900) had sent it SIGTERM 50.0 s before", if that may or may not be the reason.
 pub fn unanswered(ended: &Ended) -> String {
     let asked = ended.asked.as_ref().filter(|_| ended.kill.is_none());
     let Some((asked, sender)) = asked.and_then(|asked| Some((asked, asked.sender.as_ref()?))) else {
@@ -225,7 +225,7 @@ pub fn period(ns: u64) -> String {
     duration(Ktime(0), Ktime(ns))
 }
 
-/// Whether the link is called otherwise next time: a runtime made it, which gives it a name by chance on the host.
+/// Whether the link will have another name next time: on the host, runtimes give links names by chance.
 pub fn has_passing_name(case: &Case) -> bool {
     case.life.creator.as_deref().is_some_and(runtime::works_for_one) || is_by_chance(&case.fact.link.name)
 }
@@ -235,8 +235,8 @@ pub fn is_by_chance(name: &Text) -> bool {
     name.as_bytes().starts_with(b"veth")
 }
 
-/// How to set the link up again where it is, and what that does not bring back: `dev_close` has flushed routes, and IPv6
-/// its addresses (`addrconf_ifdown`).
+/// How to set the link up again in its namespace, and what stays lost: `dev_close` has flushed the routes, and IPv6 its
+/// addresses (`addrconf_ifdown`).
 pub fn set_up_again(case: &Case) -> String {
     let link = plain(&case.fact.link.name);
     let command = match case.main_pid {
@@ -246,7 +246,7 @@ pub fn set_up_again(case: &Case) -> String {
     format!("{command} undoes it, but for routes and IPv6 addresses")
 }
 
-/// A name that can be pasted into a shell; a stand-in for one that a shell would understand otherwise.
+/// A name that can be pasted into a shell; a placeholder for one that a shell would misunderstand.
 pub fn plain(name: &Text) -> String {
     pasteable(name.as_bytes()).unwrap_or("LINK").to_owned()
 }
@@ -264,7 +264,7 @@ pub fn mac(mac: [u8; 6]) -> String {
     mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
-/// " with eth0 below it", where the change began further below.
+/// " with eth0 below it", if the change began further below.
 pub fn with_below(change: &ParentChange) -> String {
     let first = change.first();
     if first.id == change.id { String::new() } else { format!(" with {} below it", first.parent.name) }

@@ -31,7 +31,7 @@ pub struct Netns {
 }
 
 impl Netns {
-    /// Whether both are one namespace, as far as can be told: some kernels make the cookie only once somebody asks for
+    /// Whether both are one namespace, as far as that is known: some kernels make the cookie only once somebody asks for
     /// it.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
@@ -356,7 +356,7 @@ pub struct Signal {
     pub netns: Netns,
     /// Number of the signal.
     pub number: u32,
-    /// Whether the target ignores it, so that it does nothing. Only requests to end are told then.
+    /// Whether the target ignores it, so that it does nothing. Of ignored signals only requests to end are reported.
     pub ignored: bool,
     /// Whether the kernel sent it to the init of a pid namespace on behalf of another process in there.
     pub for_inside: bool,
@@ -375,7 +375,7 @@ pub struct Oom {
     pub limit: Option<Cgroup>,
 }
 
-/// A process that was found living in a network namespace: its main process, as far as can be told from outside.
+/// A process that was found living in a network namespace: its main process, as far as that shows from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resident {
     /// The namespace.
@@ -395,7 +395,7 @@ pub struct Container {
     pub id: String,
     /// The user whose rootless runtime made it; `None` for the machine's own.
     pub user: Option<u32>,
-    /// `docker`, `podman`, `containerd`, `cri-o`, `lxc`, `systemd-nspawn`; `None` if no file told.
+    /// `docker`, `podman`, `containerd`, `cri-o`, `lxc`, `systemd-nspawn`; `None` if no file says.
     pub runtime: Option<String>,
     /// Its name.
     pub name: Option<String>,

@@ -1,4 +1,4 @@
-//! Who a task works for: told by its control group, its argument vector and its ancestors, never by its name alone.
+//! Who a task works for, by its control group, its argument vector and its ancestors, never by its name alone.
 
 use crate::{
     fact::{Ancestor, ProcessId, Task},
@@ -24,8 +24,8 @@ pub fn unit(task: &Task) -> Option<String> {
     is_unit.then(|| Text::from(name.to_vec()).to_string())
 }
 
-/// The service of the machine's own systemd that a task belongs to. That of a user's manager holds whatever the user
-/// does, and is none.
+/// The service of the machine's own systemd that a task belongs to. The service of a user's manager does not count: it
+/// holds whatever the user does.
 pub fn service(task: &Task) -> Option<String> {
     unit(task).filter(|unit| unit.ends_with(".service") && !unit.starts_with("user@"))
 }
@@ -41,7 +41,7 @@ pub fn program(task: &Task) -> Option<String> {
     const INTERPRETERS: [&str; 7] = ["sh", "bash", "dash", "ash", "busybox", "perl", "python"];
     let mut args = task.args.as_ref()?.iter().map(|arg| Text::from(base_name(arg).to_vec()).to_string());
     let mut first = args.next()?;
-    // `dhcpcd: mv0 [ip4]`: a daemon that says in its first argument what it is about.
+    // `dhcpcd: mv0 [ip4]`: some daemons write into their first argument what they do.
     if let Some(end) = first.find(": ") {
         first.truncate(end);
     }

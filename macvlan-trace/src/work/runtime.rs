@@ -63,29 +63,29 @@ const NEAR: usize = 2;
 /// How many bytes the kernel keeps of a task's name.
 const COMM: usize = 15;
 
-/// The unit of a runtime that a task belongs to. A unit is made by systemd: no process can take its name. What runs
-/// inside a container is the container's, whose control group may be below that of its runtime's unit.
+/// The unit of a runtime that a task belongs to. Systemd makes units, and no process can take their names. The processes
+/// of a container do not count, although its control group may be below that of its runtime's unit.
 pub fn unit(task: &Task) -> Option<String> {
     let unit = party::unit(task).filter(|_| !is_inside(task))?;
     let known = UNITS.contains(&unit.as_str()) || UNIT_PREFIXES.iter().any(|prefix| unit.starts_with(prefix));
     known.then_some(unit)
 }
 
-/// Whether a task works for a runtime: by its unit, or by the program that it or who called it runs. A program's name can
-/// be taken by anybody: it is believed of somebody who clears away what has ended already, and never makes a culprit.
+/// Whether a task works for a runtime: by its unit, or by the program that it or its caller runs. Anybody can take a
+/// program's name. It is believed if the task clears away after an end, and never makes a culprit.
 pub fn works_for_one(task: &Task) -> bool {
     is_sent_by_one(task)
         || own_path(task)
             .is_some_and(|path| is_one_of(party::base_name(path), &PROGRAMS) || is_cni_plugin(path))
 }
 
-/// Whether a task does what a runtime has told it: by its unit, or by who called it.
+/// Whether a task does a runtime's errand: by its unit, or by its caller.
 pub fn is_sent_by_one(task: &Task) -> bool {
     unit(task).is_some() || employer(task).is_some()
 }
 
-/// The task of a runtime that called this one, a program such as runc that does one thing and ends. What runs inside a
-/// container has a runtime's shim for an ancestor too, and does not work for it.
+/// The task of a runtime that called this one, a program such as runc that does one thing and ends. The processes of a
+/// container do not count: a runtime's shim is their ancestor too, but they do not work for it.
 pub fn employer(task: &Task) -> Option<&Ancestor> {
     if is_inside(task) {
         return None;
@@ -99,14 +99,14 @@ fn is_inside(task: &Task) -> bool {
         || task.cgroup.path.as_ref().is_some_and(|path| place_of(path).container.is_some())
 }
 
-/// Whether a task does what a daemon's client has asked for, who is not seen. Podman is its own client.
+/// Whether a task may do what a daemon's client asked for. Nobody sees the client. Podman is its own client.
 pub fn serves_a_daemon(task: &Task) -> bool {
     let caller = employer(task).map(|ancestor| ancestor.comm.as_bytes());
     let serves = |name| is_one_of(name, &DAEMONS) || is_one_of(name, &SHIMS);
     own_path(task).map(party::base_name).into_iter().chain(caller).any(serves)
 }
 
-/// When the daemon started that a task is, or that called it.
+/// When the daemon started: the task itself, or the one that called it.
 pub fn daemon_start(task: &Task) -> Option<Ktime> {
     if DAEMONS.contains(&party::program(task)?.as_str()) {
         return Some(task.task.process.start);
@@ -161,7 +161,7 @@ mod tests {
             let task = in_cgroup(process("app", 901), path);
             assert_eq!(unit(&task).is_some(), wanted, "{path}");
             assert_eq!(works_for_one(&task), wanted, "{path}");
-            // Whatever its control group is called: a runtime lives in the machine's own pid namespace.
+            // A runtime lives in the machine's own pid namespace, whatever the name of its control group.
             assert_eq!(unit(&inside(task, 5, 1, 7)), None, "{path}");
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     fact::LinkChange,
 };
 
-/// What a flap may set off, and nobody watches.
+/// What may follow a flap. Nobody watches it.
 pub const HINT: &str = "foreign-routes-flushed";
 
 /// Its page.

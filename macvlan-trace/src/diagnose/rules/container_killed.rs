@@ -25,8 +25,8 @@ pub const RULE: Rule = Rule {
                 confidence_of(case, ended),
                 find_out("Find out why the culprit ends the container"),
             ),
-            // It kills what is left in a pid namespace with the init of that (zap_pid_ns_processes), and the namespaces
-            // inside it too: who ended the outer one is not seen from here.
+            // When an init ends, the kernel kills all others in its pid namespace and in those inside it
+            // (zap_pid_ns_processes). Who ended the outer one cannot be seen from here.
             Some(None) if number == SIGKILL && ended.task.task.pidns_level > 1 => (
                 format!("The kernel sent {signal} to {victim}, as it does when the container around it ends"),
                 None,

@@ -47,15 +47,15 @@ pub const RULE: Rule = Rule {
                 )
                 .into(),
             ),
-            // That it left because of the signal is inferred.
+            // Nobody sees that it left because of the signal.
             confidence: Confidence::Likely,
             culprit: Some(Culprit::new(sender)),
         })
     },
 };
 
-/// A runtime's SIGKILL to the process that only holds a pod's namespaces: it never asks that to end (containerd's
-/// `StopPodSandbox`), and what was to be asked, the pod's own containers, has ended before.
+/// A runtime's SIGKILL to the process that only holds a pod's namespaces. The runtime never asks that process to end
+/// (containerd's `StopPodSandbox`): it has asked the pod's own containers before.
 fn stop_of_pod<'a>(case: &Case, ended: &'a Ended) -> Option<&'a Kill> {
     let container = words::container_of(case, ended)?;
     let holds_a_pod =

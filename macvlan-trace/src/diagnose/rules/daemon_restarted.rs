@@ -38,7 +38,7 @@ pub const RULE: Rule = Rule {
                  with Swarm), or restart them with it."
                     .into(),
             ),
-            // That it did so because of its start is inferred.
+            // Nobody sees that it did so because of its start.
             confidence: Confidence::Likely,
             culprit: Some(Culprit::new(task)),
         })

@@ -37,7 +37,7 @@ pub const RULE: Rule = Rule {
             rule: RULE.name,
             cause: format!("{}: a DHCP client", words::who_did_what(case, task)),
             remedy: Some(remedy.into()),
-            // The name of a program can be anybody's; that of a unit cannot.
+            // Anybody can take the name of a program, but nobody that of a unit.
             confidence: if of_unit { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),
         })

@@ -9,7 +9,7 @@ use crate::{
     work::party,
 };
 
-/// How many of those that called the process are asked after.
+/// How many callers of the process the command shows.
 const MAX_CALLERS: usize = 4;
 
 /// The rule.
@@ -29,13 +29,13 @@ pub const RULE: Rule = Rule {
     },
 };
 
-/// How to undo what took something from the link, and where to look for who wanted it.
+/// How to undo the change, and where to look for whoever wanted it.
 fn remedy(case: &Case, task: &Task) -> Option<Cow<'static, str>> {
     if !takes_away(case) {
         return None;
     }
     let undo = (case.fact.change == LinkChange::Down).then(|| words::set_up_again(case));
-    // What a container does is its own doing, whatever unit its control group is below.
+    // A container acts for itself, whatever unit its control group is below.
     let unit = party::service(task)
         .filter(|unit| case.actor_container.is_none() && words::pasteable(unit.as_bytes()).is_some());
     let look = unit.map(|unit| format!("`systemctl status {unit}` shows what it belongs to")).or_else(|| {
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn what_belongs_to_no_unit_is_looked_for_in_who_called_it() {
         let shell = child_of(process("sh", 880), &child_of(process("sshd", 870), &process("init", 1)));
-        // Systemd writes what is no letter with a backslash, which a shell takes for something else.
+        // Systemd escapes all but letters with a backslash, and a shell eats that.
         for group in ["/", "/system.slice/a\\x2db.service"] {
             let by = in_cgroup(child_of(process("ip", 901), &shell), group);
             let (mut story, link) = link();

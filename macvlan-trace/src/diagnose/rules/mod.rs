@@ -74,8 +74,7 @@ pub const RULES: &[Rule] = &[
     direct::RULE,
 ];
 
-/// The name and the page of every rule, of the verdict that no rule gives, and of what is only remarked or
-/// hinted at.
+/// The name and the page of every rule, of the verdict without a rule, of the remarks and of the hint.
 pub fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
     let rules = RULES.iter().map(|rule| (rule.name, rule.page));
     rules.chain(iter::once((unknown::NAME, unknown::PAGE))).chain([

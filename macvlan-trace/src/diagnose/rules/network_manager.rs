@@ -1,4 +1,4 @@
-//! A manager of the host's network changed a link that it was not meant to touch.
+//! A manager of the host's network changed a link of somebody else's.
 
 use crate::{
     correlate::{Case, Cause},
@@ -69,15 +69,15 @@ fn is_its_own(case: &Case, task: &Task) -> Option<bool> {
     case.life.creator.as_ref().map(|creator| party::unit(creator) == party::unit(task))
 }
 
-/// How NetworkManager or networkd leaves a link alone that is not its own: "NetworkManager leave it alone: put …".
-/// Nothing for others.
+/// How NetworkManager or networkd leaves a link of somebody else's alone: "NetworkManager leave it alone: put …". Nothing
+/// for other managers.
 pub(super) fn leave_alone(case: &Case, task: &Task) -> Option<String> {
     if is_its_own(case, task) == Some(true) {
         return None;
     }
     let name = &case.fact.link.name;
     let (link, whence) = (words::plain(name), whence(task, name));
-    // The name that a runtime gives a link on the host is another one next time.
+    // On the host, a runtime gives the link another name next time.
     let is_passing = words::has_passing_name(case);
     if party::is_of_unit(task, &NETWORK_MANAGER) {
         // Its type for macvtap is macvlan too.
@@ -98,8 +98,8 @@ pub(super) fn leave_alone(case: &Case, task: &Task) -> Option<String> {
     }
 }
 
-/// Where a manager says why it did it: NetworkManager writes to its log which client asked, which is not seen, and networkd
-/// knows the file that it went by. Nothing for others.
+/// Where a manager says why it did it: NetworkManager's log names the client that asked, and networkd knows the file that it
+/// went by. Nothing for other managers.
 pub(super) fn whence(task: &Task, link: &Text) -> String {
     if party::is_of_unit(task, &NETWORK_MANAGER) {
         "; if a client asked for it, `journalctl -u NetworkManager --grep audit:` names that and the connection profile"

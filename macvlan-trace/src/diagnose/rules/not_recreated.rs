@@ -2,7 +2,7 @@
 
 use crate::{correlate::Remark, diagnose::words};
 
-/// The name of the rule: it is told as a remark, since nothing happens.
+/// The name of the rule, whose verdict is a remark: there is no event.
 pub const NAME: &str = "not-recreated";
 
 /// Its page.
@@ -35,7 +35,7 @@ mod tests {
             link
         };
         let (web, db) = (eth0(1, 7, 1), eth0(2, 8, 2));
-        // What comes back, and whose it is known to be: by its address, by its container, by neither.
+        // The link that comes back is known by its address, by its container, or by neither.
         for (back, known, missed) in
             [(eth0(3, 9, 1), "", 1), (eth0(3, 9, 2), "", 0), (eth0(3, 9, 3), "a", 1), (eth0(3, 9, 3), "", 0)]
         {

@@ -1,4 +1,4 @@
-//! Memory ran out, and the kernel killed the main process, or what that could not do without.
+//! Memory ran out, and the kernel killed the main process, or a child that it needed.
 
 use crate::{
     correlate::Chosen,

@@ -28,7 +28,7 @@ pub const RULE: Rule = Rule {
                  anything that makes links on its interface."
                     .into(),
             ),
-            // That it makes the parent anew is not seen yet.
+            // It has not made the parent anew yet.
             confidence: Confidence::Likely,
             culprit: Some(Culprit::new(task)),
         })

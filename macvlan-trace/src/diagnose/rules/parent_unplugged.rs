@@ -15,7 +15,7 @@ pub const RULE: Rule = Rule {
         let (parent, link) = (&parent.name, &case.fact.link.name);
         let (cause, culprit, confidence) = match &**by {
             Cause::Request(task) if case.fact.path().closes_tun() => {
-                // Its descriptors are closed for a process that ends (`exit_files`), whoever ended it.
+                // The kernel closes the descriptors of a process that ends (`exit_files`). Somebody may have ended it.
                 let (how, confidence) = if case.fact.path().exits() {
                     (format!("ended with {parent} open"), Confidence::Likely)
                 } else {

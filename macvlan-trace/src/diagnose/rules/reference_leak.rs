@@ -2,7 +2,7 @@
 
 use crate::{correlate::Remark, diagnose::words};
 
-/// The name of the rule: it is told as a remark, since nothing happens.
+/// The name of the rule, whose verdict is a remark: there is no event.
 pub const NAME: &str = "reference-leak";
 
 /// Its page.

@@ -1,4 +1,4 @@
-//! Who broke the link had made it.
+//! The maker of a link broke it.
 
 use super::network_manager;
 use crate::{
@@ -19,8 +19,8 @@ pub const RULE: Rule = Rule {
         let Cause::Request(task) = &case.cause else { return None };
         let breaks = takes_away(case);
         let creator = case.life.creator.as_ref().filter(|_| breaks)?;
-        // A runtime makes links for others, even where it is not known for whom this one was; a container's processes are
-        // no service's, whatever unit its control group is below.
+        // A runtime makes links for others, even if nobody knows for whom it made this one. The processes of a container
+        // belong to no service, whatever unit its control group is below.
         if runtime::works_for_one(task) {
             return None;
         }
@@ -54,7 +54,7 @@ pub const RULE: Rule = Rule {
                 )
                 .into()
             }),
-            // Of a service it may have been another part that made it.
+            // Another part of the service may have made it.
             confidence: if same_process && !for_guests { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),
         })

@@ -1,4 +1,4 @@
-//! What no rule recognises is said to be unknown.
+//! A case that no rule recognises is unknown.
 
 use crate::{
     correlate::{Case, Cause},

@@ -23,8 +23,8 @@ pub const RULE: Rule = Rule {
         // The containers of a pod share its links.
         let same_pod =
             own.pod.as_ref().zip(victim.pod.as_ref()).is_some_and(|(own, other)| own.uid == other.uid);
-        // So do those of a pod of Podman's, or with `network_mode: service:`, of which no pod is told: such a container
-        // lives in the namespace that another one owns.
+        // So do containers of Podman's pods and those with `network_mode: service:`. Their paths name no pod, but they live
+        // in the namespace that another container owns.
         let shares = same_pod || case.actor_lives_there;
         (breaks && own.id != victim.id && !shares).then(|| Verdict {
             rule: RULE.name,
@@ -63,7 +63,7 @@ mod tests {
         let owner = in_cgroup(init("sh", 812), &group("b"));
         for (of, rule) in [("a", "wrong-target"), ("b", "direct")] {
             let link = macvlan("eth0", netns(1), 7);
-            // A container's main process has the runtime's shim for its parent, and does not work for it.
+            // A container's main process does not work for the runtime, although the shim is its parent.
             let shim = process("containerd-shim", 700);
             let by =
                 in_cgroup(child_of(running(process("controller", 901), "controller"), &shim), &group(of));

@@ -29,9 +29,9 @@ use crate::{
     text::Text,
 };
 
-/// How often a container's files are looked for: the first time, its runtime may not have written them yet.
+/// How many times a container's files are looked up: at first its runtime may not have written them yet.
 const MAX_LOOKS: u8 = 3;
-/// How many containers are remembered as looked for.
+/// How many containers are remembered.
 const MAX_REMEMBERED: usize = 16_384;
 /// No file is read beyond that. Podman's list of all its containers takes about a kilobyte a container.
 const MAX_FILE: u64 = 2 << 20;
@@ -57,7 +57,7 @@ const SNAP_DOCKER: &str = "var/snap/docker/common/var-lib-docker";
 pub struct Containers {
     /// The folder that is taken for the machine's root.
     root: PathBuf,
-    /// How often each may still be looked for, by user and id.
+    /// How many more times each is looked up, by user and id.
     looks: Bounded<(Option<u32>, String), u8, MAX_REMEMBERED>,
 }
 
@@ -68,7 +68,7 @@ impl Containers {
         Self { root: root.to_owned(), looks: Bounded::default() }
     }
 
-    /// What files say of the container of a control group, unless that was told already. Asking again and again is
+    /// What files say of the container of a control group, if that was not returned before. Asking again and again is
     /// cheap.
     pub fn of_new(&mut self, cgroup: &Text) -> Option<Container> {
         let id = place_of(cgroup).container.filter(ContainerId::has_files)?;
@@ -101,7 +101,7 @@ fn find(root: &Path, id: &ContainerId) -> Option<Container> {
         (Some("podman"), Some(home)) => podman(home, Path::new(".local/share/containers/storage"), &id.id),
         (Some("cri-o"), None) => crio(&machine, &id.id),
         (Some("containerd"), None) => containerd(&machine, &id.id),
-        // Several share a shape: whoever has a file of it made it.
+        // Several runtimes share a shape. The one that has a file of the container made it.
         (None, None) => machines_docker(&machine, &id.id).or_else(|| containerd(&machine, &id.id)),
         _ => None,
     }?;
@@ -188,7 +188,7 @@ fn containerd(machine: &Folder, id: &str) -> Option<Container> {
     })
 }
 
-/// What labels or annotations make of a container, of which the runtime itself keeps that name.
+/// The container that labels or annotations describe; the runtime itself keeps that name for it.
 fn told(id: &str, runtime: &str, notes: Notes, name: Option<String>) -> Container {
     let sane = |text: Option<String>| text.filter(|text| !text.is_empty() && text.len() <= MAX_NAME);
     let sandbox = notes.is_sandbox();

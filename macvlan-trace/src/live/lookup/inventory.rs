@@ -83,7 +83,7 @@ pub fn own_pidns() -> Option<u32> {
     namespaces::read_link(Path::new("/proc/self/ns/pid"), b"pid").map(|inode| inode.0)
 }
 
-/// Inode number of the machine's own network namespace; of ours, where that cannot be seen.
+/// Inode number of the machine's own network namespace; of the tracer's own, if that cannot be seen.
 #[must_use]
 pub fn host_netns() -> Option<u32> {
     ["/proc/1/ns/net", "/proc/self/ns/net"]

@@ -61,7 +61,7 @@ enum Door {
 pub enum Closed {
     /// It is gone, which is nothing unusual.
     Gone,
-    /// It is there, and may not be opened.
+    /// It exists and may not be opened.
     Refused,
 }
 

@@ -16,21 +16,21 @@ use crate::{
 /// Where the names are; the first that knows a namespace wins. Podman, CNI and CRI-O use the folder of `ip netns`.
 pub(super) const FOLDERS: [&str; 2] = ["/run/netns", "/run/docker/netns"];
 
-/// How often a namespace is looked for: `ip netns attach` can name it when it has links already.
+/// How many times the name of a namespace is looked up: `ip netns attach` can give it one when it has links already.
 const MAX_LOOKS: u8 = 3;
 
-/// How many namespaces are remembered as looked for.
+/// How many namespaces are remembered.
 const MAX_REMEMBERED: usize = 16_384;
 
 /// The names of namespaces that come up while tracing.
 #[derive(Debug, Default)]
 pub struct Names {
-    /// How often each may still be looked for.
+    /// How many more times each is looked up.
     looks: Bounded<Netns, u8, MAX_REMEMBERED>,
 }
 
 impl Names {
-    /// The name of a namespace, if it has one that this has not told yet. Asking again and again is cheap.
+    /// The name of a namespace, if it has one that was not returned before. Asking again and again is cheap.
     pub fn of_new(&mut self, netns: &Netns) -> Option<Text> {
         let inode = netns.inode?;
         let looks = self.looks.get_or_insert_with(*netns, || MAX_LOOKS);

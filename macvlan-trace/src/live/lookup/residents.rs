@@ -20,14 +20,14 @@ use crate::{
     text::Text,
 };
 
-/// How often a namespace is looked for; the pauses between double each time.
+/// How many looks a namespace gets; the pauses between them double each time.
 const MAX_LOOKS: u32 = 7;
 /// So many ticks apart are looks because somebody came in: `ip netns exec` may do so all the time.
 const REST: u32 = 8;
 /// How many namespaces are remembered.
 const MAX_REMEMBERED: usize = 16_384;
 
-/// The namespaces whose residents are looked for.
+/// The namespaces whose residents are wanted.
 #[derive(Debug)]
 pub struct Residents {
     /// The machine's own, which belongs to no container.
@@ -36,11 +36,11 @@ pub struct Residents {
     proc: Option<PathBuf>,
     /// By the address of the namespace.
     searches: Bounded<u64, Search, MAX_REMEMBERED>,
-    /// Found, and not told yet.
+    /// Residents that were found and not returned yet.
     found: Vec<Resident>,
 }
 
-/// How far a namespace was looked for.
+/// How far the search for a namespace's residents has come.
 #[derive(Debug)]
 struct Search {
     netns: Netns,
@@ -51,7 +51,7 @@ struct Search {
     entered: bool,
     /// Ticks until that is a reason to look once more.
     rest: u32,
-    /// The process id of whoever was found.
+    /// The process id of the resident that was found.
     found: Option<u32>,
 }
 
@@ -473,7 +473,7 @@ mod tests {
         };
         residents.expect_in(&BLUE);
         assert_eq!(found(&mut residents), 1);
-        // Where there are no cookies, or not yet, it cannot be told apart until the end of the first is told.
+        // Without cookies, the two look the same until the end of the first is reported.
         let next = Netns { cookie: None, ..BLUE };
         residents.expect_in(&next);
         assert_eq!(found(&mut residents), 0);

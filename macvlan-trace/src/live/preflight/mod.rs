@@ -1,5 +1,5 @@
-//! Whether this machine can be traced: looked at before anything is loaded, so that what is missing is said in one
-//! sentence with what to do about it, and not in the kernel's error numbers.
+//! Whether this machine can be traced. It is checked before anything is loaded, so that a sentence says what is missing
+//! and what to do about it, instead of the kernel's error number.
 //!
 //! [`gather`] reads a few small files, [`judge`] decides from that alone, [`explain`] is for what only shows when the
 //! kernel refuses.
@@ -56,9 +56,9 @@ pub struct Surroundings {
 pub enum Presence {
     /// It can be read.
     Readable,
-    /// It is there, and cannot be read.
+    /// It exists and cannot be read.
     Unreadable,
-    /// It is not there.
+    /// It does not exist.
     Absent,
 }
 

@@ -198,7 +198,7 @@ impl Probes {
         self.symbols.clone()
     }
 
-    /// The programs' log, to be flushed to stderr, if they were told to write one; can be taken once.
+    /// The programs' log, to be flushed to stderr, if they write one; can be taken once.
     pub fn take_log(&mut self) -> Result<Option<ProbeLog>> {
         if !self.log {
             return Ok(None);
@@ -261,12 +261,12 @@ impl KernelView for MapView {
     }
 
     fn watch(&mut self, netns: &fact::Netns) {
-        // A full map costs evidence, which the records then lack; nothing is claimed without it.
+        // If the map is full, the records lack evidence, and no verdict claims anything without that.
         let _ = self.netns.insert(netns.ptr, 0, 0);
     }
 
     fn unwatch(&mut self, netns: &fact::Netns) {
-        // Absent is as good.
+        // It may have ended, and be gone from the map already.
         let _ = self.netns.remove(&netns.ptr);
     }
 }

@@ -29,7 +29,7 @@ pub(super) enum Heading {
     None,
     /// Which incident it is, since another's block is open.
     Again,
-    /// Which incident it is, and which one of those that were told it is like.
+    /// Which incident it is, and which earlier one it is like.
     Like,
     /// Which incident it is, and why.
     Full {
