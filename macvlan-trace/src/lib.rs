@@ -3,8 +3,8 @@
 //! One straight way, a module a stage:
 //!
 //! ```text
-//! kernel probe → ring → decode ┐
-//! lookup (live only) ──────────┴→ fact → correlate → diagnose → filter → sink
+//! live: probe → ring → decode ┐         ┌→ correlate → diagnose → publish → filter → sink → output
+//!                      lookup ┴→ facts ─┴→ record
 //! ```
 //!
 //! Everything from [`fact`] on is computed from facts alone: no root, no kernel, no clock, no files.
