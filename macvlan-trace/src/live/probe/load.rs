@@ -14,6 +14,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use macvlan_trace_common::{Counter, Settings};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use zerocopy::IntoBytes as _;
 
 use super::catalog::{Attach, HOOKS, Hook};
@@ -61,7 +62,7 @@ pub fn start(resolved: &Resolved, log: bool, without: &[String]) -> Result<Probe
         macvlan_mode: resolved.macvlan_mode,
     };
     let log_level = if log { u8::MAX } else { 0 };
-    let mut ebpf = EbpfLoader::new()
+    let mut ebpf = loader()?
         // The programs have no relocations against the kernel's types: their offsets are handed down.
         .btf(None)
         .override_global("OFFSETS", resolved.offsets.as_bytes(), true)
@@ -271,9 +272,21 @@ impl KernelView for MapView {
     }
 }
 
+/// aya's loader, made where no file can be opened.
+///
+/// It reads and parses the types of the whole kernel when it is made (`Btf::from_sys_fs`, aya 0.14), of which the programs
+/// need none, and goes on without them where they cannot be had. Nothing else runs yet that would miss a descriptor.
+fn loader() -> Result<EbpfLoader<'static>> {
+    let limit = getrlimit(Resource::Nofile);
+    let refused = "cannot set the limit of open files";
+    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).context(refused)?;
+    let loader = EbpfLoader::new();
+    setrlimit(Resource::Nofile, limit).context(refused)?;
+    Ok(loader)
+}
+
 /// Before 5.11 maps are accounted to RLIMIT_MEMLOCK, which is 64 KiB by default. Without the right to raise it the
 /// maps may still fit; if not, loading says so.
 fn raise_memlock() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
     let _ = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
 }
