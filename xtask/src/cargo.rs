@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use cargo_metadata::{Artifact, Message, TargetKind, diagnostic::DiagnosticLevel};
+use cargo_metadata::{Message, diagnostic::DiagnosticLevel};
 
 use crate::process;
 use crate::workspace::Workspace;
@@ -23,16 +23,24 @@ pub fn cargo(workspace: &Workspace) -> Command {
     command
 }
 
-/// A program that cargo has built.
+/// What a build has made.
 pub struct Built {
-    /// The program.
-    pub executable: PathBuf,
+    /// The programs, by the names of their targets.
+    programs: Vec<(String, PathBuf)>,
     /// How many times the compiler warned.
     pub warnings: usize,
 }
 
-/// Runs a build, shows what the compiler says, and finds the program among what was made.
-pub fn build(mut command: Command, wanted: impl Fn(&Artifact) -> bool) -> Result<Built> {
+impl Built {
+    /// The program of this name.
+    pub fn program(&self, name: &str) -> Result<&Path> {
+        let found = self.programs.iter().find(|(target, _)| target == name);
+        Ok(&found.with_context(|| format!("cargo built no program {name}"))?.1)
+    }
+}
+
+/// Runs a build, shows what the compiler says, and notes the programs that were made.
+pub fn build(mut command: Command) -> Result<Built> {
     let colour = io::stderr().is_terminal();
     let mut child = command
         .args(["--message-format", if colour { "json-diagnostic-rendered-ansi" } else { "json" }])
@@ -40,15 +48,15 @@ pub fn build(mut command: Command, wanted: impl Fn(&Artifact) -> bool) -> Result
         .spawn()
         .with_context(|| format!("could not start `{}`", process::display(&command)))?;
     let stdout = child.stdout.take().context("cargo has no standard output")?;
-    let mut executable = None;
-    let mut warnings = 0;
+    let mut built = Built { programs: Vec::new(), warnings: 0 };
     for message in Message::parse_stream(BufReader::new(stdout)) {
         match message.context("could not read cargo's messages")? {
-            Message::CompilerArtifact(artifact) if wanted(&artifact) => {
-                executable = artifact.executable.map(PathBuf::from).or(executable);
+            Message::CompilerArtifact(artifact) => {
+                let program = artifact.executable.map(|path| (artifact.target.name, path.into()));
+                built.programs.extend(program);
             }
             Message::CompilerMessage(message) => {
-                warnings += usize::from(message.message.level == DiagnosticLevel::Warning);
+                built.warnings += usize::from(message.message.level == DiagnosticLevel::Warning);
                 eprint!("{}", message.message.rendered.unwrap_or_default());
             }
             _ => {}
@@ -57,9 +65,7 @@ pub fn build(mut command: Command, wanted: impl Fn(&Artifact) -> bool) -> Result
     if !child.wait()?.success() {
         bail!("`{}` failed", process::display(&command));
     }
-    let executable =
-        executable.with_context(|| format!("`{}` built no program", process::display(&command)))?;
-    Ok(Built { executable, warnings })
+    Ok(built)
 }
 
 /// A build for guests: without any shared library, since a guest's libc is older than some hosts'.
@@ -79,14 +85,16 @@ impl<'a> GuestBuild<'a> {
     pub fn binary(&self, package: &str) -> Result<PathBuf> {
         let mut command = self.command("build");
         command.args(["--package", package, "--bin", package]);
-        Ok(build(command, |artifact| artifact.target.is_kind(TargetKind::Bin))?.executable)
+        Ok(build(command)?.program(package)?.to_owned())
     }
 
-    /// Builds a package's integration tests of this name, and its binaries along with them.
-    pub fn tests(&self, package: &str, name: &str) -> Result<PathBuf> {
+    /// Builds a package's integration tests of these names, and its binary along with them: what tests depend on besides
+    /// would have a build of the binary alone compile its libraries once more.
+    pub fn tests(&self, package: &str, names: &[&str]) -> Result<Built> {
         let mut command = self.command("test");
-        command.args(["--no-run", "--package", package, "--test", name]);
-        Ok(build(command, |artifact| artifact.target.is_kind(TargetKind::Test))?.executable)
+        command.args(["--no-run", "--package", package]);
+        command.args(names.iter().flat_map(|name| ["--test", name]));
+        build(command)
     }
 
     fn command(&self, verb: &str) -> Command {

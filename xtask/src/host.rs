@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -23,6 +24,8 @@ pub fn missing_packages(tools: &[Tool]) -> Vec<&'static str> {
     tools.iter().filter(|tool| find(tool.program).is_none()).map(|tool| tool.package).collect()
 }
 
+static INSTALLING: Mutex<()> = Mutex::new(());
+
 /// Installs Debian packages; elsewhere than on Debian it says that the user has to.
 pub fn install(packages: &[&str], progress: &Progress) -> Result<()> {
     if packages.is_empty() {
@@ -35,6 +38,8 @@ pub fn install(packages: &[&str], progress: &Progress) -> Result<()> {
              only: install them (Ubuntu: `sudo apt-get install {list}`), then run this again"
         );
     }
+    // dpkg serves one at a time.
+    let _turn = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     progress.say(format_args!("installing {list}"));
     let command = install_command(packages);
     if process::output(&mut as_root(&command)).is_err() {

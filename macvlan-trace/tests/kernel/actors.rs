@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use crate::harness::{Parent, Trace, cgroup_root, ip, ip_path, own_netns, remove_group, run, sh};
+use crate::harness::{Parent, Trace, Watch, cgroup_root, ip, ip_path, own_netns, remove_group, run, sh};
 
 /// The inode number of the namespace that we are in, as JSON has it.
 fn here() -> u64 {
@@ -11,10 +11,10 @@ fn here() -> u64 {
 
 #[test]
 fn netlink_down_names_ip() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan mode bridge");
     ip("link set macvlan0 up");
-    let trace = Trace::start(&[]);
     ip("link set macvlan0 down");
     trace
         .stop()
@@ -45,10 +45,10 @@ fn netlink_down_names_ip() {
 
 #[test]
 fn ioctl_down_names_who_called_it() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
-    let trace = Trace::start(&[]);
     run("busybox", &["ifconfig", "macvlan0", "down"]);
     trace
         .stop()
@@ -63,10 +63,10 @@ fn ioctl_down_names_who_called_it() {
 
 #[test]
 fn sysfs_down_names_the_writer() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
-    let trace = Trace::start(&[]);
     fs::write("/sys/class/net/macvlan0/flags", "0x1002").expect("the flags can be written");
     let stream = trace.stop();
     stream
@@ -78,10 +78,10 @@ fn sysfs_down_names_the_writer() {
 
 #[test]
 fn deletion_is_one_event_even_of_a_link_that_is_up() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
-    let trace = Trace::start(&[]);
     ip("link del macvlan0");
     trace
         .stop()
@@ -95,9 +95,9 @@ fn deletion_is_one_event_even_of_a_link_that_is_up() {
 
 #[test]
 fn deletion_through_a_script_shows_its_ancestors() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
-    let trace = Trace::start(&[]);
     sh("sh -c '$IP link del macvlan0; true'; true");
     trace
         .stop()
@@ -111,10 +111,10 @@ fn deletion_through_a_script_shows_its_ancestors() {
 
 #[test]
 fn an_actor_that_is_gone_at_once_is_still_named() {
+    let mut trace = Watch::start();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
-    let mut trace = Trace::start(&[]);
     // Reparented, and dead before anybody could look into /proc.
     sh("(exec -a short $IP link set macvlan0 down 2>/dev/null || $IP link set macvlan0 down) &");
     let event = trace.wait_for_event("down", "macvlan0");
@@ -125,12 +125,12 @@ fn an_actor_that_is_gone_at_once_is_still_named() {
 
 #[test]
 fn the_cgroup_is_known_three_levels_deep_and_after_its_removal() {
+    let mut trace = Watch::start();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     let root = cgroup_root();
     let deep = format!("{root}/mt-one/mt-two.slice/mt-three.service");
     fs::create_dir_all(&deep).expect("cgroups can be made");
-    let mut trace = Trace::start(&[]);
     sh(&format!("echo $$ > {deep}/cgroup.procs; exec $IP link del macvlan0"));
     for level in ["mt-one/mt-two.slice/mt-three.service", "mt-one/mt-two.slice", "mt-one"] {
         remove_group(format!("{root}/{level}").as_ref()).expect("the cgroup is empty");
@@ -150,6 +150,7 @@ fn the_cgroup_is_known_three_levels_deep_and_after_its_removal() {
 
 #[test]
 fn of_a_cgroup_path_with_many_levels_the_end_is_known() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     // Names as long as a pod's, of which twenty levels are told.
@@ -160,7 +161,6 @@ fn of_a_cgroup_path_with_many_levels_the_end_is_known() {
     }
     let deepest = &folders[24];
     fs::create_dir_all(deepest).expect("cgroups can be made");
-    let trace = Trace::start(&[]);
     sh(&format!("echo $$ > {}/cgroup.procs; exec $IP link del macvlan0", deepest.display()));
     for folder in folders[1..].iter().rev() {
         remove_group(folder).expect("the cgroup is empty");
@@ -175,9 +175,10 @@ fn of_a_cgroup_path_with_many_levels_the_end_is_known() {
 
 #[test]
 fn nothing_is_said_of_a_link_that_is_down_already_nor_of_a_failed_call() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
-    let trace = Trace::start(&["-e", "all"]);
+    let trace = Watch::all();
     ip("link set macvlan0 down");
     run("busybox", &["ifconfig", "macvlan0", "down"]);
     // The name is taken, so this changes nothing.
@@ -192,6 +193,7 @@ fn nothing_is_said_of_a_link_that_is_down_already_nor_of_a_failed_call() {
 
 #[test]
 fn a_creation_that_fails_is_no_deletion() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
@@ -202,7 +204,7 @@ fn a_creation_that_fails_is_no_deletion() {
     let trace = Trace::start(&[]);
     fails();
     trace.stop().nothing();
-    let trace = Trace::start(&["-e", "all"]);
+    let trace = Watch::all();
     fails();
     let stream = trace.stop();
     stream.one("created", "macvlan1").by("ip").verdict("direct", "certain");
@@ -218,7 +220,7 @@ fn a_creation_that_fails_is_no_deletion() {
 
 #[test]
 fn nothing_is_said_of_other_kinds_of_link() {
-    let trace = Trace::start(&["-e", "all"]);
+    let trace = Watch::all();
     ip("link add other0 type dummy");
     ip("link set other0 up");
     ip("link set other0 down");
@@ -270,10 +272,10 @@ fn what_the_kernel_closes_by_itself_is_seen_without_a_request() {
 
 #[test]
 fn hostile_names_do_no_harm() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
-    let trace = Trace::start(&[]);
     // A thread can call itself anything.
     let bytes = b"\x1b[2J\xff\n\"\\x";
     std::thread::spawn(move || {

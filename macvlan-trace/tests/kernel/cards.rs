@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use crate::harness::{ip, until};
+use crate::harness::{in_guest, ip, until};
 
 /// Where the guest asks the host.
 const PORT: &str = "/dev/virtio-ports/cards";
@@ -56,11 +56,6 @@ fn ask(wish: &str) {
     let mut answer = String::new();
     BufReader::new(port).read_line(&mut answer).expect("the host answers");
     assert_eq!(answer, "done\n", "the host could not do it");
-}
-
-/// Whether this is a guest of `cargo xtask`: nothing in it is anybody's.
-pub fn in_guest() -> bool {
-    std::env::var_os("MACVLAN_TRACE_TEST_HOST").is_none()
 }
 
 #[test]

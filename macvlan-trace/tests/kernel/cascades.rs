@@ -1,16 +1,16 @@
 //! What a parent does to the links that stand on it, and who did it to the parent.
 
 use crate::{
-    cards::{Plugged, in_guest, set_carrier},
-    harness::{Container, NamedNetns, Parent, Trace, Unit, ip, run, script, sh, until},
+    cards::{Plugged, set_carrier},
+    harness::{Container, NamedNetns, Parent, Unit, Watch, in_guest, ip, run, script, sh, until},
     helpers::owner_of_tap,
 };
 
 #[test]
 fn a_dummy_parent_that_goes_down_is_an_event_of_its_child() {
+    let trace = Watch::start();
     let parent = Parent::dummy("par0");
     let container = Container::with_link("macvlan0", &parent, "read line");
-    let trace = Trace::start(&[]);
     ip("link set par0 down");
     trace
         .stop()
@@ -26,12 +26,12 @@ fn a_dummy_parent_that_goes_down_is_an_event_of_its_child() {
 
 #[test]
 fn a_parent_that_goes_down_under_three_links_is_one_incident() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     for n in 0..3 {
         ip(&format!("link add mv{n} link par0 type macvlan"));
         ip(&format!("link set mv{n} up"));
     }
-    let trace = Trace::start(&[]);
     ip("link set par0 down");
     let stream = trace.stop();
     stream.incident(|event| event.by("ip").verdict("parent-down", "certain"));
@@ -43,13 +43,14 @@ fn a_parent_that_goes_down_under_three_links_is_one_incident() {
 
 #[test]
 fn a_veth_parent_that_goes_down_takes_the_carrier_along_in_one_event() {
+    Watch::ready();
     ip("link add par0 type veth peer name peer0");
     ip("link set par0 up");
     ip("link set peer0 up");
     let _parent = Parent("par0");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
-    let mut trace = Trace::start(&["-e", "all"]);
+    let mut trace = Watch::all();
     ip("link set par0 down");
     ip("link set par0 up");
     trace.wait_for_event("parent_up", "macvlan0");
@@ -62,13 +63,14 @@ fn a_veth_parent_that_goes_down_takes_the_carrier_along_in_one_event() {
 
 #[test]
 fn who_sets_the_other_end_of_a_veth_parent_down_is_the_culprit() {
+    Watch::ready();
     ip("link add par0 type veth peer name peer0");
     ip("link set par0 up");
     ip("link set peer0 up");
     let _parent = Parent("par0");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
-    let mut trace = Trace::start(&["-e", "all"]);
+    let mut trace = Watch::all();
     ip("link set peer0 down");
     trace.wait_for_event("carrier_lost", "macvlan0");
     ip("link set peer0 up");
@@ -94,11 +96,12 @@ fn of_a_cable_that_is_pulled_nobody_is_blamed() {
     if !in_guest() {
         return;
     }
+    Watch::ready();
     ip("link set eth0 up");
     ip("link add macvlan0 link eth0 type macvlan");
     ip("link set macvlan0 up");
     let _link = Parent("macvlan0");
-    let mut trace = Trace::start(&["-e", "all"]);
+    let mut trace = Watch::all();
     set_carrier(false);
     trace.wait_for_event("carrier_lost", "macvlan0");
     set_carrier(true);
@@ -119,12 +122,12 @@ fn of_a_cable_that_is_pulled_nobody_is_blamed() {
 
 #[test]
 fn a_manager_that_reacts_to_a_lost_carrier_is_part_of_that_incident() {
+    let mut trace = Watch::start();
     ip("link add par0 type veth peer name peer0");
     ip("link set par0 up");
     ip("link set peer0 up");
     let _parent = Parent("par0");
     let manager = Unit::new("NetworkManager.service");
-    let mut trace = Trace::start(&[]);
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
     ip("link set peer0 down");
@@ -149,11 +152,11 @@ fn a_manager_that_reacts_to_a_lost_carrier_is_part_of_that_incident() {
 
 #[test]
 fn a_parent_that_moves_away_leaves_its_child_dead() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     let away = NamedNetns::add("mt-away");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
-    let trace = Trace::start(&[]);
     ip("link set par0 netns mt-away");
     trace
         .stop()
@@ -168,11 +171,11 @@ fn a_parent_that_moves_away_leaves_its_child_dead() {
 
 #[test]
 fn a_parent_that_several_containers_share_is_told_as_such() {
+    let trace = Watch::start();
     let parent = Parent::dummy("par0");
     let one = Container::with_link("macvlan0", &parent, "read line");
     let other = Container::with_link("macvlan1", &parent, "read line");
     let runtime = Unit::new("docker.service");
-    let trace = Trace::start(&[]);
     runtime.sh("exec $IP link del par0");
     let stream = trace.stop();
     stream.complete();
@@ -192,11 +195,11 @@ fn a_parent_that_several_containers_share_is_told_as_such() {
 
 #[test]
 fn a_script_that_deletes_a_parent_is_among_the_ancestors() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
     let ifdown = script("ifdown", "$IP link del par0; true");
-    let trace = Trace::start(&[]);
     run(&ifdown, &["par0"]);
     trace
         .stop()
@@ -209,11 +212,11 @@ fn a_script_that_deletes_a_parent_is_among_the_ancestors() {
 
 #[test]
 fn a_tap_goes_with_whoever_holds_it() {
+    let mut trace = Watch::start();
     let mut owner = owner_of_tap("tap0");
     ip("link set tap0 up");
     ip("link add macvlan0 link tap0 type macvlan");
     ip("link set macvlan0 up");
-    let mut trace = Trace::start(&[]);
     let pid = owner.pid;
     owner.go();
     trace.wait_for_event("deleted", "macvlan0");
@@ -228,10 +231,10 @@ fn a_tap_goes_with_whoever_holds_it() {
 
 #[test]
 fn a_tap_whose_holder_is_killed_goes_with_it_and_the_killer_is_not_seen() {
+    let mut trace = Watch::start();
     let mut owner = owner_of_tap("tap0");
     ip("link set tap0 up");
     ip("link add macvlan0 link tap0 type macvlan");
-    let mut trace = Trace::start(&[]);
     run("busybox", &["kill", "-9", &owner.pid.to_string()]);
     owner.wait();
     trace.wait_for_event("deleted", "macvlan0");
@@ -245,12 +248,12 @@ fn a_tap_whose_holder_is_killed_goes_with_it_and_the_killer_is_not_seen() {
 
 #[test]
 fn a_vlan_that_goes_down_with_its_card_leads_to_the_card() {
+    let mut trace = Watch::start();
     let _card = Parent::dummy("card0");
     ip("link add link card0 name vlan10 type vlan id 10");
     ip("link set vlan10 up");
     ip("link add macvlan0 link vlan10 type macvlan");
     ip("link set macvlan0 up");
-    let mut trace = Trace::start(&[]);
     ip("link set card0 down");
     // On 7.x a worker does it.
     trace.wait_for_event("parent_down", "macvlan0");
@@ -270,6 +273,7 @@ fn a_vlan_that_goes_down_with_its_card_leads_to_the_card() {
 
 #[test]
 fn a_bond_is_a_parent_like_others_but_why_its_ports_are_dead_is_not_seen() {
+    let mut trace = Watch::start();
     let _port = Parent::dummy("port0");
     ip("link set port0 down");
     ip("link add bond0 type bond miimon 20");
@@ -279,7 +283,6 @@ fn a_bond_is_a_parent_like_others_but_why_its_ports_are_dead_is_not_seen() {
     ip("link add macvlan0 link bond0 type macvlan");
     ip("link set macvlan0 up");
     until("it has a carrier", || ip("link show macvlan0").contains("LOWER_UP"));
-    let mut trace = Trace::start(&[]);
     // The bond finds out when it next looks, in a kernel worker (bond_mii_monitor).
     ip("link set port0 down");
     trace.wait_for_event("carrier_lost", "macvlan0");
@@ -307,9 +310,9 @@ fn a_driver_that_is_unloaded_takes_the_parent_along() {
         // Never unload a module of a machine that somebody uses.
         return;
     }
+    let trace = Watch::start();
     ip("link add par0 type ifb");
     ip("link add macvlan0 link par0 type macvlan");
-    let trace = Trace::start(&[]);
     sh("rmmod ifb");
     trace
         .stop()
@@ -324,13 +327,13 @@ fn a_driver_that_is_taken_from_its_device_takes_the_parent_along() {
     if !in_guest() {
         return;
     }
+    let trace = Watch::start();
     let reload = script(
         "reload",
         "device=$(basename $(readlink /sys/class/net/eth0/device)); cd /sys/bus/virtio/drivers/virtio_net; \
          echo $device >unbind; echo $device >bind",
     );
     ip("link add macvlan0 link eth0 type macvlan");
-    let trace = Trace::start(&[]);
     run(&reload, &[]);
     trace.stop().only("deleted", "macvlan0").by("reload").verdict("driver-reloaded", "certain").says(
         "/verdict/cause",
@@ -343,11 +346,11 @@ fn a_card_that_is_removed_through_sysfs_takes_the_parent_along() {
     if !in_guest() {
         return;
     }
+    let trace = Watch::start();
     let card = Plugged::new();
     // virtio stands on PCI, so that the path is as long as they come.
     let remove = script("remove", "echo 1 >$(readlink -f /sys/class/net/eth1/device/..)/remove");
     ip(&format!("link add macvlan0 link {} type macvlan", Plugged::NAME));
-    let trace = Trace::start(&[]);
     run(&remove, &[]);
     trace.stop().only("deleted", "macvlan0").by("remove").verdict("driver-reloaded", "certain").says(
         "/verdict/cause",
@@ -358,12 +361,12 @@ fn a_card_that_is_removed_through_sysfs_takes_the_parent_along() {
 
 #[test]
 fn a_vxlan_that_goes_as_its_device_moves_is_no_creation_that_failed() {
+    let trace = Watch::start();
     let _card = Parent::dummy("card0");
     let _away = NamedNetns::add("mt-away");
     ip("link add vxlan0 type vxlan id 7 dev card0 dstport 4789");
     ip("link set vxlan0 up");
     ip("link add macvlan0 link vxlan0 type macvlan");
-    let trace = Trace::start(&[]);
     ip("link set card0 netns mt-away");
     trace
         .stop()
@@ -379,9 +382,9 @@ fn a_card_that_is_unplugged_is_nobodys_doing() {
     if !in_guest() {
         return;
     }
+    let mut trace = Watch::start();
     let card = Plugged::new();
     ip(&format!("link add macvlan0 link {} type macvlan", Plugged::NAME));
-    let mut trace = Trace::start(&[]);
     drop(card);
     trace.wait_for_event("deleted", "macvlan0");
     trace
@@ -395,10 +398,10 @@ fn a_card_that_is_unplugged_is_nobodys_doing() {
 
 #[test]
 fn a_wifi_daemon_that_deletes_the_parent_makes_it_anew() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     let iwd = Unit::new("iwd.service");
-    let trace = Trace::start(&[]);
     iwd.sh("exec $IP link del par0");
     trace
         .stop()
@@ -410,12 +413,12 @@ fn a_wifi_daemon_that_deletes_the_parent_makes_it_anew() {
 
 #[test]
 fn who_takes_the_parent_down_is_not_who_deletes_another_child() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     for n in 0..2 {
         ip(&format!("link add mv{n} link par0 type macvlan"));
         ip(&format!("link set mv{n} up"));
     }
-    let trace = Trace::start(&[]);
     run("busybox", &["ifconfig", "par0", "down"]);
     ip("link del mv1");
     let stream = trace.stop();
@@ -433,13 +436,13 @@ fn a_vlan_on_a_pulled_cable_is_told_with_the_card() {
     if !in_guest() {
         return;
     }
+    let mut trace = Watch::start();
     ip("link set eth0 up");
     ip("link add link eth0 name vlan10 type vlan id 10");
     ip("link set vlan10 up");
     ip("link add macvlan0 link vlan10 type macvlan");
     ip("link set macvlan0 up");
     let _vlan = Parent("vlan10");
-    let mut trace = Trace::start(&[]);
     set_carrier(false);
     trace.wait_for_event("carrier_lost", "macvlan0");
     set_carrier(true);
@@ -453,12 +456,12 @@ fn a_vlan_on_a_pulled_cable_is_told_with_the_card() {
 
 #[test]
 fn a_veth_parent_goes_with_the_namespace_of_its_other_end() {
+    let mut trace = Watch::start();
     let mut container = Container::start("read line; exit 3");
     let pid = container.pid;
     ip("link add par0 type veth peer name peer0");
     ip(&format!("link set peer0 netns {pid}"));
     ip("link set par0 up");
-    let mut trace = Trace::start(&[]);
     ip("link add macvlan0 link par0 type macvlan");
     container.go();
     container.wait();

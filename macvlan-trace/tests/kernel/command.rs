@@ -1,9 +1,12 @@
 //! The command line, where it needs a kernel: a traced command, filters, limits, the table.
 
 use std::{
+    fs,
     os::unix::process::CommandExt as _,
     process::{Command, Output},
 };
+
+use macvlan_trace::live::btf::VMLINUX;
 
 use crate::harness::{Parent, Stream, Trace, binary, ip, ip_path, signal};
 
@@ -171,4 +174,15 @@ fn without_privileges_it_says_which_are_missing() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("CAP_BPF") && said.contains("sudo"), "{said}");
     assert!(!said.contains("panicked") && !said.contains("backtrace"), "{said}");
+}
+
+#[test]
+fn the_kernels_types_are_read_once() {
+    let types = fs::read(VMLINUX).expect("the kernel shows its types").len();
+    let trace = Trace::start(&[]);
+    let counts = fs::read_to_string(format!("/proc/{}/io", trace.pid())).expect("the kernel counts");
+    let read = counts.lines().find_map(|line| line.strip_prefix("rchar: "));
+    let read: usize = read.and_then(|number| number.parse().ok()).expect("a number");
+    assert!((types..2 * types).contains(&read), "{read} bytes are read, of which the types are {types}");
+    trace.stop().nothing();
 }

@@ -1,12 +1,10 @@
 //! How containers end, and what their runtimes do afterwards.
 
-use crate::{
-    cards::in_guest,
-    harness::{Container, Parent, Trace, Unit, ip, own_netns, sh, until},
-};
+use crate::harness::{Container, Parent, Trace, Unit, Watch, in_guest, ip, own_netns, sh, until};
 
 #[test]
 fn memory_that_runs_out_in_a_control_group_is_told_with_its_limit() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let limited = Unit::new("limited.scope");
     limited.set("memory.max", "8M");
@@ -17,7 +15,6 @@ fn memory_that_runs_out_in_a_control_group_is_told_with_its_limit() {
         "read line; exec dd if=/dev/zero of=/dev/null bs=64M count=1",
     );
     limited.take(container.pid);
-    let mut trace = Trace::start(&[]);
     container.go();
     trace.wait_for_event("deleted", "macvlan0");
     trace
@@ -35,6 +32,7 @@ fn memory_that_runs_out_in_a_control_group_is_told_with_its_limit() {
 
 #[test]
 fn a_main_process_that_fails_with_its_child_has_run_out_of_memory_too() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let limited = Unit::new("limited.scope");
     limited.set("memory.max", "8M");
@@ -42,7 +40,6 @@ fn a_main_process_that_fails_with_its_child_has_run_out_of_memory_too() {
     let script = "read line; dd if=/dev/zero of=/dev/null bs=64M count=1 2>/dev/null; exit 7";
     let mut container = Container::with_link("macvlan0", &parent, script);
     limited.take(container.pid);
-    let mut trace = Trace::start(&[]);
     container.go();
     trace.wait_for_event("deleted", "macvlan0");
     trace
@@ -64,10 +61,10 @@ fn memory_that_runs_out_on_the_machine_is_told_as_such() {
     if !in_guest() {
         return; // A real machine's memory is somebody's.
     }
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let script = "read line; echo 1000 > /proc/self/oom_score_adj; exec busybox tail /dev/zero";
     let mut container = Container::with_link("macvlan0", &parent, script);
-    let mut trace = Trace::start(&[]);
     container.go();
     trace.wait_for_event("deleted", "macvlan0");
     trace
@@ -84,6 +81,7 @@ fn memory_that_runs_out_on_the_machine_is_told_as_such() {
 
 #[test]
 fn a_runtime_that_clears_away_after_an_exit_is_not_the_culprit() {
+    Watch::ready();
     let parent = Parent::dummy("par0");
     let runtime = Unit::new("docker.service");
     let mut container = Container::with_link("macvlan0", &parent, "read line; exit 3");
@@ -91,7 +89,7 @@ fn a_runtime_that_clears_away_after_an_exit_is_not_the_culprit() {
     let held = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
     let own = std::process::id();
     let door = format!("/proc/{own}/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held));
-    let mut trace = Trace::start(&["-e", "down,renamed,moved,deleted"]);
+    let mut trace = Watch::of(&["down", "renamed", "moved", "deleted"]);
     container.go();
     container.wait();
     // As Docker does: down inside, a passing name, back to the host, deleted there.
@@ -119,13 +117,13 @@ fn a_runtime_that_clears_away_after_an_exit_is_not_the_culprit() {
 
 #[test]
 fn a_runtime_that_clears_away_after_a_kill_leads_to_the_killer() {
+    let trace = Watch::start();
     let parent = Parent::dummy("par0");
     let runtime = Unit::new("docker.service");
     let mut container = Container::with_link("macvlan0", &parent, "read line");
     let pid = container.pid;
     let held = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
     let door = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&held));
-    let trace = Trace::start(&[]);
     sh(&format!("exec busybox kill -9 {pid}"));
     container.wait();
     runtime.sh(&format!("nsenter --net={door} $IP link del macvlan0"));
@@ -142,6 +140,7 @@ fn a_runtime_that_clears_away_after_a_kill_leads_to_the_killer() {
 
 #[test]
 fn a_runtime_that_only_unmounts_after_an_exit_is_not_the_culprit() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let runtime = Unit::new("docker.service");
     let mut container = Container::with_link("macvlan0", &parent, "read line; exit 3");
@@ -149,7 +148,6 @@ fn a_runtime_that_only_unmounts_after_an_exit_is_not_the_culprit() {
     sh(&format!(
         "mkdir -p /run/netns; touch /run/netns/mt-pin; mount --bind /proc/{pid}/ns/net /run/netns/mt-pin"
     ));
-    let mut trace = Trace::start(&[]);
     container.go();
     container.wait();
     runtime.sh("exec umount /run/netns/mt-pin");
@@ -167,11 +165,11 @@ fn a_runtime_that_only_unmounts_after_an_exit_is_not_the_culprit() {
 
 #[test]
 fn a_person_who_deletes_a_dead_containers_link_did_it() {
+    let trace = Watch::start();
     let parent = Parent::dummy("par0");
     let mut container = Container::with_link("macvlan0", &parent, "read line");
     let held = std::fs::File::open(format!("/proc/{}/ns/net", container.pid)).expect("it can be opened");
     let door = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&held));
-    let trace = Trace::start(&[]);
     container.go();
     container.wait();
     sh(&format!("nsenter --net={door} $IP link del macvlan0"));
@@ -187,6 +185,7 @@ fn a_person_who_deletes_a_dead_containers_link_did_it() {
 
 #[test]
 fn any_signal_can_be_the_one_that_stops() {
+    Watch::ready();
     for (number, name) in [(28, "SIGWINCH"), (37, "SIGRTMIN+3")] {
         let parent = Parent::dummy("par0");
         let mut container = Container::with_link(
@@ -196,7 +195,7 @@ fn any_signal_can_be_the_one_that_stops() {
         );
         assert_eq!(container.line(), "ready");
         let pid = container.pid;
-        let mut trace = Trace::start(&[]);
+        let mut trace = Watch::start();
         sh(&format!("exec busybox kill -{number} {pid}"));
         trace.wait_for_event("deleted", "macvlan0");
         trace
@@ -214,6 +213,7 @@ fn any_signal_can_be_the_one_that_stops() {
 
 #[test]
 fn a_runtime_that_kills_what_ignores_its_request_has_stopped_it() {
+    Watch::ready();
     // An image may name any signal as the request.
     for (number, name) in [(15, "SIGTERM"), (28, "SIGWINCH")] {
         let parent = Parent::dummy("par0");
@@ -221,7 +221,7 @@ fn a_runtime_that_kills_what_ignores_its_request_has_stopped_it() {
         // The init of a pid namespace ignores what it has no handler for.
         let mut container = Container::with_link("macvlan0", &parent, "read line");
         let pid = container.pid;
-        let mut trace = Trace::start(&[]);
+        let mut trace = Watch::start();
         runtime.sh(&format!("busybox kill -{number} {pid}; exec busybox kill -9 {pid}"));
         trace.wait_for_event("deleted", "macvlan0");
         trace
@@ -248,6 +248,7 @@ fn a_main_process_without_a_pid_namespace_that_its_runtime_clears_away_after_is_
     let mut container = container.give("macvlan0", &parent);
     let held = std::fs::File::open(format!("/proc/{}/ns/net", container.pid)).expect("it can be opened");
     let door = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&held));
+    // It finds everybody who lives in a namespace when it starts, and later with time only.
     let trace = Trace::start(&[]);
     container.go();
     container.wait();
@@ -266,6 +267,7 @@ fn a_main_process_without_a_pid_namespace_that_its_runtime_clears_away_after_is_
 
 #[test]
 fn a_sidecar_that_ends_after_the_container_is_not_the_one_that_lost_its_link() {
+    let trace = Watch::start();
     let parent = Parent::dummy("par0");
     let id = |digit: &str| digit.repeat(64);
     let [of_web, of_sidecar] = ["a", "b"].map(|digit| Unit::new(&format!("docker-{}.scope", id(digit))));
@@ -279,7 +281,6 @@ fn a_sidecar_that_ends_after_the_container_is_not_the_one_that_lost_its_link() {
     of_sidecar.take(sidecar.pid);
     let held = std::fs::File::open(format!("/proc/{}/ns/net", web.pid)).expect("it can be opened");
     let door = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&held));
-    let trace = Trace::start(&[]);
     for ends in [&mut web, &mut sidecar] {
         ends.go();
         ends.wait();
@@ -298,10 +299,10 @@ fn a_sidecar_that_ends_after_the_container_is_not_the_one_that_lost_its_link() {
 
 #[test]
 fn of_two_containers_only_the_one_that_ended_is_told() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let innocent = Container::with_link("macvlan1", &parent, "read line");
     let mut guilty = Container::with_link("macvlan0", &parent, "read line; exit 7");
-    let mut trace = Trace::start(&[]);
     guilty.go();
     trace.wait_for_event("deleted", "macvlan0");
     trace
@@ -317,34 +318,12 @@ fn of_two_containers_only_the_one_that_ended_is_told() {
 }
 
 #[test]
-fn half_a_minute_between_the_exit_and_the_deletion_changes_nothing() {
-    let parent = Parent::dummy("par0");
-    let mut container = Container::with_link("macvlan0", &parent, "read line; exit 6");
-    let pid = container.pid;
-    let held = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
-    let mut trace = Trace::start(&[]);
-    container.go();
-    container.wait();
-    std::thread::sleep(std::time::Duration::from_secs(30));
-    drop(held);
-    trace.wait_for_event("deleted", "macvlan0");
-    trace
-        .stop()
-        .only("deleted", "macvlan0")
-        .by_worker()
-        .verdict("container-exited", "certain")
-        .victim(&container)
-        .is("/culprit/pid", pid)
-        .is("/culprit/exit/code", 6);
-}
-
-#[test]
 fn a_process_id_that_is_used_again_before_the_deletion_blames_the_first() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let mut container = Container::with_link("macvlan0", &parent, "read line; exit 5");
     let pid = container.pid;
     let held = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
-    let mut trace = Trace::start(&[]);
     container.go();
     container.wait();
     // A process gets the number of the dead one, unless the kernel has just taken it for a thread of its own.
@@ -369,6 +348,7 @@ fn a_process_id_that_is_used_again_before_the_deletion_blames_the_first() {
 
 #[test]
 fn a_container_in_another_one_works_on_the_wrong_link() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let id = |digit: &str| digit.repeat(64);
     let controller = Unit::new(&format!("docker-{}.scope", id("a")));
@@ -377,7 +357,6 @@ fn a_container_in_another_one_works_on_the_wrong_link() {
     owner.take(container.pid);
     let container = container.give("macvlan0", &parent);
     let net = format!("--net=/proc/{}/ns/net", container.pid);
-    let mut trace = Trace::start(&[]);
     // Before the tracer has found out whose the link is, it says no more than what was done.
     let mut event = serde_json::Value::Null;
     while event["victim"]["container"].is_null() {

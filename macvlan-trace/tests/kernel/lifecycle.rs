@@ -1,11 +1,12 @@
 //! A link's life: created, up, renamed, moved, deleted, in every mode and stacking.
 
-use crate::harness::{Container, NamedNetns, Parent, Trace, ip, ip_path, own_netns, run};
+use crate::harness::{Container, NamedNetns, Parent, Trace, Watch, ip, ip_path, own_netns, run};
 
 #[test]
 fn a_whole_life_is_told_in_order() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
-    let mut trace = Trace::start(&["-e", "all"]);
+    let mut trace = Watch::all();
     ip("link add macvlan0 link par0 type macvlan mode private");
     ip("link set macvlan0 up");
     ip("link set macvlan0 down");
@@ -39,12 +40,12 @@ fn a_whole_life_is_told_in_order() {
 #[test]
 fn every_mode_is_named() {
     const MODES: [&str; 5] = ["private", "vepa", "bridge", "passthru", "source"];
+    let trace = Watch::start();
     // passthru wants a parent for itself.
     let _parents = ["par0", "par1", "par2", "par3", "par4"].map(Parent::dummy);
     for (n, mode) in MODES.iter().enumerate() {
         ip(&format!("link add {mode}0 link par{n} type macvlan mode {mode}"));
     }
-    let trace = Trace::start(&[]);
     for mode in MODES {
         ip(&format!("link del {mode}0"));
     }
@@ -62,11 +63,12 @@ fn every_mode_is_named() {
 
 #[test]
 fn a_move_there_and_back_is_no_down_and_no_deletion() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     let away = NamedNetns::add("mt-away");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
-    let trace = Trace::start(&["-e", "all"]);
+    let trace = Watch::all();
     ip("link set macvlan0 netns mt-away");
     ip("-n mt-away link set macvlan0 netns 1");
     let stream = trace.stop();
@@ -89,10 +91,10 @@ fn a_move_there_and_back_is_no_down_and_no_deletion() {
 
 #[test]
 fn a_link_that_was_moved_keeps_its_name_in_mind() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     let away = NamedNetns::add("mt-away");
     ip("link add macvlan0 link par0 type macvlan");
-    let trace = Trace::start(&[]);
     ip("link set macvlan0 netns mt-away name eth0");
     ip("-n mt-away link del eth0");
     trace
@@ -108,12 +110,13 @@ fn a_link_that_was_moved_keeps_its_name_in_mind() {
 
 #[test]
 fn a_failed_move_says_nothing_and_hides_nothing() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     let _away = NamedNetns::add("mt-away");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
     ip("-n mt-away link add macvlan0 type dummy");
-    let trace = Trace::start(&["-e", "all"]);
+    let trace = Watch::all();
     // The name is taken there. In one process, so that what follows comes from the same task.
     let script = "link set macvlan0 netns mt-away\nlink set macvlan0 down\n";
     let batch = format!("{} -force -batch - || true", ip_path());
@@ -124,8 +127,8 @@ fn a_failed_move_says_nothing_and_hides_nothing() {
 
 #[test]
 fn a_tap_is_traced_like_a_macvlan() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
-    let trace = Trace::start(&[]);
     ip("link add tap0 link par0 type macvtap mode bridge");
     ip("link set tap0 up");
     ip("link set tap0 down");
@@ -141,13 +144,14 @@ fn a_tap_is_traced_like_a_macvlan() {
 
 #[test]
 fn an_open_tap_is_closed_by_its_deletion() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     ip("link add tap0 link par0 type macvtap mode bridge");
     ip("link set tap0 up");
     let index = run("cat", &["/sys/class/net/tap0/ifindex"]);
     let node = format!("/dev/tap{index}");
     let open = std::fs::OpenOptions::new().read(true).write(true).open(&node).expect("the tap opens");
-    let trace = Trace::start(&["-e", "all"]);
+    let trace = Watch::all();
     ip("link del tap0");
     drop(open);
     trace.stop().only("deleted", "tap0").by("ip").verdict("direct", "certain");
@@ -155,11 +159,11 @@ fn an_open_tap_is_closed_by_its_deletion() {
 
 #[test]
 fn a_macvlan_made_on_a_macvlan_stands_on_the_same_parent() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     ip("link add lower0 link par0 type macvlan");
     ip("link set lower0 up");
     ip("link add upper0 link lower0 type macvlan");
-    let trace = Trace::start(&[]);
     ip("link del upper0");
     // The kernel flattens the stack: the link is made on the lower one's own parent.
     trace
@@ -195,9 +199,9 @@ fn a_module_that_is_unloaded_takes_its_links_along() {
 
 #[test]
 fn setns_into_a_container_is_seen_through() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let container = Container::with_link("macvlan0", &parent, "read line");
-    let mut trace = Trace::start(&[]);
     run(
         "nsenter",
         &[&format!("--net=/proc/{}/ns/net", container.pid), &ip_path(), "link", "set", "macvlan0", "down"],

@@ -24,3 +24,5 @@ mod record;
 mod stock;
 mod storms;
 mod verifier;
+#[path = "../harness/whole_run.rs"]
+mod whole_run;

@@ -2,16 +2,13 @@
 
 use std::process::Command;
 
-use crate::{
-    cards::in_guest,
-    harness::{Container, NamedNetns, Parent, Trace, Unit, as_another, ip, run, script, sh},
-};
+use crate::harness::{Container, NamedNetns, Parent, Unit, Watch, as_another, in_guest, ip, run, script, sh};
 
 #[test]
 fn networkmanager_is_told_by_its_unit_with_the_lines_to_paste() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     let manager = Unit::new("NetworkManager.service");
-    let trace = Trace::start(&[]);
     up("macvlan0");
     manager.sh("exec $IP link set macvlan0 down");
     trace
@@ -25,10 +22,10 @@ fn networkmanager_is_told_by_its_unit_with_the_lines_to_paste() {
 
 #[test]
 fn networkd_that_deletes_a_runtimes_link_is_told_with_its_remedy() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     let networkd = Unit::new("systemd-networkd.service");
     let runtime = Unit::new("docker.service");
-    let trace = Trace::start(&[]);
     runtime.sh("exec $IP link add macvlan0 link par0 type macvlan");
     networkd.sh("exec $IP link del macvlan0");
     trace
@@ -44,11 +41,11 @@ fn networkd_that_deletes_a_runtimes_link_is_told_with_its_remedy() {
 
 #[test]
 fn two_that_undo_each_other_are_told_as_such_from_the_second_round_on() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     let inside = Unit::new("docker-4711.scope");
     let outside = Unit::new("watchdog.service");
-    let trace = Trace::start(&[]);
     for _ in 0..3 {
         inside.sh("exec $IP link set macvlan0 up");
         outside.sh("exec $IP link set macvlan0 down");
@@ -67,10 +64,10 @@ fn two_that_undo_each_other_are_told_as_such_from_the_second_round_on() {
 
 #[test]
 fn one_that_changes_its_mind_fights_nobody() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     let only = Unit::new("backup.service");
-    let trace = Trace::start(&[]);
     for _ in 0..3 {
         only.sh("$IP link set macvlan0 up; $IP link set macvlan0 down");
     }
@@ -86,11 +83,12 @@ fn one_that_changes_its_mind_fights_nobody() {
 
 #[test]
 fn dhcpcd_that_removes_an_address_is_told() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     up("macvlan0");
     ip("addr add 192.0.2.7/24 dev macvlan0");
     let dhcpcd = Unit::new("dhcpcd.service");
-    let trace = Trace::start(&["-e", "all"]);
+    let trace = Watch::all();
     dhcpcd.sh("exec $IP addr del 192.0.2.7/24 dev macvlan0");
     trace
         .stop()
@@ -103,21 +101,21 @@ fn dhcpcd_that_removes_an_address_is_told() {
 
 #[test]
 fn a_dhcp_clients_script_is_told_by_its_ancestry() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     up("macvlan0");
     let client = script("dhclient-script", "$IP link set macvlan0 down; true");
-    let trace = Trace::start(&[]);
     run(&client, &[]);
     trace.stop().only("down", "macvlan0").by("ip").verdict("dhcp-client", "likely");
 }
 
 #[test]
 fn the_dhcp_daemon_of_cni_ends_a_lease_inside_the_pod() {
+    let trace = Watch::start();
     let parent = Parent::dummy("par0");
     let container = Container::with_link("macvlan0", &parent, "read line");
     // It sets the link down itself, in the pod's namespace.
     let daemon = script("dhcp", "mount -t sysfs none /sys && echo 0x1002 > /sys/class/net/macvlan0/flags");
-    let trace = Trace::start(&[]);
     run("nsenter", &[&format!("--net=/proc/{}/ns/net", container.pid), "unshare", "-m", &daemon, "daemon"]);
     trace
         .stop()
@@ -129,10 +127,10 @@ fn the_dhcp_daemon_of_cni_ends_a_lease_inside_the_pod() {
 
 #[test]
 fn ifreload_is_told_by_what_it_runs() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     up("macvlan0");
     let ifreload = script("ifreload", "$IP link set macvlan0 down; true");
-    let trace = Trace::start(&[]);
     run(&ifreload, &["-a"]);
     trace
         .stop()
@@ -144,19 +142,18 @@ fn ifreload_is_told_by_what_it_runs() {
 
 #[test]
 fn the_networking_service_is_told_by_its_unit() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     up("macvlan0");
     let networking = Unit::new("networking.service");
-    let trace = Trace::start(&[]);
     networking.sh("exec $IP link set macvlan0 down");
     trace.stop().only("down", "macvlan0").by("ip").verdict("ifupdown", "certain");
 }
 
 #[test]
 fn a_runtime_that_takes_a_link_away_from_a_living_container_is_told() {
+    let trace = Watch::start();
     let parent = Parent::dummy("par0");
-    // Of a link that is older it would not be known that nobody had ended before.
-    let trace = Trace::start(&[]);
     let container = Container::with_link("macvlan0", &parent, "read line");
     let runtime = Unit::new("containerd.service");
     let net = format!("--net=/proc/{}/ns/net", container.pid);
@@ -174,11 +171,11 @@ fn a_runtime_that_takes_a_link_away_from_a_living_container_is_told() {
 
 #[test]
 fn a_daemon_that_has_just_started_breaks_what_is_older() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     up("macvlan0");
     let runtime = Unit::new("docker.service");
     let daemon = script("dockerd", "$IP link del macvlan0; true");
-    let trace = Trace::start(&[]);
     runtime.sh(&format!("exec {daemon}"));
     trace
         .stop()
@@ -190,9 +187,9 @@ fn a_daemon_that_has_just_started_breaks_what_is_older() {
 
 #[test]
 fn a_service_that_deletes_what_it_made_hurt_itself() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     let keepalived = Unit::new("keepalived.service");
-    let trace = Trace::start(&[]);
     keepalived.sh("$IP link add vrrp.51 link par0 type macvlan; $IP link del vrrp.51");
     trace
         .stop()
@@ -207,9 +204,9 @@ fn a_person_at_a_terminal_is_told_by_the_terminal() {
     if !in_guest() {
         return; // A real machine's terminals are somebody's.
     }
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     up("macvlan0");
-    let trace = Trace::start(&[]);
     sh("setsid -c $IP link set macvlan0 down < /dev/ttyS0");
     trace
         .stop()
@@ -223,12 +220,13 @@ fn a_person_at_a_terminal_is_told_by_the_terminal() {
 
 #[test]
 fn an_address_that_another_link_has_is_told_with_its_holder() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     for link in ["mv0", "mv1"] {
         ip(&format!("link add {link} link par0 address 02:00:00:00:00:77 type macvlan"));
     }
     ip("link set mv0 up");
-    let trace = Trace::start(&["-e", "all"]);
+    let trace = Watch::all();
     fails("link set mv1 up");
     trace
         .stop()
@@ -241,6 +239,7 @@ fn an_address_that_another_link_has_is_told_with_its_holder() {
 
 #[test]
 fn an_address_that_a_dying_container_has_is_told_as_a_leftover() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     let mut container = Container::start("read line");
     ip("link add mv0 link par0 address 02:00:00:00:00:77 type macvlan");
@@ -248,7 +247,7 @@ fn an_address_that_a_dying_container_has_is_told_as_a_leftover() {
     run("nsenter", &[&format!("--net=/proc/{}/ns/net", container.pid), "ip", "link", "set", "mv0", "up"]);
     let held = std::fs::File::open(format!("/proc/{}/ns/net", container.pid)).expect("it can be opened");
     ip("link add mv1 link par0 address 02:00:00:00:00:77 type macvlan");
-    let mut trace = Trace::start(&["-e", "all"]);
+    let mut trace = Watch::all();
     container.go();
     container.wait();
     fails("link set mv1 up");
@@ -273,9 +272,10 @@ fn an_address_that_a_dying_container_has_is_told_as_a_leftover() {
 
 #[test]
 fn a_hardware_address_that_changes_is_told_with_both() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     let udev = Unit::new("systemd-udevd.service");
-    let trace = Trace::start(&["-e", "mac_changed"]);
+    let trace = Watch::of(&["mac_changed"]);
     ip("link add macvlan0 link par0 address 02:00:00:00:00:01 type macvlan");
     udev.sh("exec $IP link set macvlan0 address 02:00:00:00:00:02");
     trace
@@ -288,10 +288,11 @@ fn a_hardware_address_that_changes_is_told_with_both() {
 
 #[test]
 fn a_link_that_moved_is_not_gone() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     let named = NamedNetns::add("mt-target");
     up("macvlan0");
-    let trace = Trace::start(&["-e", "all"]);
+    let trace = Watch::all();
     ip("link set macvlan0 netns mt-target");
     trace
         .stop()
@@ -304,39 +305,39 @@ fn a_link_that_moved_is_not_gone() {
 
 #[test]
 fn a_name_makes_no_runtime() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     up("macvlan0");
-    let trace = Trace::start(&[]);
     as_another("dockerd", "link del macvlan0");
     trace.stop().only("deleted", "macvlan0").by("dockerd").verdict("direct", "certain");
 }
 
 #[test]
 fn a_name_makes_no_network_manager() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     up("macvlan0");
-    let trace = Trace::start(&[]);
     as_another("NetworkManager", "link set macvlan0 down");
     trace.stop().only("down", "macvlan0").by("NetworkManager").verdict("direct", "certain");
 }
 
 #[test]
 fn a_unit_inside_a_container_is_the_containers_invention() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     up("macvlan0");
     let inside = Unit::new("docker-4711.scope/system.slice/NetworkManager.service");
-    let trace = Trace::start(&[]);
     inside.sh("exec $IP link set macvlan0 down");
     trace.stop().only("down", "macvlan0").by("ip").verdict("direct", "certain");
 }
 
 #[test]
 fn a_script_of_a_unit_is_told_by_its_unit() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     up("macvlan0");
     let backup = Unit::new("backup.service");
     let nightly = script("nightly", "$IP link set macvlan0 down; true");
-    let trace = Trace::start(&[]);
     backup.sh(&format!("{nightly}; true"));
     trace
         .stop()

@@ -6,13 +6,13 @@ use std::{
     thread,
 };
 
-use crate::harness::{Container, NamedNetns, Parent, Trace, ip, own_netns, run, sh, until};
+use crate::harness::{Container, NamedNetns, Parent, Trace, Watch, ip, own_netns, run, sh, until};
 use crate::helpers;
 
 #[test]
 fn a_main_process_that_exits_is_the_culprit() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
-    let mut trace = Trace::start(&[]);
     let mut ended = Vec::new();
     for (link, script, code) in [("macvlan0", "read line", 0), ("macvlan3", "read line; exit 3", 3)] {
         let mut container = Container::with_link(link, &parent, script);
@@ -44,8 +44,8 @@ fn a_main_process_that_exits_is_the_culprit() {
 
 #[test]
 fn the_time_since_it_came_up_is_told() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
-    let mut trace = Trace::start(&[]);
     let mut container = Container::with_link("macvlan0", &parent, "read line");
     container.go();
     container.wait();
@@ -71,10 +71,10 @@ fn the_time_since_it_came_up_is_told() {
 
 #[test]
 fn who_kills_the_main_process_is_the_culprit() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let mut container = Container::with_link("macvlan0", &parent, "read line");
     let init = container.pid;
-    let mut trace = Trace::start(&[]);
     run("busybox", &["kill", "-9", &init.to_string()]);
     container.wait();
     trace.wait_for_event("deleted", "macvlan0");
@@ -95,11 +95,11 @@ fn who_kills_the_main_process_is_the_culprit() {
 
 #[test]
 fn a_container_that_is_powered_off_from_inside_has_ended_by_itself() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     // The kernel kills the main process for it, in the name of nobody.
     let mut container =
         Container::with_link("macvlan0", &parent, "read line; busybox poweroff -f; read line");
-    let mut trace = Trace::start(&[]);
     container.go();
     container.wait();
     trace.wait_for_event("deleted", "macvlan0");
@@ -116,11 +116,11 @@ fn a_container_that_is_powered_off_from_inside_has_ended_by_itself() {
 
 #[test]
 fn who_asks_the_main_process_to_end_is_the_likely_culprit() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let script = "trap 'exit 0' TERM; echo ready; while :; do busybox usleep 20000; done";
     let mut container = Container::with_link("macvlan0", &parent, script);
     assert_eq!(container.line(), "ready");
-    let mut trace = Trace::start(&[]);
     run("busybox", &["kill", "-TERM", &container.pid.to_string()]);
     container.wait();
     trace.wait_for_event("deleted", "macvlan0");
@@ -137,6 +137,7 @@ fn who_asks_the_main_process_to_end_is_the_likely_culprit() {
 
 #[test]
 fn a_main_process_that_crashes_is_its_own_culprit_and_its_core_is_told() {
+    Watch::ready();
     let parent = Parent::dummy("par0");
     let folder = tempfile::tempdir().expect("a folder can be made");
     let before = format!("cd {}; ulimit -c unlimited;", folder.path().display());
@@ -146,7 +147,7 @@ fn a_main_process_that_crashes_is_its_own_culprit_and_its_core_is_told() {
         let mut container = crashing.give("macvlan0", &parent);
         let init = container.pid;
         assert_eq!(fs::read_dir(format!("/proc/{init}/task")).expect("it is there").count(), threads);
-        let mut trace = Trace::start(&[]);
+        let mut trace = Watch::start();
         container.go();
         container.wait();
         trace.wait_for_event("deleted", "macvlan0");
@@ -165,9 +166,9 @@ fn a_main_process_that_crashes_is_its_own_culprit_and_its_core_is_told() {
 
 #[test]
 fn a_signal_of_an_init_to_itself_ends_nothing() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let mut container = Container::with_link("macvlan0", &parent, "read line; exec busybox kill -SEGV 1");
-    let mut trace = Trace::start(&[]);
     // The kernel drops it, since nothing handles it, and the process comes to its end.
     container.go();
     container.wait();
@@ -185,12 +186,13 @@ fn a_signal_of_an_init_to_itself_ends_nothing() {
 
 #[test]
 fn an_open_connection_does_not_shift_the_blame() {
+    Watch::ready();
     let parent = Parent::dummy("par0");
     // Its sockets are freed later, in softirq, under whoever is interrupted: that drops the namespace, unless its
     // supervisor is slower to go.
     for _ in 0..5 {
         let mut container = helpers::container("ends_with_a_connection_open", "").give("macvlan0", &parent);
-        let mut trace = Trace::start(&[]);
+        let mut trace = Watch::start();
         container.go();
         container.wait();
         trace.wait_for_event("deleted", "macvlan0");
@@ -214,8 +216,8 @@ fn an_open_connection_does_not_shift_the_blame() {
 
 #[test]
 fn an_open_file_of_another_process_delays_the_end_and_keeps_the_blame() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
-    let mut trace = Trace::start(&[]);
     let mut container = Container::with_link("macvlan0", &parent, "read line; exit 3");
     let hold = File::open(format!("/proc/{}/ns/net", container.pid)).expect("the namespace opens");
     container.go();
@@ -234,9 +236,8 @@ fn an_open_file_of_another_process_delays_the_end_and_keeps_the_blame() {
 
 #[test]
 fn who_closes_a_namespace_that_nobody_lived_in_is_the_culprit() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
-    // Before the namespace, so that no socket of the tracer's look into it is left when the descriptor is closed.
-    let mut trace = Trace::start(&[]);
     let named = NamedNetns::add("mt-held");
     ip(&format!("link add macvlan0 link {} netns mt-held type macvlan", parent.0));
     let inode = named.inode();
@@ -255,13 +256,13 @@ fn who_closes_a_namespace_that_nobody_lived_in_is_the_culprit() {
 
 #[test]
 fn ip_netns_del_is_the_culprit() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let named = NamedNetns::add("mt-named");
     ip(&format!("link add macvlan0 link {} netns mt-named type macvlan", parent.0));
     // A command that ran in it and left is no reason for its end.
     ip("netns exec mt-named true");
     let inode = named.inode();
-    let mut trace = Trace::start(&[]);
     ip("netns exec mt-named true");
     ip("netns del mt-named");
     trace.wait_for_event("deleted", "macvlan0");
@@ -278,11 +279,11 @@ fn ip_netns_del_is_the_culprit() {
 
 #[test]
 fn ip_netns_del_is_the_culprit_right_after_another_command_in_it() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let named = NamedNetns::add("mt-named");
     ip(&format!("link add macvlan0 link {} netns mt-named type macvlan", parent.0));
     let inode = named.inode();
-    let mut trace = Trace::start(&[]);
     // The first one's socket is freed a moment later, and holds the namespace until then.
     sh("$IP -n mt-named link show >/dev/null; $IP netns del mt-named");
     trace.wait_for_event("deleted", "macvlan0");
@@ -298,37 +299,13 @@ fn ip_netns_del_is_the_culprit_right_after_another_command_in_it() {
 }
 
 #[test]
-fn a_process_that_outlives_the_name_of_its_namespace_is_the_reason_for_the_end() {
-    let parent = Parent::dummy("par0");
-    let named = NamedNetns::add("mt-named");
-    ip(&format!("link add macvlan0 link {} netns mt-named type macvlan", parent.0));
-    // It is there before the tracer, and so no visitor.
-    let mut resident =
-        Container::spawn(&["ip", "netns", "exec", "mt-named", "sh", "-c"], "read line; exit 3");
-    let mut trace = Trace::start(&[]);
-    drop(named);
-    thread::sleep(std::time::Duration::from_secs(4));
-    resident.go();
-    resident.wait();
-    trace.wait_for_event("deleted", "macvlan0");
-    trace
-        .stop()
-        .only("deleted", "macvlan0")
-        .by_worker()
-        .verdict_sure_or_likely("container-exited")
-        .victim(&resident)
-        .is("/culprit/pid", resident.pid)
-        .is("/culprit/exit/code", 3);
-}
-
-#[test]
 fn a_supervisor_that_ends_because_the_init_did_is_not_the_culprit() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     // The shell lives in the network namespace too, and leaves it last, with a code of its own.
     let mut container = Container::without_pid_namespace("unshare -p -f sh -c 'read line; exit 3'; exit 9")
         .give("macvlan0", &parent);
     let supervisor = container.pid;
-    let mut trace = Trace::start(&[]);
     container.go();
     container.wait();
     trace.wait_for_event("deleted", "macvlan0");
@@ -345,8 +322,8 @@ fn a_supervisor_that_ends_because_the_init_did_is_not_the_culprit() {
 
 #[test]
 fn a_visitor_that_leaves_last_is_not_the_culprit() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
-    let mut trace = Trace::start(&[]);
     let mut container = Container::without_pid_namespace("read line; exit 3").give("macvlan0", &parent);
     let pid = container.pid;
     let mut visitor =
@@ -368,8 +345,8 @@ fn a_visitor_that_leaves_last_is_not_the_culprit() {
 
 #[test]
 fn a_short_lived_pid_namespace_inside_is_not_the_main_process() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
-    let mut trace = Trace::start(&[]);
     let script = "unshare -p -f true; echo ready; read line; exit 8";
     let mut container = Container::without_pid_namespace(script);
     let pid = container.pid;
@@ -392,9 +369,9 @@ fn a_short_lived_pid_namespace_inside_is_not_the_main_process() {
 
 #[test]
 fn without_a_pid_namespace_the_last_process_is_the_culprit() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let mut container = Container::without_pid_namespace("read line; exit 7").give("macvlan0", &parent);
-    let mut trace = Trace::start(&[]);
     container.go();
     container.wait();
     trace.wait_for_event("deleted", "macvlan0");
@@ -429,9 +406,9 @@ fn an_end_that_no_probe_explains_is_unknown() {
 
 #[test]
 fn who_kills_a_process_without_a_pid_namespace_is_the_culprit() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let mut container = Container::without_pid_namespace("read line").give("macvlan0", &parent);
-    let mut trace = Trace::start(&[]);
     run("busybox", &["kill", "-9", &container.pid.to_string()]);
     container.wait();
     trace.wait_for_event("deleted", "macvlan0");
@@ -447,10 +424,10 @@ fn who_kills_a_process_without_a_pid_namespace_is_the_culprit() {
 
 #[test]
 fn a_thread_that_visited_and_ended_is_never_the_culprit() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
     let mut container = Container::with_link("macvlan0", &parent, "read line; exit 4");
     let init = container.pid;
-    let mut trace = Trace::start(&[]);
     // As a container daemon does: a thread enters, outlives the container, and ends.
     let (entered, wait_entered) = channel();
     let (leave, wait_leave) = channel::<()>();
@@ -483,8 +460,8 @@ fn a_thread_that_visited_and_ended_is_never_the_culprit() {
 
 #[test]
 fn the_next_namespace_with_the_same_number_has_its_own_story() {
+    let mut trace = Watch::start();
     let parent = Parent::dummy("par0");
-    let mut trace = Trace::start(&[]);
     let mut ended: Vec<(Container, u8)> = Vec::new();
     let comes_again = |ended: &[(Container, u8)]| {
         let inodes: std::collections::HashSet<_> =

@@ -1,13 +1,13 @@
 //! Links that go with their parent.
 
-use crate::harness::{Container, NamedNetns, Parent, Trace, ip, own_netns};
+use crate::harness::{Container, NamedNetns, Parent, Watch, ip, own_netns};
 
 #[test]
 fn deleting_the_parent_blames_who_deleted_it() {
+    let trace = Watch::start();
     let parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
-    let trace = Trace::start(&[]);
     ip("link del par0");
     trace
         .stop()
@@ -23,11 +23,11 @@ fn deleting_the_parent_blames_who_deleted_it() {
 
 #[test]
 fn a_hundred_children_are_a_hundred_events_of_one_incident() {
+    let trace = Watch::start();
     let _parent = Parent::dummy("par0");
     for n in 0..100 {
         ip(&format!("link add mv{n} link par0 type macvlan"));
     }
-    let trace = Trace::start(&[]);
     ip("link del par0");
     let stream = trace.stop();
     stream.incident(|event| event.is("/event", "deleted").by("ip").verdict("parent-deleted", "certain"));
@@ -38,15 +38,16 @@ fn a_hundred_children_are_a_hundred_events_of_one_incident() {
 
 #[test]
 fn a_parent_that_moves_away_deletes_nothing() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     let _away = NamedNetns::add("mt-away");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
-    let trace = Trace::start(&["-e", "deleted"]);
+    let trace = Watch::of(&["deleted"]);
     ip("link set par0 netns mt-away");
     trace.stop().nothing();
     // Its child stays, and is deleted later by somebody else.
-    let trace = Trace::start(&[]);
+    let trace = Watch::start();
     ip("link del macvlan0");
     trace
         .stop()
@@ -58,9 +59,9 @@ fn a_parent_that_moves_away_deletes_nothing() {
 
 #[test]
 fn a_child_in_a_container_goes_with_a_parent_outside() {
+    let trace = Watch::start();
     let parent = Parent::dummy("par0");
     let container = Container::with_link("macvlan0", &parent, "read line");
-    let trace = Trace::start(&[]);
     ip("link del par0");
     trace
         .stop()
@@ -74,12 +75,12 @@ fn a_child_in_a_container_goes_with_a_parent_outside() {
 
 #[test]
 fn a_parent_that_goes_with_its_namespace_leads_to_who_ended_that() {
+    let mut trace = Watch::start();
     // The parent lives in one container, the child outside of it.
     let mut container =
         Container::start("$IP link add par1 type dummy; $IP link set par1 up; echo ready; read line");
     assert_eq!(container.line(), "ready");
     let init = container.pid;
-    let mut trace = Trace::start(&[]);
     let enter = format!("--net=/proc/{init}/ns/net");
     let ip_path = crate::harness::ip_path();
     crate::harness::run(

@@ -1,4 +1,4 @@
-//! Many at once.
+//! Many at once. They are too many for a tracer that others share.
 
 use std::{
     io::Write as _,
@@ -7,7 +7,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use crate::harness::{Parent, Trace, ip, ip_path, signal};
+use crate::harness::{Parent, Trace, end_shared_tracer, ip, ip_path, signal};
 
 /// Makes many links on one parent.
 fn make(parent: &str, number: u32) {
@@ -23,6 +23,7 @@ fn make(parent: &str, number: u32) {
 
 #[test]
 fn two_thousand_deletions_by_group_are_all_told() {
+    end_shared_tracer();
     let _parent = Parent::dummy("par0");
     make("par0", 2000);
     let trace = Trace::start(&[]);
@@ -39,6 +40,7 @@ fn two_thousand_deletions_by_group_are_all_told() {
 
 #[test]
 fn what_does_not_fit_into_the_ring_is_counted_and_said() {
+    end_shared_tracer();
     let _parent = Parent::dummy("par0");
     let mut trace = Trace::start(&[]);
     let brief = Trace::start(&[]);

@@ -7,12 +7,12 @@ use std::{fs, process::Command};
 
 use crate::{
     dockerd::{self, Container, docker},
-    harness::{run, until},
-    watch::Watch,
+    harness::{Watch, run, until},
 };
 
 #[test]
 fn the_first_snippet_as_it_stands_finds_no_link_and_exits() {
+    Watch::ready();
     dockerd::start();
     build(
         "snippet1",
@@ -38,6 +38,7 @@ fn the_first_snippet_as_it_stands_finds_no_link_and_exits() {
 
 #[test]
 fn the_first_snippet_with_its_link_ends_for_want_of_input() {
+    Watch::ready();
     dockerd::start();
     build(
         "snippet1",
@@ -62,15 +63,20 @@ fn the_first_snippet_with_its_link_ends_for_want_of_input() {
 
 #[test]
 fn the_second_snippet_lasts_until_it_is_stopped() {
+    Watch::ready();
     dockerd::start();
     // There can be one macvlan network on a parent, and the file makes its own.
     docker("network rm mv");
     let folder = "/tmp/snippet2";
     fs::create_dir_all(folder).expect("a folder can be made");
     fs::write(format!("{folder}/compose.yml"), COMPOSE).expect("a file can be made");
-    let mut trace = Watch::start();
+    let trace = Watch::start();
     let project = Project::up(format!("{folder}/compose.yml"));
-    trace.stays_quiet_for_seconds(20);
+    // What comes last in its command ends by nobody but others, and all that comes before has been done.
+    let pid = dockerd::main_process("snippet2-my_app-1");
+    until("it sleeps for ever", || {
+        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words == b"sleep\0infinity\0")
+    });
     project.compose("stop --timeout 1");
     trace.stop().incident(|event| {
         event
@@ -130,10 +136,9 @@ networks:
 
 #[test]
 fn the_third_snippet_ends_when_it_has_served_its_first_client() {
+    Watch::ready();
     dockerd::start();
-    if !docker("image ls --format {{.Repository}}").lines().any(|name| name == "python") {
-        docker("import /usr/share/guest/python.tar python:latest");
-    }
+    dockerd::import("python");
     fs::create_dir_all("/tmp/snippet3").expect("a folder can be made");
     fs::write("/tmp/snippet3/app.py", APP).expect("a file can be made");
     let mut trace = Watch::start();

@@ -7,13 +7,13 @@ use std::{
 };
 
 use crate::{
-    harness::{Container, NamedNetns, Parent, ip, until},
+    harness::{Container, NamedNetns, Parent, Watch, ip, until},
     segment::{Daemon, Segment},
-    watch::Watch,
 };
 
 #[test]
 fn del_in_a_living_container_is_the_plugins_own_doing() {
+    Watch::ready();
     let parent = Parent::dummy("par0");
     let container = Container::start("read line");
     let netns = format!("/proc/{}/ns/net", container.pid);
@@ -35,6 +35,7 @@ fn del_in_a_living_container_is_the_plugins_own_doing() {
 
 #[test]
 fn del_in_a_named_namespace_is_told_with_the_name() {
+    Watch::ready();
     let parent = Parent::dummy("par0");
     let pod = NamedNetns::add("pod");
     plugin("ADD", "/run/netns/pod", parent.0, STATIC);
@@ -51,6 +52,7 @@ fn del_in_a_named_namespace_is_told_with_the_name() {
 
 #[test]
 fn a_name_that_goes_without_del_takes_the_link_along() {
+    Watch::ready();
     let parent = Parent::dummy("par0");
     let _pod = NamedNetns::add("pod");
     plugin("ADD", "/run/netns/pod", parent.0, STATIC);
@@ -72,6 +74,7 @@ fn a_name_that_goes_without_del_takes_the_link_along() {
 /// a server that gives such ones, and half a second for an answer are all that shortens it: to 25 seconds.
 #[test]
 fn a_lease_that_no_server_renews_ends_with_the_link_down() {
+    Watch::ready();
     let _segment = Segment::new();
     let _pod = NamedNetns::add("pod");
     fs::write(

@@ -8,9 +8,8 @@ use std::{fs, process::Command, sync::Mutex};
 use crate::{
     cni::{STATIC, plugin},
     dockerd::has_systemd,
-    harness::{Checked, NamedNetns, Parent, ip, run, until},
+    harness::{Checked, NamedNetns, Parent, Watch, ip, run, until},
     segment::Daemon,
-    watch::Watch,
 };
 
 const UID: &str = "7d1c2b3a-4e5f-6071-8293-a4b5c6d7e8f9";
@@ -22,6 +21,7 @@ const ROOTFS: &str = "/tmp/rootfs";
 
 #[test]
 fn a_pods_link_goes_with_its_sandbox_and_not_with_an_app_container() {
+    Watch::ready();
     let pod = Pod::start();
     let trace = Watch::start();
     Pod::kill(APP);
@@ -50,6 +50,7 @@ fn a_pods_link_goes_with_its_sandbox_and_not_with_an_app_container() {
 
 #[test]
 fn what_an_app_container_does_to_its_pods_link_carries_pod_and_container() {
+    Watch::ready();
     let pod = Pod::start();
     Watch::until_owner_is_known(pod.sandbox, |owner| owner["id"] == SANDBOX);
     let mut trace = Watch::start();

@@ -3,13 +3,13 @@
 use std::{fs, process::Command};
 
 use crate::{
-    harness::{ip, run, until},
+    harness::{Watch, ip, run, until},
     segment::{Daemon, Segment},
-    watch::Watch,
 };
 
 #[test]
 fn dhclient_that_gives_its_lease_back_takes_the_address() {
+    Watch::ready();
     let _lan = Lan::new();
     let dhclient = |what: &str| {
         let words = format!("-4 {what} -pf /tmp/dhclient.pid -lf /tmp/dhclient.leases mv0");
@@ -30,6 +30,7 @@ fn dhclient_that_gives_its_lease_back_takes_the_address() {
 
 #[test]
 fn dhcpcd_that_gives_its_lease_back_takes_the_address_and_the_remedy_keeps_it_off() {
+    Watch::ready();
     let _lan = Lan::new();
     run("dhcpcd", &["-4", "--noarp", "mv0"]);
     until("the link has its address", || has_address("mv0"));

@@ -3,12 +3,12 @@
 
 use crate::{
     dockerd::{self, Container, docker, has_systemd},
-    harness::{Checked, until},
-    watch::Watch,
+    harness::{Checked, Watch, until},
 };
 
 #[test]
 fn kill_is_told_as_a_kill_by_runc() {
+    Watch::ready();
     let _web = Container::run("web", "", "exec sleep 1000");
     let trace = Watch::start();
     docker("kill web");
@@ -25,6 +25,7 @@ fn kill_is_told_as_a_kill_by_runc() {
 
 #[test]
 fn stop_of_a_process_that_does_not_heed_it_is_told_as_a_stop() {
+    Watch::ready();
     // The first process of a pid namespace gets no SIGTERM that it has not asked for.
     let _web = Container::run("web", "", "exec sleep 1000");
     let trace = Watch::start();
@@ -41,6 +42,7 @@ fn stop_of_a_process_that_does_not_heed_it_is_told_as_a_stop() {
 
 #[test]
 fn stop_of_a_process_that_heeds_it_is_told_as_a_stop() {
+    Watch::ready();
     let script = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.1; done";
     let web = Container::run("web", "", script);
     until("the trap is set", || web.logs().contains("ready"));
@@ -84,6 +86,7 @@ pub fn ends_by_itself(script: &str, code: i32) {
 
 #[test]
 fn a_container_that_runs_out_of_memory_is_told_with_its_limit() {
+    Watch::ready();
     dockerd::start();
     let trace = Watch::start();
     let script = "read line; exec dd if=/dev/zero of=/dev/null bs=256M count=1";
@@ -101,6 +104,7 @@ fn a_container_that_runs_out_of_memory_is_told_with_its_limit() {
 
 #[test]
 fn a_network_that_is_disconnected_is_taken_away_from_a_living_container() {
+    Watch::ready();
     dockerd::start();
     let trace = Watch::start();
     let web = Container::known("mv", "web", "");

@@ -4,12 +4,12 @@
 use crate::{
     docker::{cleared, ends_by_itself},
     dockerd::{self, Container, docker},
-    harness::{Parent, Stream, ip, run, sh},
-    watch::Watch,
+    harness::{Parent, Stream, Watch, ip, run, sh},
 };
 
 #[test]
 fn removal_by_force_is_told_as_a_kill_by_runc() {
+    Watch::ready();
     let _web = Container::run("web", "", "exec sleep 1000");
     let trace = Watch::start();
     docker("rm --force web");
@@ -25,6 +25,7 @@ fn a_main_process_that_ends_well_is_told_with_its_code() {
 
 #[test]
 fn a_main_process_that_is_killed_from_the_host_leads_to_who_did_it() {
+    Watch::ready();
     let web = Container::run("web", "", "exec sleep 1000");
     let trace = Watch::start();
     let killer = run("sh", &["-c", &format!("echo $$; exec busybox kill -9 {}", web.pid)]);
@@ -39,6 +40,7 @@ fn a_main_process_that_is_killed_from_the_host_leads_to_who_did_it() {
 
 #[test]
 fn a_network_whose_parent_docker_made_takes_foreign_links_on_it_along() {
+    Watch::ready();
     dockerd::start();
     docker("network create --driver macvlan --subnet 192.168.7.0/24 --opt parent=eth0.7 vlan7");
     ip("link add macvlan7 link eth0.7 type macvlan");
@@ -56,6 +58,7 @@ fn a_network_whose_parent_docker_made_takes_foreign_links_on_it_along() {
 
 #[test]
 fn a_parent_that_is_set_down_under_two_containers_is_one_incident() {
+    Watch::ready();
     let (_web, _db) = (Container::known("mv", "web", ""), Container::known("mv", "db", ""));
     let trace = Watch::start();
     ip("link set eth0 down");
@@ -67,6 +70,7 @@ fn a_parent_that_is_set_down_under_two_containers_is_one_incident() {
 
 #[test]
 fn a_parent_that_is_deleted_under_two_containers_is_one_incident() {
+    Watch::ready();
     let parent = Parent::dummy("par0");
     docker_on("par0", "mv-par0");
     let (web, db) = (Container::known("mv-par0", "web", ""), Container::known("mv-par0", "db", ""));
@@ -82,6 +86,7 @@ fn a_parent_that_is_deleted_under_two_containers_is_one_incident() {
 
 #[test]
 fn a_restart_is_a_stop_of_a_container_that_is_made_again() {
+    Watch::ready();
     let web = Container::run("web", "", "exec sleep 1000");
     let trace = Watch::start();
     docker("restart --time 1 web");
@@ -97,6 +102,7 @@ fn a_restart_is_a_stop_of_a_container_that_is_made_again() {
 
 #[test]
 fn a_container_whose_daemon_is_stopped_is_stopped_with_it() {
+    Watch::ready();
     let web = Container::run("web", "--stop-timeout 1", "exec sleep 1000");
     let trace = Watch::start();
     dockerd::stop_daemon();
@@ -113,6 +119,7 @@ fn a_container_whose_daemon_is_stopped_is_stopped_with_it() {
 
 #[test]
 fn of_two_containers_the_one_that_is_stopped_is_told() {
+    Watch::ready();
     let (web, db) =
         (Container::run("web", "", "exec sleep 1000"), Container::run("db", "", "exec sleep 1000"));
     let trace = Watch::start();
@@ -128,6 +135,7 @@ fn of_two_containers_the_one_that_is_stopped_is_told() {
 
 #[test]
 fn a_link_that_the_container_sets_down_is_its_own_doing() {
+    Watch::ready();
     let web = Container::known("mv", "web", "--cap-add NET_ADMIN");
     let trace = Watch::start();
     docker("exec web ip link set eth0 down");
@@ -153,6 +161,7 @@ fn a_link_that_somebody_deletes_from_the_host_is_theirs() {
 
 /// Who enters a container's namespace from the host and does that is the culprit, and the container the victim.
 fn is_done_from_the_host(words: &str, event: &str) {
+    Watch::ready();
     let web = Container::known("mv", "web", "");
     let trace = Watch::start();
     sh(&format!("nsenter --net=/proc/{}/ns/net $IP {words}", web.pid));
@@ -168,6 +177,7 @@ fn is_done_from_the_host(words: &str, event: &str) {
 
 #[test]
 fn a_crash_loop_is_counted() {
+    Watch::ready();
     dockerd::start();
     let mut trace = Watch::start();
     let _web = Container::run("web", "--restart always", "exit 1");

@@ -2,15 +2,13 @@
 
 use std::fs;
 
-use crate::{
-    harness::{Parent, ip, run},
-    watch::Watch,
-};
+use crate::harness::{Parent, Watch, ip, run};
 
 const INTERFACES: &str = "/tmp/interfaces";
 
 #[test]
 fn ifdown_is_one_incident_whatever_it_has_others_do_and_ifup_undoes_it() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     described(
         "iface mv0 inet static\n\
@@ -39,6 +37,7 @@ fn ifdown_is_one_incident_whatever_it_has_others_do_and_ifup_undoes_it() {
 
 #[test]
 fn ifdown_of_the_parent_is_told_with_its_caller() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     ip("link add mv0 link par0 type macvlan");
     ip("link set mv0 up");
@@ -56,6 +55,7 @@ fn ifdown_of_the_parent_is_told_with_its_caller() {
 
 #[test]
 fn ifdown_of_a_vlan_deletes_what_stands_on_it() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     described("iface par0.5 inet manual\nvlan-raw-device par0\n");
     change("ifup", "par0.5");

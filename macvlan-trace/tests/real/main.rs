@@ -18,4 +18,5 @@ mod nspawn;
 mod podman;
 mod segment;
 mod systemd;
-mod watch;
+#[path = "../harness/whole_run.rs"]
+mod whole_run;

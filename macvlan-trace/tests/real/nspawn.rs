@@ -2,13 +2,11 @@
 
 use std::{fs, process::Command};
 
-use crate::{
-    harness::{Stream, ip, run, until},
-    watch::Watch,
-};
+use crate::harness::{Stream, Watch, ip, run, until};
 
 #[test]
 fn a_container_whose_command_ends_has_itself_to_blame() {
+    Watch::ready();
     let container = Container::run("until [ -e /go ]; do sleep 0.1; done; exit 3");
     let trace = Watch::start();
     fs::write(format!("{ROOT}/go"), "").expect("a file can be made");
@@ -25,6 +23,7 @@ fn a_container_whose_command_ends_has_itself_to_blame() {
 
 #[test]
 fn a_container_that_is_terminated_is_its_killers() {
+    Watch::ready();
     let _container = Container::run("sleep 1000");
     let trace = Watch::start();
     run("machinectl", &["terminate", "web"]);

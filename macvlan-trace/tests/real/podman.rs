@@ -1,14 +1,12 @@
 //! What Podman with netavark does to a container's link.
 
-use std::process::Command;
+use std::{process::Command, sync::Mutex};
 
-use crate::{
-    harness::{Checked, ip, run, until},
-    watch::Watch,
-};
+use crate::harness::{Checked, Watch, ip, run, until};
 
 #[test]
 fn a_container_that_is_killed_is_its_killers() {
+    Watch::ready();
     let web = Container::run("web", "sleep 1000");
     let trace = Watch::start();
     podman("kill web");
@@ -23,6 +21,7 @@ fn a_container_that_is_killed_is_its_killers() {
 
 #[test]
 fn a_container_that_does_not_heed_a_stop_is_stopped_all_the_same() {
+    Watch::ready();
     let _web = Container::run("web", "sleep 1000");
     let trace = Watch::start();
     podman("stop --time 1 web");
@@ -38,6 +37,7 @@ fn a_container_that_does_not_heed_a_stop_is_stopped_all_the_same() {
 
 #[test]
 fn a_container_that_ends_when_asked_to_is_stopped_by_who_asked() {
+    Watch::ready();
     let web = Container::run("web", "trap 'exit 0' TERM; touch /tmp/ready; while :; do sleep 0.1; done");
     let ready = format!("/proc/{}/root/tmp/ready", web.pid);
     until("it listens", || std::path::Path::new(&ready).exists());
@@ -54,6 +54,7 @@ fn a_container_that_ends_when_asked_to_is_stopped_by_who_asked() {
 
 #[test]
 fn a_container_that_is_removed_by_force_is_its_killers() {
+    Watch::ready();
     let _web = Container::run("web", "sleep 1000");
     let trace = Watch::start();
     podman("rm --force --time 0 web");
@@ -64,6 +65,7 @@ fn a_container_that_is_removed_by_force_is_its_killers() {
 
 #[test]
 fn a_container_whose_command_ends_has_itself_to_blame() {
+    Watch::ready();
     let web = Container::run("web", "until [ -e /tmp/end ]; do sleep 0.1; done; exit 4");
     let trace = Watch::start();
     std::fs::write(format!("/proc/{}/root/tmp/end", web.pid), "").expect("a file can be made");
@@ -78,9 +80,11 @@ fn a_container_whose_command_ends_has_itself_to_blame() {
 
 #[test]
 fn a_network_that_is_removed_by_force_takes_its_containers_main_process_first() {
+    Watch::ready();
     let _web = Container::run("web", "sleep 1000");
     let trace = Watch::start();
     podman("network rm --force --time 0 mv");
+    *NETWORK.lock().expect("nobody panicked") = false;
     trace
         .until_gone("web")
         .incident(|event| cleared(event).verdict("container-killed", "likely").is("/culprit/comm", "crun"));
@@ -112,16 +116,24 @@ struct Container {
 impl Container {
     fn run(name: &'static str, script: &str) -> Self {
         ip("link set eth0 up");
-        if podman("image ls -q").is_empty() {
-            podman("import /usr/share/guest/alpine.tar alpine:latest");
-        }
-        if !podman("network ls --format {{.Name}}").lines().any(|network| network == "mv") {
-            podman("network create --driver macvlan --opt parent=eth0 --subnet 192.168.1.0/24 mv");
-        }
-        let words = format!("--cgroup-manager=cgroupfs run --detach --name {name} --network mv alpine sh -c");
-        run("podman", &words.split(' ').chain([script]).collect::<Vec<_>>());
-        let pid = podman(&format!("inspect --format {{{{.State.Pid}}}} {name}"));
-        Self { name, pid: pid.parse().expect("a process id") }
+        network();
+        let words = "--cgroup-manager=cgroupfs run --detach --pidfile /tmp/podman.pid --network mv --name";
+        run("podman", &words.split(' ').chain([name, "alpine", "sh", "-c", script]).collect::<Vec<_>>());
+        let pid = std::fs::read_to_string("/tmp/podman.pid").expect("it is written");
+        Self { name, pid: pid.trim().parse().expect("a process id") }
+    }
+}
+
+/// Whether there is the network: to ask costs as much as to start a container, where the processor is emulated.
+static NETWORK: Mutex<bool> = Mutex::new(false);
+
+/// There is an image, and the network.
+fn network() {
+    let mut is_there = NETWORK.lock().expect("nobody panicked");
+    if !*is_there {
+        podman("import /usr/share/guest/alpine.tar alpine:latest");
+        podman("network create --driver macvlan --opt parent=eth0 --subnet 192.168.1.0/24 mv");
+        *is_there = true;
     }
 }
 

@@ -12,7 +12,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use cargo_metadata::TargetKind;
 use clap::{Args, ValueEnum};
 
 pub use self::stamp::PACKAGE;
@@ -115,9 +114,9 @@ pub fn build(workspace: &Workspace, arch: Arch, progress: &Progress) -> Result<B
         .args(["--quiet", "--package", PACKAGE, "--target-dir"])
         .arg(&directory)
         .current_dir(workspace.root());
-    let built = cargo::build(command, |artifact| artifact.target.is_kind(TargetKind::Bin))?;
+    let built = cargo::build(command)?;
     let object = directory.join(format!("macvlan-trace.{arch}.bpf.o"));
-    toolchain.strip(&built.executable, &object)?;
+    toolchain.strip(built.program(PACKAGE)?, &object)?;
     let stamp = Stamp {
         sources,
         object: hash_object(&object)?,

@@ -87,7 +87,7 @@ impl Tests {
         let executable = self.executable(suite)?;
         let name = executable.file_name().and_then(|name| name.to_str());
         let name = name.context("the tests' program has no name")?;
-        let arguments = ONE_AT_A_TIME.into_iter().chain(self.selection(suite));
+        let arguments = ONE_AT_A_TIME.into_iter().chain(self.arguments(suite));
         let command = std::iter::once(format!("{COPIES_DIR}/{name}").into()).chain(arguments.map(Into::into));
         Ok(Job {
             command: command.collect(),

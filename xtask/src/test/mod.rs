@@ -4,25 +4,31 @@ mod guests;
 mod suite;
 mod transcript;
 
-use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeSet, VecDeque};
+use std::panic::resume_unwind;
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use self::guests::Ready;
-use self::suite::{MATRIX, SUITES, Suite};
-use crate::cargo::{GuestBuild, cargo};
+use self::suite::{KERNEL, MATRIX, SUITES, Suite};
+use crate::cargo::{Built, GuestBuild, cargo};
 use crate::ebpf::{self, Arch};
 use crate::host;
 use crate::process;
 use crate::progress::Progress;
-use crate::vm::{Guests, Image, MirrorOption, Missing, Programs, Series};
+use crate::vm::{Guest, Guests, Image, MirrorOption, Missing, Programs, Series};
 use crate::workspace::Workspace;
 
 /// So many of the matrix have to be there: archives drop old kernels.
 const ENOUGH_KERNELS: usize = 4;
+
+/// The package under test, and its binary.
+const TRACER: &str = "macvlan-trace";
 
 const HOST_SCRIPT: &str = include_str!("host.sh");
 
@@ -56,54 +62,79 @@ impl Options {
 }
 
 /// Runs `cargo xtask test`.
+///
+/// What waits for nothing else goes on at the same time: the checks, what guests are made of, and what is built for them.
 pub fn main(options: &Options, workspace: &Workspace) -> Result<()> {
     let checks: &[Check] = if options.wants_all() { &CHECKS } else { &[] };
     let progress =
         Progress::new(checks.len() + 4 + usize::from(options.wants_all()) - usize::from(options.host));
-    let mut failures = Vec::new();
-    for check in checks {
-        progress.step(check.name);
-        if let Err(error) = (check.run)(workspace) {
-            failures.push(format!("{}: {error:#}", check.name));
-        }
-    }
-
-    progress.step("eBPF object");
-    let object = ebpf::build(workspace, Arch::X86_64, &progress)?;
-    if object.warnings > 0 {
-        failures.push(format!("eBPF object: the compiler warned {} times", object.warnings));
-    }
-    if let Err(error) = ebpf::check(workspace, Arch::X86_64) {
-        failures.push(format!("eBPF object: {error:#}"));
-    }
-
-    progress.step("macvlan-trace and the tests that need a kernel, static");
-    let tests = Tests::build(workspace, &object.object, options.filter.clone())?;
-
+    let failures = Failures::default();
     if options.host {
+        let tests = Tests::build(workspace, options, &progress, &failures)?;
         progress.step("kernel tests on this machine's kernel");
         tests.run_on_host()?;
-    } else {
-        progress.step("kernels and what runs on them");
-        let guests = Guests::new(workspace, options.mirror.url.clone(), &progress)?;
-        let ready = prepare(&guests, &tests, options, &progress, &mut failures)?;
-        if options.wants_all() {
-            progress.step("unit tests");
-            if let Err(error) = unit_tests(workspace, &guests, &ready, &tests.programs) {
-                failures.push(format!("unit tests: {error:#}"));
+        return failures.into_result();
+    }
+    let guests = Guests::new(workspace, options.mirror.url.clone(), &progress)?;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for check in checks {
+                progress.step(check.name);
+                failures.note(check.name, (check.run)(workspace));
             }
+        });
+        // With a filter only the tests, once they are built, can say which guests are needed.
+        let all = || prepare(&guests, options, &progress, &failures, |_| Ok(true));
+        let early = options.filter.is_none().then(|| scope.spawn(all));
+        let tests = Tests::build(workspace, options, &progress, &failures)?;
+        let ready = match early {
+            Some(guests) => guests.join().unwrap_or_else(|panic| resume_unwind(panic))?,
+            None => prepare(&guests, options, &progress, &failures, |suite| tests.has_any(suite))?,
+        };
+        if options.wants_all() {
+            let (kernels, programs) = (ready.iter().map(|ready| ready.guest.clone()), tests.programs.clone());
+            let kernels: Vec<Guest> = kernels.collect();
+            let (guests, progress, failures) = (&guests, &progress, &failures);
+            scope.spawn(move || {
+                progress.step("unit tests");
+                failures.note("unit tests", unit_tests(workspace, guests, &kernels, &programs));
+            });
         }
         progress.step(format_args!(
             "tests in {} guests, {} at a time",
             ready.len(),
             guests::at_once(ready.len())
         ));
-        failures.extend(tests.run_in_guests(ready));
+        for failure in tests.run_in_guests(ready) {
+            failures.add(failure);
+        }
+        anyhow::Ok(())
+    })?;
+    failures.into_result()
+}
+
+/// What went wrong so far: everything is tried all the same.
+#[derive(Default)]
+struct Failures(Mutex<Vec<String>>);
+
+impl Failures {
+    fn add(&self, failure: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(failure);
     }
-    if failures.is_empty() {
-        return Ok(());
+
+    fn note(&self, what: &str, result: Result<()>) {
+        if let Err(error) = result {
+            self.add(format!("{what}: {error:#}"));
+        }
     }
-    bail!("not everything is well\n  {}", failures.join("\n  "))
+
+    fn into_result(self) -> Result<()> {
+        let failures = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if failures.is_empty() {
+            return Ok(());
+        }
+        bail!("not everything is well\n  {}", failures.join("\n  "))
+    }
 }
 
 /// What the verifier wants is not what clippy wants: code in one piece, the kernel's C types, packed scratch space.
@@ -143,7 +174,7 @@ const CHECKS: [Check; 4] = [
             let names = SUITES.iter().flat_map(|suite| ["--test", suite.program]);
             process::run(
                 cargo(workspace)
-                    .args(["clippy", "--quiet", "--package", "macvlan-trace"])
+                    .args(["clippy", "--quiet", "--package", TRACER])
                     .args(names)
                     .args(["--", "-D", "warnings"]),
             )
@@ -177,27 +208,29 @@ const CHECKS: [Check; 4] = [
 fn unit_tests(
     workspace: &Workspace,
     guests: &Guests<'_>,
-    ready: &VecDeque<Ready>,
+    kernels: &[Guest],
     programs: &Programs,
 ) -> Result<()> {
-    for Ready { guest, .. } in ready {
+    for guest in kernels {
         guests.keep_types(guest, programs)?;
     }
     process::run(cargo(workspace).args(["test", "--quiet"]).env("MACVLAN_TRACE_BTF_DIR", guests.types()))
 }
 
-/// Makes the guests of all suites that have a test to run, one a kernel; notes what went wrong.
+/// Makes the guests of all suites that are wanted, one a kernel; notes what went wrong.
 fn prepare(
     guests: &Guests<'_>,
-    tests: &Tests,
     options: &Options,
     progress: &Progress,
-    failures: &mut Vec<String>,
+    failures: &Failures,
+    is_wanted: impl Fn(&Suite) -> Result<bool>,
 ) -> Result<VecDeque<Ready>> {
+    progress.step("kernels and what runs on them");
     let may_lack = options.kernel.is_empty();
     let mut ready = VecDeque::new();
+    let mut failed = false;
     for suite in SUITES.iter().filter(|suite| options.image.is_none_or(|image| image == suite.image)) {
-        if !tests.has_any(suite)? {
+        if !is_wanted(suite)? {
             continue;
         }
         let kernels = if may_lack {
@@ -212,15 +245,18 @@ fn prepare(
                 Err(error) if may_lack && error.is::<Missing>() => {
                     progress.say(format_args!("skipped: {error}"));
                 }
-                Err(error) => failures.push(format!("kernel {name}: {error:#}")),
+                Err(error) => {
+                    failures.add(format!("kernel {name}: {error:#}"));
+                    failed = true;
+                }
             }
         }
     }
     let of_matrix = ready.iter().filter(|ready| ready.suite.kernels == MATRIX).count();
     if options.wants_all() && of_matrix < ENOUGH_KERNELS {
-        failures.push(format!("only {of_matrix} kernels are there, and {ENOUGH_KERNELS} are needed"));
+        failures.add(format!("only {of_matrix} kernels are there, and {ENOUGH_KERNELS} are needed"));
     }
-    if ready.is_empty() && failures.is_empty() {
+    if ready.is_empty() && !failed {
         bail!("no test has such a name")
     }
     Ok(ready)
@@ -229,33 +265,48 @@ fn prepare(
 /// The tests that need a kernel of their own, built.
 struct Tests {
     programs: Programs,
-    /// By the name of the program.
-    executables: Vec<(&'static str, PathBuf)>,
+    built: Built,
     filter: Option<String>,
 }
 
 impl Tests {
-    fn build(workspace: &Workspace, object: &Path, filter: Option<String>) -> Result<Self> {
-        let build = GuestBuild::new(workspace, Some(object));
-        let programs = Programs { init: build.binary("guest-init")?, tracer: build.binary("macvlan-trace")? };
-        let mut executables = Vec::new();
-        for suite in &SUITES {
-            if executables.iter().all(|(name, _)| *name != suite.program) {
-                executables.push((suite.program, build.tests("macvlan-trace", suite.program)?));
-            }
+    fn build(
+        workspace: &Workspace,
+        options: &Options,
+        progress: &Progress,
+        failures: &Failures,
+    ) -> Result<Self> {
+        progress.step("eBPF object");
+        let object = ebpf::build(workspace, Arch::X86_64, progress)?;
+        if object.warnings > 0 {
+            failures.add(format!("eBPF object: the compiler warned {} times", object.warnings));
         }
-        Ok(Self { programs, executables, filter })
+        failures.note("eBPF object", ebpf::check(workspace, Arch::X86_64));
+
+        progress.step("macvlan-trace and the tests that need a kernel, static");
+        let build = GuestBuild::new(workspace, Some(&object.object));
+        let names: BTreeSet<&str> = SUITES.iter().map(|suite| suite.program).collect();
+        let built = build.tests(TRACER, &Vec::from_iter(names))?;
+        let programs =
+            Programs { init: build.binary("guest-init")?, tracer: built.program(TRACER)?.to_owned() };
+        Ok(Self { programs, built, filter: options.filter.clone() })
     }
 
     fn executable(&self, suite: &Suite) -> Result<&Path> {
-        let found = self.executables.iter().find(|(name, _)| *name == suite.program);
-        Ok(&found.context("the tests of this suite were not built")?.1)
+        self.built.program(suite.program)
     }
 
-    /// Which tests of a suite to run.
+    /// Which tests of a suite are asked for.
     fn selection(&self, suite: &Suite) -> Vec<&str> {
         let skipped = suite.skip.iter().flat_map(|name| ["--skip", name]);
         skipped.chain(self.filter.as_deref()).collect()
+    }
+
+    /// Which tests of a suite to run: whatever is asked for, what holds for all of them together comes last.
+    fn arguments(&self, suite: &Suite) -> Vec<&str> {
+        let mut selection = self.selection(suite);
+        selection.extend(self.filter.as_ref().map(|_| LAST));
+        selection
     }
 
     /// Whether the selection holds a test.
@@ -267,7 +318,7 @@ impl Tests {
 
     /// Runs the kernel tests on this machine, through sudo unless we are root.
     fn run_on_host(&self) -> Result<()> {
-        let suite = &SUITES[0];
+        let suite = &KERNEL;
         let mut command = if host::is_root() { Command::new("env") } else { Command::new("sudo") };
         if !host::is_root() {
             command.arg("env");
@@ -279,7 +330,7 @@ impl Tests {
             .args(["unshare", "--mount", "--propagation", "private", "sh", "-c", HOST_SCRIPT, "sh"])
             .arg(self.executable(suite)?)
             .args(ONE_AT_A_TIME)
-            .args(self.selection(suite))
+            .args(self.arguments(suite))
             .stdin(Stdio::null());
         let status = command.status().context("could not start the kernel tests")?;
         if !status.success() {
@@ -288,6 +339,9 @@ impl Tests {
         Ok(())
     }
 }
+
+/// The module of tests about all tests of a boot.
+const LAST: &str = "whole_run::";
 
 /// Each test wants the machine for itself.
 const ONE_AT_A_TIME: [&str; 1] = ["--test-threads=1"];

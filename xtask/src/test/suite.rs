@@ -31,17 +31,19 @@ pub const MATRIX: &[&str] = &["5.10", "6.1", "6.12", "6.18", "7"];
 /// it gets by.
 const REAL_MATRIX: &[&str] = &["6.1", "7"];
 
+/// The tests that need no more than a kernel.
+pub const KERNEL: Suite = Suite {
+    name: "",
+    image: Image::Small,
+    system: System::Small,
+    program: "kernel",
+    skip: &[],
+    cpus: 2,
+    kernels: MATRIX,
+};
+
 /// All that there is, what takes longest first.
 pub const SUITES: [Suite; 3] = [
-    Suite {
-        name: "",
-        image: Image::Small,
-        system: System::Small,
-        program: "kernel",
-        skip: &[],
-        cpus: 2,
-        kernels: MATRIX,
-    },
     Suite {
         name: "real",
         image: Image::Real,
@@ -61,6 +63,7 @@ pub const SUITES: [Suite; 3] = [
         cpus: 1,
         kernels: REAL_MATRIX,
     },
+    KERNEL,
 ];
 
 #[cfg(test)]

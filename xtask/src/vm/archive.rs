@@ -1,9 +1,9 @@
 //! Debian's archive, through an apt that shares nothing with this machine's: own sources, lists and cache.
 
-use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result};
 
@@ -37,13 +37,13 @@ pub struct Archive<'a> {
     mirror: Option<String>,
     progress: &'a Progress,
     /// The package lists are fetched at most once a run, and only when something is missing.
-    fresh: OnceCell<()>,
+    fresh: OnceLock<()>,
 }
 
 impl<'a> Archive<'a> {
     /// An archive whose state lies in this directory; without a mirror, this machine's own is used.
     pub fn new(directory: PathBuf, mirror: Option<String>, progress: &'a Progress) -> Self {
-        Self { directory, mirror, progress, fresh: OnceCell::new() }
+        Self { directory, mirror, progress, fresh: OnceLock::new() }
     }
 
     /// The names of all packages that begin with this.

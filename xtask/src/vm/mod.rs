@@ -165,6 +165,7 @@ pub fn standard_streams() -> Sinks {
 }
 
 /// What is built for guests.
+#[derive(Clone)]
 pub struct Programs {
     /// The guest's first process.
     pub init: PathBuf,
@@ -189,6 +190,7 @@ pub struct Job {
 }
 
 /// A guest, ready to boot as often as one likes.
+#[derive(Clone)]
 pub struct Guest {
     system: System,
     kernel: Kernel,

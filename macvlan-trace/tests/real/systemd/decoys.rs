@@ -4,9 +4,8 @@ use serde_json::Value;
 
 use super::{File, NETWORK_MANAGER, only_manager};
 use crate::{
-    dockerd::{Container, docker, start, start_daemon, stop_daemon},
-    harness::{Checked, Stream, ip_path, run, until},
-    watch::Watch,
+    dockerd::{Container, ask, docker, start, start_daemon, stop_daemon},
+    harness::{Checked, Stream, Watch, ip_path, run, until},
 };
 
 /// The main process of a container that ends when it is asked to.
@@ -14,6 +13,7 @@ const OBEDIENT: &str = "trap 'exit 0' TERM; sleep 1000 & wait";
 
 #[test]
 fn networkmanager_looks_on_while_docker_takes_a_link_away() {
+    Watch::ready();
     only_manager(NETWORK_MANAGER);
     let _web = Container::run("web", "", "exec sleep 1000");
     let mut trace = Watch::start();
@@ -31,6 +31,7 @@ fn networkmanager_looks_on_while_docker_takes_a_link_away() {
 
 #[test]
 fn a_container_that_outlives_its_daemon_keeps_its_link() {
+    Watch::ready();
     let _live = LiveRestore::set();
     let _web = Container::run("web", "", OBEDIENT);
     let mut trace = Watch::start();
@@ -44,6 +45,7 @@ fn a_container_that_outlives_its_daemon_keeps_its_link() {
 
 #[test]
 fn containers_that_end_with_their_daemon_are_an_incident_each() {
+    Watch::ready();
     let _web = Container::run("web", "", OBEDIENT);
     let _db = Container::run("db", "", OBEDIENT);
     let mut trace = Watch::start();
@@ -69,6 +71,7 @@ fn containers_that_end_with_their_daemon_are_an_incident_each() {
 
 #[test]
 fn a_nightly_job_that_deletes_the_link_of_one_of_two_containers_is_told_by_its_unit() {
+    Watch::ready();
     let web = Container::known("mv", "web", "");
     let _db = Container::known("mv", "db", "");
     let mut trace = Watch::start();
@@ -85,6 +88,7 @@ fn a_nightly_job_that_deletes_the_link_of_one_of_two_containers_is_told_by_its_u
 
 #[test]
 fn a_person_in_a_login_session_is_told_by_the_terminal() {
+    Watch::ready();
     let web = Container::known("mv", "web", "");
     let mut trace = Watch::start();
     let typed = format!("exec script --quiet --command '{}' /dev/null", enter(&web, "link set eth0 down"));
@@ -119,7 +123,7 @@ impl LiveRestore {
         start();
         let file = File::write("/etc/docker/daemon.json", "{ \"live-restore\": true }\n");
         run("systemctl", &["reload", "docker"]);
-        until("it is told", || docker("info --format {{.LiveRestoreEnabled}}") == "true");
+        until("it is told", || ask("/info").is_some_and(|info| info["LiveRestoreEnabled"] == true));
         Self { _file: file }
     }
 }

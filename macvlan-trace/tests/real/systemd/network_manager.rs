@@ -3,13 +3,11 @@
 use std::process::{Command, Stdio};
 
 use super::{Foreign, NETWORK_MANAGER, only_manager, paste};
-use crate::{
-    harness::{Checked, Trace, run, until},
-    watch::Watch,
-};
+use crate::harness::{Checked, Trace, Watch, run, until};
 
 #[test]
 fn a_foreign_link_that_it_deletes_is_told_with_the_log_that_names_who_asked() {
+    Watch::ready();
     only_manager(NETWORK_MANAGER);
     let mut trace = Watch::start();
     let link = Foreign::link("foreign0");
@@ -24,9 +22,8 @@ fn a_foreign_link_that_it_deletes_is_told_with_the_log_that_names_who_asked() {
 
 #[test]
 fn a_foreign_link_that_it_takes_over_loses_its_address_and_the_remedy_keeps_it_off() {
+    Watch::ready();
     only_manager(NETWORK_MANAGER);
-    // The tracer sees who makes the link.
-    Watch::start();
     let link = Foreign::link("foreign1");
     until("it knows the link", || state("foreign1").contains("externally"));
     let profile = Profile::add("taker", "foreign1");
@@ -48,6 +45,7 @@ fn a_foreign_link_that_it_takes_over_loses_its_address_and_the_remedy_keeps_it_o
 
 #[test]
 fn a_link_of_its_own_profile_is_its_own() {
+    Watch::ready();
     only_manager(NETWORK_MANAGER);
     let _profile = Profile::add("own", "own0");
     let mut trace = Watch::start();
@@ -83,6 +81,7 @@ fn a_link_of_its_own_from_before_goes_with_the_profile() {
 
 #[test]
 fn the_parent_stays_up_when_it_is_disconnected() {
+    Watch::ready();
     only_manager(NETWORK_MANAGER);
     let _link = Foreign::link("foreign2");
     let trace = Watch::start();

@@ -1,10 +1,7 @@
 //! systemd-networkd, which goes by files, and its client, which acts by itself.
 
 use super::{File, Foreign, NETWORKD, only_manager, paste};
-use crate::{
-    harness::{Checked, Stream, Trace, ip, run, until},
-    watch::Watch,
-};
+use crate::harness::{Checked, Stream, Trace, Watch, ip, run, until};
 
 #[test]
 fn its_client_is_told_as_who_it_is() {
@@ -23,9 +20,8 @@ fn its_client_is_told_as_who_it_is() {
 
 #[test]
 fn a_file_that_matches_too_much_takes_the_address_and_the_remedy_keeps_it_off() {
+    Watch::ready();
     only_manager(NETWORKD);
-    // The tracer sees who makes the link.
-    Watch::start();
     let link = Foreign::link("foreign1");
     let mut trace = Watch::all();
     let _all = File::write(
@@ -54,6 +50,7 @@ fn a_file_that_matches_too_much_takes_the_address_and_the_remedy_keeps_it_off() 
 
 #[test]
 fn a_policy_that_keeps_links_down_is_told_each_time_and_the_remedy_keeps_it_off() {
+    Watch::ready();
     only_manager(NETWORKD);
     let link = Foreign::link("foreign2");
     let mut trace = Trace::start(&[]);
@@ -80,6 +77,7 @@ fn a_policy_that_keeps_links_down_is_told_each_time_and_the_remedy_keeps_it_off(
 
 #[test]
 fn a_policy_that_sets_the_parent_down_is_told_with_its_file() {
+    Watch::ready();
     only_manager(NETWORKD);
     let link = Foreign::link("foreign3");
     let mut trace = Watch::start();
@@ -101,6 +99,7 @@ fn a_policy_that_sets_the_parent_down_is_told_with_its_file() {
 
 #[test]
 fn a_link_of_its_own_is_its_own() {
+    Watch::ready();
     only_manager(NETWORKD);
     let _device =
         File::write("/etc/systemd/network/50-own.netdev", "[NetDev]\nName=own0\nKind=macvlan\n[MACVLAN]\n");

@@ -1,13 +1,11 @@
 //! ifupdown, as the unit `networking.service`.
 
 use super::{File, Foreign};
-use crate::{
-    harness::{ip, run},
-    watch::Watch,
-};
+use crate::harness::{Watch, ip, run};
 
 #[test]
 fn its_service_that_is_stopped_sets_down_what_it_knows() {
+    Watch::ready();
     ip("link set eth0 up");
     let _link = Foreign::link("foreign0");
     let interfaces = "auto foreign0\niface foreign0 inet static\n    address 192.0.2.99/24\n";
