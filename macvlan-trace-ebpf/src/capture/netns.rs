@@ -2,7 +2,7 @@
 
 use macvlan_trace_common::{MISSING, NetnsRef};
 
-use crate::kread::{field, offset, read};
+use crate::kread::{field, field_or, offset, read};
 
 /// Describes a `struct net`.
 #[inline(always)]
@@ -28,4 +28,10 @@ pub fn inode_of(namespace: u64, ns: u32) -> u32 {
 pub fn of_task(task: u64) -> u64 {
     let nsproxy: u64 = read!(task, task_nsproxy);
     read!(nsproxy, nsproxy_net)
+}
+
+/// Whether nothing refers to the namespace any more. Where the kernel does not tell, it goes on.
+#[inline(always)]
+pub fn has_ended(net: u64) -> bool {
+    field_or(net, offset!(net_count), 1u32) == 0
 }

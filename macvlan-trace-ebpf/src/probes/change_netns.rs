@@ -20,8 +20,9 @@ use crate::{
 #[kprobe]
 pub fn change_netns(ctx: ProbeContext) -> u32 {
     let (Some(dev), Some(to)) = (ctx.arg::<u64>(0), ctx.arg::<u64>(1)) else { return 0 };
-    if let Some(of) = netdev::role(dev) {
-        moves::begin(dev, of);
+    match netdev::role(dev) {
+        Some(of) => moves::begin(dev, of, to),
+        None => moves::forget(),
     }
     let peer = netdev::peer(dev);
     if peer != 0 && netdev::is_parent(peer) {

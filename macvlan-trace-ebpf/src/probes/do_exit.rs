@@ -7,15 +7,18 @@ use crate::{
     capture::{netns, task},
     report::hand_over,
     request::Request,
-    state::watched,
+    state::{moves, opens, watched},
 };
 
 /// What `do_coredump` adds to the code of a process whose core it has written.
 const CORE_DUMPED: u32 = 0x80;
 
-/// Reports the end of a process that lives in a watched network namespace.
+/// Reports the end of a process that lives in a watched network namespace, and forgets what a return that was missed has
+/// left behind of any: the next task of its number has nothing to do with that.
 #[kprobe]
 pub fn do_exit(ctx: ProbeContext) -> u32 {
+    moves::forget();
+    opens::forget();
     let current = task::current();
     let net = netns::of_task(current);
     if !watched::is_watched(net) {

@@ -13,7 +13,7 @@ use crate::{
     request::{Change, Request},
     state::{
         announced::{DELETED, DOWN, announce, forget, settle},
-        moves,
+        moves, watched,
     },
 };
 
@@ -42,7 +42,11 @@ pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
             NETDEV_GOING_DOWN => LinkChange::Down,
             NETDEV_CHANGENAME => LinkChange::Renamed,
             NETDEV_DOWN => LinkChange::UnseenDown,
-            NETDEV_UNREGISTER => LinkChange::UnseenDeleted,
+            NETDEV_UNREGISTER => {
+                // At its end a namespace loses its loopback device at the latest, so here no end is missed.
+                watched::forget_ended(read!(read!(info, notifier_dev), dev_net));
+                LinkChange::UnseenDeleted
+            }
             _ => return 0,
         };
         (read!(info, notifier_dev), what)

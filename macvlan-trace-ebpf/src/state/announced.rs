@@ -1,6 +1,6 @@
 //! Which changes of a device have been reported and are still to come.
 
-use aya_ebpf::{bindings::BPF_F_NO_PREALLOC, macros::map, maps::HashMap};
+use aya_ebpf::{macros::map, maps::HashMap};
 use macvlan_trace_common::Counter;
 
 use crate::counters::count;
@@ -12,7 +12,7 @@ pub const DELETED: u32 = 2;
 
 /// Devices with a change that was reported and whose effect has not been seen yet, by address: [`DOWN`], [`DELETED`].
 #[map]
-static PENDING: HashMap<u64, u32> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+static PENDING: HashMap<u64, u32> = HashMap::with_max_entries(65_536, 0);
 
 /// Remembers that a change is reported, before it is; whether it was not already.
 #[inline(always)]

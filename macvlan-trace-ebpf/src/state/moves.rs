@@ -1,13 +1,13 @@
 //! Which device the current task is moving to another network namespace.
 
-use aya_ebpf::{bindings::BPF_F_NO_PREALLOC, helpers::bpf_get_current_pid_tgid, macros::map, maps::HashMap};
+use aya_ebpf::{helpers::bpf_get_current_pid_tgid, macros::map, maps::HashMap};
 use macvlan_trace_common::{Counter, Kind, NetnsRef};
 
 use crate::{capture::netns, counters::count, kread::read};
 
 /// Devices on their way, by the thread that moves them.
 #[map]
-static MOVES: HashMap<u64, Move> = HashMap::with_max_entries(1_024, BPF_F_NO_PREALLOC);
+static MOVES: HashMap<u64, Move> = HashMap::with_max_entries(1_024, 0);
 
 /// A device on its way.
 #[derive(Clone, Copy)]
@@ -25,11 +25,16 @@ pub struct Move {
     pub reserved: u16,
 }
 
-/// The current task begins to move the device to another network namespace.
+/// The current task begins to move the device to a network namespace.
 #[inline(always)]
-pub fn begin(dev: u64, of: Kind) {
+pub fn begin(dev: u64, of: Kind, to: u64) {
     let mut from = NetnsRef::NONE;
     netns::fill(read!(dev, dev_net), &mut from);
+    // `__dev_change_net_namespace` does nothing then, and says that it went well.
+    if from.ptr == to {
+        forget();
+        return;
+    }
     let entry = Move { dev, from, from_ifindex: read!(dev, dev_ifindex), of, reserved: 0 };
     if MOVES.insert(bpf_get_current_pid_tgid(), entry, 0).is_err() {
         count(Counter::MapFull);
@@ -39,17 +44,27 @@ pub fn begin(dev: u64, of: Kind) {
 /// The current task's move is over.
 #[inline(always)]
 pub fn end() -> Option<Move> {
-    let task = bpf_get_current_pid_tgid();
     // SAFETY: the value is copied at once.
-    let entry = unsafe { MOVES.get(task) }.copied();
-    // Absent is as good.
-    let _ = MOVES.remove(task);
+    let entry = unsafe { MOVES.get(bpf_get_current_pid_tgid()) }.copied();
+    forget();
     entry
 }
 
 /// Whether the current task is moving the device: what happens to it meanwhile is part of the move.
+///
+/// Once the device is in the other namespace, nothing more of the move happens to it: `__dev_change_net_namespace` closes
+/// it before. If the task is still known to move it then, the return was missed, and hides nothing by that.
 #[inline(always)]
 pub fn is_moving(dev: u64) -> bool {
+    let net: u64 = read!(dev, dev_net);
     // SAFETY: the value is looked at at once.
-    unsafe { MOVES.get(bpf_get_current_pid_tgid()) }.is_some_and(|entry| entry.dev == dev)
+    unsafe { MOVES.get(bpf_get_current_pid_tgid()) }
+        .is_some_and(|entry| entry.dev == dev && entry.from.ptr == net)
+}
+
+/// The current task moves nothing.
+#[inline(always)]
+pub fn forget() {
+    // Absent is as good.
+    let _ = MOVES.remove(bpf_get_current_pid_tgid());
 }

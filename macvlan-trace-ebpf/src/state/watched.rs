@@ -1,6 +1,6 @@
 //! Which network namespaces matter.
 
-use aya_ebpf::{bindings::BPF_F_NO_PREALLOC, macros::map, maps::HashMap};
+use aya_ebpf::{macros::map, maps::HashMap};
 use macvlan_trace_common::Counter;
 
 use crate::{
@@ -10,9 +10,9 @@ use crate::{
 };
 
 /// Network namespaces whose tasks matter, by address: those that hold a traced link or the parent of one. The value
-/// means nothing.
+/// means nothing. User space knows no more of them either.
 #[map]
-static NETNS: HashMap<u64, u32> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+static NETNS: HashMap<u64, u32> = HashMap::with_max_entries(16_384, 0);
 
 /// Whether tasks of the namespace matter.
 #[inline(always)]
@@ -37,4 +37,12 @@ pub fn watch(net: u64) {
 pub fn forget(net: u64) {
     // Absent is as good.
     let _ = NETNS.remove(net);
+}
+
+/// The namespace is being torn down, unless something still refers to it.
+#[inline(always)]
+pub fn forget_ended(net: u64) {
+    if netns::has_ended(net) {
+        forget(net);
+    }
 }

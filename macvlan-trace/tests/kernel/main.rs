@@ -21,8 +21,10 @@ mod offsets;
 mod parents;
 mod paths;
 mod record;
+mod state;
 mod stock;
 mod storms;
+mod taint;
 mod verifier;
 #[path = "../harness/whole_run.rs"]
 mod whole_run;
