@@ -25,9 +25,6 @@ use table::{Table, for_each_function};
 const KALLSYMS: &str = "/proc/kallsyms";
 const MODULES: &str = "/proc/modules";
 
-/// How much time passes before the table is read again, which takes 210 ms in a guest.
-const PAUSE_NS: u64 = 10_000_000_000;
-
 /// Addresses above this are the kernel's, on every architecture that is supported.
 const KERNEL: u64 = 1 << 63;
 
@@ -66,8 +63,6 @@ pub struct Symbols<M = ThisMachine> {
     table: Option<Table>,
     /// The modules in the table, which were there before and after it was read.
     tabled: HashMap<String, Place>,
-    /// When it was read.
-    read: Ktime,
     /// The modules that were there at the last look.
     modules: HashMap<String, Module>,
     /// When that was.
@@ -95,8 +90,8 @@ impl<M: Machine> Symbols<M> {
             if at > self.looked {
                 self.look();
             }
-            let pause = self.looked.0.saturating_sub(self.read.0);
-            if !self.is_known(address, at) && self.is_outdated() && pause >= PAUSE_NS {
+            // That takes 210 ms in a guest, and to load a module, which has to come first, takes no less.
+            if !self.is_known(address, at) && self.is_outdated() {
                 self.read_table();
             }
             if !self.is_known(address, at) {
@@ -154,7 +149,6 @@ impl<M: Machine> Symbols<M> {
         self.table = Some(table.unwrap_or_else(|_| Table::without_names()));
         self.tabled = before;
         self.look();
-        self.read = self.looked;
     }
 }
 
