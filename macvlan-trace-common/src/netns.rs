@@ -77,8 +77,8 @@ pub struct NetnsMoveRecord {
 /// [`Kind::NetnsEnd`](crate::Kind::NetnsEnd): the last reference to a watched network namespace dropped, or its last
 /// mount and file.
 ///
-/// Tail: `stack` × `u64`: who dropped it can be told from the path alone, because a reference can drop in
-/// softirq context, where the current task is whoever was interrupted.
+/// Tail: `stack` × `u64`. Only the path shows who dropped it: a reference can drop in softirq context, where the
+/// current task was merely interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct NetnsEndRecord {

@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// The value of an offset that this kernel lacks: what it would have told is unknown.
+/// The value of an offset that this kernel lacks. What stands there is unknown.
 pub const MISSING: u32 = u32::MAX;
 
 macro_rules! offsets {

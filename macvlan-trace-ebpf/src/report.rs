@@ -125,7 +125,7 @@ fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
     let len = size_of::<LinkRecord>() + stack as usize * 8;
     lane.send(change.of, KPROBE, task::current(), len);
     // A veth that carries the link goes when the namespace of its other end does. At its deletion the kernel has
-    // forgotten which that was (`veth_dellink`), and so it is told now.
+    // forgotten which that was (`veth_dellink`), so it is reported now.
     let peer = if lives && traced { netdev::peer(lower) } else { 0 };
     if peer != 0 {
         let record = lane.buffer.record::<LinkRecord>();

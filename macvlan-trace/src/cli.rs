@@ -68,7 +68,7 @@ Exit status: 0 fine, 1 failed, 2 usage; with `-- CMD`, the status of CMD.";
                       macvlan-trace explain [RULE]"
 )]
 pub struct Cli {
-    /// What else to do than trace.
+    /// Something else than tracing.
     #[command(subcommand)]
     pub verb: Option<Verb>,
 
@@ -84,7 +84,7 @@ pub struct Cli {
     #[arg(long, value_name = "HOOK", value_parser = hook, hide = true)]
     pub without: Vec<String>,
 
-    /// Say so when a deleted link has not been made again after this time; 0 says nothing. Not with a command.
+    /// Remark on a deleted link that nobody has made again within this time; 0 for never. Not with a command.
     #[arg(
         long,
         value_name = "SECONDS",
@@ -94,8 +94,8 @@ pub struct Cli {
     )]
     pub missed_after: Missed,
 
-    /// Where the machine's root is, below which container runtimes keep the names of containers: for a tracer that runs
-    /// in a container itself and sees the host's root elsewhere.
+    /// The host's root, below which container runtimes keep the names of containers. For a tracer in a container, which
+    /// sees the host's root elsewhere.
     #[arg(long, value_name = "DIR", default_value = "/", value_parser = folder, help_heading = "Names")]
     #[arg(value_hint = clap::ValueHint::DirPath)]
     pub state_root: PathBuf,
@@ -145,10 +145,10 @@ impl ViewArgs {
     }
 }
 
-/// What else to do than trace.
+/// Something else than tracing.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
-    /// Tell again what was recorded: with any filter, any output and the rules of this version; on any machine, without root.
+    /// Replay records, with any filter, any output and the rules of this version; on any machine, without root.
     #[command(name = REPLAY)]
     Replay(Box<ReplayArgs>),
 
@@ -230,7 +230,7 @@ impl SpanArgs {
     }
 }
 
-/// Which events to show; they act on finished events, so nothing is overlooked behind them.
+/// Which events to show. Filters act on finished events, so what they hide still explains what they show.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Filters (each may be repeated)")]
 pub struct FilterArgs {
@@ -246,13 +246,13 @@ pub struct FilterArgs {
     #[arg(long = "comm", value_name = "NAME", value_parser = OsStringValueParser::new().try_map(|name| comm(&name)))]
     pub comms: Vec<Text>,
 
-    /// Control group of whoever did it, or of whoever is responsible: a path with all below it, or one name of the
-    /// path, such as docker.service or 'user-*.slice'.
+    /// Control group of the actor or of the culprit: a path with all below it, or one name of the path, such as
+    /// docker.service or 'user-*.slice'.
     #[arg(long = "cgroup", value_name = "GLOB", value_parser = cgroup)]
     pub cgroups: Vec<CgroupGlob>,
 
-    /// Container that lost the link, or that it moves to: its name or its pod's, the beginning of its id, or a glob of
-    /// one of them.
+    /// Container that lost the link, or that the link moves to: its name or its pod's, the beginning of its id, or a glob
+    /// of one of them.
     #[arg(short = 'C', long = "container", value_name = "NAME", value_parser = container)]
     pub containers: Vec<Pattern>,
 

@@ -25,7 +25,7 @@ const NOCARRIER: u64 = 1 << 2;
 /// all that comes after: with 16 it took 1.1 s of an emulated 7.3 for the five programs that look, with 4 0.4 s.
 const MAX_UPPERS: u32 = 4;
 
-/// What kind of record a change of the device is told by; `None` for a device that is none of our business.
+/// The kind of record for a change of the device; `None` for a device that does not matter.
 #[inline(always)]
 pub fn role(dev: u64) -> Option<Kind> {
     if is_traced(dev) {

@@ -1,5 +1,5 @@
-//! `fib_inetaddr_event(nb, event, ifa)` and `inet6addr_notifier_call_chain(event, ifa)`: who is told, and who tells, that
-//! an IP address was added or removed. The first is a notifier, the second is exported, so neither is inlined.
+//! `fib_inetaddr_event(nb, event, ifa)` and `inet6addr_notifier_call_chain(event, ifa)`: the kernel calls them when it adds
+//! or removes an IP address. The first is a notifier, the second is exported, so neither is inlined.
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;

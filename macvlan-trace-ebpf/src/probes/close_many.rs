@@ -19,8 +19,8 @@ use crate::{
 /// Reports a link that the kernel closes without anybody's request to set it down.
 ///
 /// Only the first of the list is looked at: lists of several are those of deletions, which are reported elsewhere, and
-/// of drivers that close what stands on them, such as 8021q, whose links are not of a traced kind. Parents may be: they
-/// are reported by the notifier, which is told of each.
+/// of drivers that close what stands on them, such as 8021q, whose links are not of a traced kind. If these are parents,
+/// the notifier sees each of them, and reports it.
 #[kprobe]
 pub fn close_many(ctx: ProbeContext) -> u32 {
     let Some(head) = ctx.arg::<u64>(0) else { return 0 };

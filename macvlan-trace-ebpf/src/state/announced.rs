@@ -45,7 +45,7 @@ pub fn is_announced(dev: u64, change: u32) -> bool {
 pub fn settle(dev: u64, change: u32) -> bool {
     let before = pending(dev);
     if change == DELETED || before == change {
-        // Absent is as good.
+        // It need not be in there.
         let _ = PENDING.remove(dev);
     } else if before & change != 0 {
         // The entry exists, so there is room.

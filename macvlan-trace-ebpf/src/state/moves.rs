@@ -65,6 +65,6 @@ pub fn is_moving(dev: u64) -> bool {
 /// The current task moves nothing.
 #[inline(always)]
 pub fn forget() {
-    // Absent is as good.
+    // It need not be in there.
     let _ = MOVES.remove(bpf_get_current_pid_tgid());
 }

@@ -34,6 +34,6 @@ pub fn end() -> Option<u64> {
 /// The current task sets nothing up.
 #[inline(always)]
 pub fn forget() {
-    // Absent is as good.
+    // It need not be in there.
     let _ = OPENS.remove(bpf_get_current_pid_tgid());
 }

@@ -35,7 +35,7 @@ pub fn watch(net: u64) {
 /// The namespace is gone.
 #[inline(always)]
 pub fn forget(net: u64) {
-    // Absent is as good.
+    // It need not be in there.
     let _ = NETNS.remove(net);
 }
 

@@ -101,7 +101,7 @@ impl Live {
         );
         if !resolved.unknown.is_empty() {
             degraded.push(format!(
-                "this kernel's types lack {}: what they tell is unknown",
+                "this kernel's types lack {}, so what these say is unknown",
                 resolved.unknown.join(", ")
             ));
         }
