@@ -22,8 +22,8 @@ use crate::{
     sink::{Format, Sink},
 };
 
-/// So many bytes may wait for a reader: some hundred events. One record more is let in, so the bound is on what waited.
-const ROOM: usize = 1 << 20;
+/// So many bytes may wait for a reader: some two thousand events. One record more is let in, so the bound is on what waited.
+const ROOM: usize = 4 << 20;
 
 /// An output of a live run.
 pub struct Output {

@@ -142,7 +142,7 @@ fn a_small_record_tells_the_shown_incidents_again() {
 
 #[test]
 fn a_reader_that_stalls_in_a_storm_holds_nobody_and_the_record_is_complete() {
-    const LINKS: usize = 700;
+    const LINKS: usize = 1500;
     let place = Place::new("record");
     let file = place.file("r.rec");
     let (mut child, reader) = unread(&["-w", &file]);
@@ -166,7 +166,7 @@ fn a_reader_that_stalls_in_a_storm_holds_nobody_and_the_record_is_complete() {
 
 #[test]
 fn a_reader_that_reads_again_learns_how_much_is_missing_and_where() {
-    const LINKS: usize = 700;
+    const LINKS: usize = 1500;
     let place = Place::new("record");
     let file = place.file("r.rec");
     let (mut child, reader) = unread(&["-w", &file]);
