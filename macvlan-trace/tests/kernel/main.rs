@@ -24,7 +24,6 @@ mod record;
 mod state;
 mod stock;
 mod storms;
-mod taint;
 mod verifier;
 #[path = "../harness/whole_run.rs"]
 mod whole_run;
