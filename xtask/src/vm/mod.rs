@@ -209,13 +209,18 @@ impl Guest {
     /// Boots, runs the job and returns when it has ended.
     ///
     /// QEMU 10.0 aborts once in a hundred starts or so on a busy machine, before the guest's first word
-    /// (`iotlb_to_section`): then it is started once more, as if nothing had been.
+    /// (`iotlb_to_section`), and more rarely a guest hangs there: then it is started once more.
     pub fn run(&self, programs: &Programs, job: &Job, sinks: impl Fn() -> Result<Sinks>) -> Result<Outcome> {
-        match self.start(programs, job, sinks()?) {
-            Err(error) if error.downcast_ref().is_some_and(Broken::is_stillborn) => {
+        let error = match self.start(programs, job, sinks()?) {
+            Err(error) => error,
+            outcome => return outcome,
+        };
+        match error.downcast_ref::<Broken>().filter(|broken| broken.is_stillborn()) {
+            Some(Broken { failure, .. }) => {
+                eprintln!("xtask: {failure}; it is started once more");
                 self.start(programs, job, sinks()?)
             }
-            outcome => outcome,
+            None => Err(error),
         }
     }
 

@@ -37,6 +37,11 @@ pub enum Failure {
         /// Whether the command had started by then.
         started: bool,
     },
+    /// The guest did not say that it had booted, long after it should have.
+    NeverBooted {
+        /// How long it was waited for.
+        patience: Duration,
+    },
     /// The kernel panicked.
     Panicked,
     /// The guest's init gave up.
@@ -58,6 +63,9 @@ impl fmt::Display for Failure {
             }
             Self::TimedOut { limit, started: false } => {
                 write!(f, "the guest had not booted after {} s", limit.as_secs())
+            }
+            Self::NeverBooted { patience } => {
+                write!(f, "the guest hung: it had not booted after {} s", patience.as_secs())
             }
             Self::Panicked => write!(f, "the guest's kernel panicked"),
             Self::Init(why) => write!(f, "the guest could not run the command: {why}"),
@@ -91,9 +99,13 @@ impl fmt::Display for Broken {
 impl std::error::Error for Broken {}
 
 impl Broken {
-    /// Whether QEMU itself gave up before the command had started: nothing of it was seen yet.
+    /// Whether QEMU itself gave up, or the guest hung, before the command had started: nothing of it was seen yet.
     pub fn is_stillborn(&self) -> bool {
-        matches!(&self.failure, Failure::Vanished { complaint, started: false } if !complaint.is_empty())
+        match &self.failure {
+            Failure::Vanished { complaint, started: false } => !complaint.is_empty(),
+            Failure::NeverBooted { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -159,12 +171,13 @@ mod tests {
 
     #[test]
     fn only_a_guest_that_never_began_may_be_started_again() {
-        let broken = |complaint: &str, started| Broken {
-            failure: of_silence("", complaint, started),
-            console: String::new(),
-        };
-        assert!(broken("qemu: aborted", false).is_stillborn());
-        assert!(!broken("qemu: aborted", true).is_stillborn());
-        assert!(!broken("", false).is_stillborn());
+        let is_stillborn = |failure| Broken { failure, console: String::new() }.is_stillborn();
+        assert!(is_stillborn(of_silence("", "qemu: aborted", false)));
+        assert!(!is_stillborn(of_silence("", "qemu: aborted", true)));
+        assert!(!is_stillborn(of_silence("", "", false)));
+        let limit = Duration::from_secs(300);
+        assert!(is_stillborn(Failure::NeverBooted { patience: limit }));
+        // Whoever allows less time than that gets no more.
+        assert!(!is_stillborn(Failure::TimedOut { limit, started: false }));
     }
 }

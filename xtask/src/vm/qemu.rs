@@ -26,6 +26,9 @@ use super::outcome::{Broken, Failure, Outcome, of_report, of_silence, tail};
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet loglevel=4 oops=panic panic=-1 mitigations=off \
                                 init_on_alloc=0 no_timer_check random.trust_cpu=on net.ifnames=0";
 
+/// A boot takes ten to forty seconds where the processor is emulated and busy; a guest that takes so long hangs.
+const BOOT_PATIENCE: Duration = Duration::from_secs(300);
+
 /// How many lines of the console accompany a failure.
 const CONSOLE_LINES: usize = 30;
 
@@ -184,7 +187,7 @@ pub fn run(machine: &Machine, sinks: Sinks) -> Result<Outcome> {
     thread::spawn(move || listen(control, &tell));
     thread::spawn(move || cards::serve(&cards, monitor));
 
-    let ending = wait(&events, machine.timeout);
+    let ending = wait(&events, machine.timeout, BOOT_PATIENCE);
     // The command's output has left the guest before its report: nothing is lost by stopping here.
     stop(&mut child);
     for carrier in carriers {
@@ -208,10 +211,13 @@ enum Ending {
     Output(io::Error),
 }
 
-fn wait(events: &Receiver<Event>, limit: Duration) -> Ending {
-    let deadline = Instant::now() + limit;
+/// Waits for the end of a run, which may take no longer than `limit`, and its boot no longer than `patience`.
+fn wait(events: &Receiver<Event>, limit: Duration, patience: Duration) -> Ending {
+    let begin = Instant::now();
     let mut started = false;
     loop {
+        let hangs_after = Some(patience).filter(|&patience| !started && patience < limit);
+        let deadline = begin + hangs_after.unwrap_or(limit);
         match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(Event::Report(report)) => match of_report(report) {
                 None => started = true,
@@ -222,7 +228,12 @@ fn wait(events: &Receiver<Event>, limit: Duration) -> Ending {
                 return Ending::Outcome(Outcome::NobodyListens);
             }
             Ok(Event::OutputFailed(error)) => return Ending::Output(error),
-            Err(RecvTimeoutError::Timeout) => return Ending::Failure(Failure::TimedOut { limit, started }),
+            Err(RecvTimeoutError::Timeout) => {
+                return Ending::Failure(match hangs_after {
+                    Some(patience) => Failure::NeverBooted { patience },
+                    None => Failure::TimedOut { limit, started },
+                });
+            }
             Ok(Event::Gone) | Err(RecvTimeoutError::Disconnected) => return Ending::Silence { started },
         }
     }
@@ -334,4 +345,46 @@ fn collect(stream: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
         }
         String::from_utf8_lossy(&kept).into_owned()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// How a run fails whose guest reports this, and nothing more.
+    fn failure(reports: &[Report], limit: Duration, patience: Duration) -> Failure {
+        let (tell, events) = channel();
+        for report in reports {
+            tell.send(Event::Report(report.clone())).expect("somebody listens");
+        }
+        match wait(&events, limit, patience) {
+            Ending::Failure(failure) => failure,
+            _ => panic!("no failure"),
+        }
+    }
+
+    #[test]
+    fn a_guest_that_does_not_boot_is_not_waited_for_until_its_time_is_up() {
+        let never = Failure::NeverBooted { patience: Duration::ZERO };
+        assert_eq!(failure(&[], HOUR, Duration::ZERO), never);
+        assert_eq!(never.to_string(), "the guest hung: it had not booted after 0 s");
+    }
+
+    #[test]
+    fn a_time_that_is_up_is_no_hang() {
+        let (limit, patience) = (Duration::ZERO, HOUR);
+        assert_eq!(failure(&[], limit, patience), Failure::TimedOut { limit, started: false });
+        assert_eq!(failure(&[Report::Started], limit, patience), Failure::TimedOut { limit, started: true });
+    }
+
+    #[test]
+    fn a_guest_that_has_booted_has_all_its_time() {
+        let (tell, events) = channel();
+        tell.send(Event::Report(Report::Started)).expect("somebody listens");
+        tell.send(Event::Report(Report::Exited { code: 0 })).expect("somebody listens");
+        let ending = wait(&events, HOUR, Duration::ZERO);
+        assert!(matches!(ending, Ending::Outcome(Outcome::Exited(0))));
+    }
 }
