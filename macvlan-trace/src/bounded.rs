@@ -1,9 +1,9 @@
-//! A map that cannot grow without end: beyond so many entries, the one that was used least recently is forgotten.
+//! A map with a limit: beyond it, the entry that was used least recently is dropped.
 //!
-//! This is the one way in which anything is remembered. An entry that is over is better removed by whoever knows that;
-//! what is pushed out was wanted still, perhaps, and is counted. Nothing here knows the time: where entries get too old,
-//! their own times, which are those of facts, say so ([`Bounded::pop_oldest_if`]). So the same facts make the same
-//! entries go.
+//! All state that grows with events is kept in this type. The owner of an entry should remove it when it is no longer
+//! needed. An entry that the limit drops may still have been needed, so it is counted. The map does not look at a
+//! clock: entries expire by their own times, which are those of facts ([`Bounded::pop_oldest_if`]). So the same facts
+//! always drop the same entries.
 
 use std::{borrow::Borrow, fmt, hash::Hash};
 
@@ -17,13 +17,13 @@ pub struct Bounded<K: Hash + Eq, V, const MAX: usize> {
 
 impl<K: Hash + Eq, V, const MAX: usize> Default for Bounded<K, V, MAX> {
     fn default() -> Self {
-        // The limit is ours, because the cache counts nothing, and room is taken as it is needed.
+        // We enforce the limit ourselves: the cache does not count what it drops, and would allocate all room at once.
         Self { entries: LruCache::unbounded(), evicted: 0 }
     }
 }
 
 impl<K: Hash + Eq, V, const MAX: usize> Bounded<K, V, MAX> {
-    /// A look at an entry, which does not count as use.
+    /// Returns an entry. This does not count as use.
     pub fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -31,7 +31,7 @@ impl<K: Hash + Eq, V, const MAX: usize> Bounded<K, V, MAX> {
         self.entries.peek(key)
     }
 
-    /// An entry, which is used now.
+    /// Returns an entry, and counts that as use.
     pub fn get_mut<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
@@ -39,26 +39,26 @@ impl<K: Hash + Eq, V, const MAX: usize> Bounded<K, V, MAX> {
         self.entries.get_mut(key)
     }
 
-    /// The entry that was used last.
+    /// Returns the entry that was used last.
     #[must_use]
     pub fn newest(&self) -> Option<(&K, &V)> {
         self.entries.peek_mru()
     }
 
-    /// An entry, which is used now; a new one where there is none.
+    /// Returns an entry, and counts that as use; makes one if there is none.
     pub fn get_or_insert_with(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
         self.make_room(&key);
         self.entries.get_or_insert_mut(key, make)
     }
 
-    /// Adds an entry, in the place of the one with the same key; what it pushes out.
+    /// Adds an entry, or replaces the one with the same key. Returns the entry that the limit dropped.
     pub fn insert(&mut self, key: K, value: V) -> Option<(K, V)> {
         let pushed_out = self.make_room(&key);
         self.entries.put(key, value);
         pushed_out
     }
 
-    /// Takes an entry out.
+    /// Removes an entry, and returns it.
     pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -66,13 +66,13 @@ impl<K: Hash + Eq, V, const MAX: usize> Bounded<K, V, MAX> {
         self.entries.pop(key)
     }
 
-    /// Takes out the entry that was used least recently, if it is one of these.
+    /// Removes the entry that was used least recently, if `is` holds for its value.
     pub fn pop_oldest_if(&mut self, is: impl FnOnce(&V) -> bool) -> Option<(K, V)> {
         self.entries.peek_lru().filter(|(_, value)| is(value))?;
         self.entries.pop_lru()
     }
 
-    /// Takes all entries out.
+    /// Removes all entries.
     pub fn clear(&mut self) {
         self.entries.clear();
     }
@@ -99,7 +99,7 @@ impl<K: Hash + Eq, V, const MAX: usize> Bounded<K, V, MAX> {
         self.entries.is_empty()
     }
 
-    /// How many entries others have pushed out so far.
+    /// How many entries the limit has dropped so far.
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.evicted

@@ -1,4 +1,4 @@
-//! What a control group's path says: the unit, the session, the container.
+//! Reads the path of a control group: its unit, session and container.
 
 mod place;
 mod unit;

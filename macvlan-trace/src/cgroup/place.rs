@@ -1,7 +1,7 @@
-//! The place of a control group: its systemd unit, slice and session, its container and its pod.
+//! What a control group belongs to: a systemd unit, slice and session, a container and a pod.
 //!
-//! Anybody who may make control groups can give them any name. So only the shapes that a runtime really makes are
-//! recognised, and all others are unknown.
+//! Anybody who may make control groups can give them any name. So this module recognises only path shapes that a
+//! runtime really makes; all others are unknown.
 
 use super::unit_of;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     text::Text,
 };
 
-/// Where a control group is. `None` stands for what its path does not say.
+/// What a control group belongs to. `None` if its path does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// The innermost service or scope: with a systemd inside a container, the unit of that one.
@@ -27,13 +27,13 @@ pub struct Place {
 /// A container, as far as the path describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ContainerId {
-    /// `docker`, `podman`, `containerd`, `cri-o`, `lxc` or `systemd-nspawn`; `None` where several share a shape.
+    /// `docker`, `podman`, `containerd`, `cri-o`, `lxc` or `systemd-nspawn`; `None` if several use this shape.
     pub runtime: Option<&'static str>,
-    /// 64 hexadecimal digits, or the name where the runtime knows its containers by that alone.
+    /// 64 hexadecimal digits, or the name if the runtime identifies its containers by name.
     pub id: String,
     /// The user whose rootless runtime made it; `None` for the machine's own.
     pub user: Option<u32>,
-    /// Whether it runs inside another container. Only files in there have its name.
+    /// Whether it runs inside another container. Then only files inside that one have its name.
     pub nested: bool,
 }
 
@@ -46,7 +46,7 @@ pub struct PodId {
     pub qos: &'static str,
 }
 
-/// Runtimes that know their containers by name.
+/// Runtimes that identify their containers by name.
 const BY_NAME: [&str; 2] = ["lxc", "systemd-nspawn"];
 
 impl ContainerId {
@@ -68,15 +68,15 @@ impl ContainerId {
         }
     }
 
-    /// Whether the files of the machine's or the user's runtime may say more. The files of a runtime inside a container are
-    /// in there, and whoever rules that container could pick the id of another one outside.
+    /// Whether the files of the machine's or the user's runtime may say more. The files of a nested runtime are inside
+    /// its container, and whoever controls that container could choose the id of another one outside.
     #[must_use]
     pub fn has_files(&self) -> bool {
         !self.nested && !self.runtime.is_some_and(|runtime| BY_NAME.contains(&runtime))
     }
 }
 
-/// What a path says.
+/// Reads a path.
 #[must_use]
 pub fn place_of(path: &Text) -> Place {
     // systemd puts `_` before a name that would clash with a control file.
@@ -115,7 +115,7 @@ fn containers_of(parts: &[&[u8]]) -> (Option<ContainerId>, Option<PodId>) {
         user = user_of(parts[at]).or(user);
         pod = pod_at(parts, at).or(pod);
         if let Some((runtime, id)) = container_at(parts, at) {
-            // Above a path that was cut there may be another one.
+            // If the path was cut, there may be another container above.
             let nested = innermost.is_some() || is_cut;
             innermost = Some(ContainerId { runtime, id, user: user.filter(|_| !nested), nested });
         }
@@ -123,7 +123,7 @@ fn containers_of(parts: &[&[u8]]) -> (Option<ContainerId>, Option<PodId>) {
     (innermost, pod)
 }
 
-/// The user of a user manager, root's aside: root's runtimes keep their files where the machine's do.
+/// The user of a user manager; `None` for root, whose runtimes keep their files where the machine's do.
 fn user_of(part: &[u8]) -> Option<u32> {
     let uid = part.strip_prefix(b"user@")?.strip_suffix(b".service")?;
     str::from_utf8(uid).ok()?.parse().ok().filter(|&uid| uid != 0)
@@ -143,7 +143,7 @@ fn container_at(parts: &[&[u8]], at: usize) -> Option<(Option<&'static str>, Str
         };
     }
     // `docker-ID.scope`; without `.scope` from the cgroupfs driver; `SLICE:docker:ID` where a runtime with the cgroupfs
-    // driver is given a path that is meant for the systemd driver.
+    // driver gets a path that is meant for the systemd driver.
     let name = part.strip_suffix(b".scope").unwrap_or(part);
     let split = name.len().checked_sub(LONG_ID + 1).map(|at| (&name[..at], name[at], &name[at + 1..]));
     if let Some((front, separator @ (b'-' | b':'), id)) = split.filter(|(_, _, id)| is_long_id(id)) {
@@ -170,7 +170,7 @@ fn container_at(parts: &[&[u8]], at: usize) -> Option<(Option<&'static str>, Str
     (is_containerd_namespace(parts, at) && is_containerd_id(part)).then(|| (Some("containerd"), text(part)))
 }
 
-/// The runtime that begins the names of its control groups so. `crio-conmon` and `libpod-conmon` are the monitors, which
+/// The runtime whose control groups have names with this prefix. `crio-conmon` and `libpod-conmon` are monitors, which
 /// live outside their containers.
 fn runtime_of(prefix: &[u8]) -> Option<&'static str> {
     Some(match prefix {
@@ -183,7 +183,7 @@ fn runtime_of(prefix: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// How many digits an id has that a runtime made up.
+/// How many digits a generated id has.
 const LONG_ID: usize = 64;
 
 fn is_long_id(part: &[u8]) -> bool {
@@ -227,7 +227,7 @@ fn pod_at(parts: &[&[u8]], at: usize) -> Option<PodId> {
     }
 }
 
-/// A pod, if that is a uid: a UUID, or, of a static pod, a hash.
+/// A pod, if that is a uid: a UUID, or the hash of a static pod.
 fn pod(uid: &str, class: &str) -> Option<PodId> {
     let is_uid =
         matches!(uid.len(), 32 | 36) && uid.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
@@ -239,7 +239,7 @@ fn pod(uid: &str, class: &str) -> Option<PodId> {
     is_uid.then(|| PodId { uid: uid.to_owned(), qos })
 }
 
-/// Undoes what systemd does to characters that a unit's name cannot hold: `\x2d` is `-`.
+/// Undoes systemd's escapes for characters that a unit's name cannot contain: `\x2d` is `-`.
 fn unescape(name: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(name.len());
     let mut rest = name;

@@ -5,8 +5,8 @@ use crate::text::Text;
 /// Suffixes of the units that hold processes.
 const SUFFIXES: [&[u8]; 2] = [b".service", b".scope"];
 
-/// The innermost service or scope of a path, unescaped as systemd escapes a name that would clash with a control
-/// file (`_` in front); `None` for a path without.
+/// The innermost service or scope of a path, unescaped as systemd escapes a name that would clash with a control file
+/// (`_` in front); `None` if the path has none.
 #[must_use]
 pub fn unit_of(path: &Text) -> Option<Text> {
     path.as_bytes()

@@ -1,4 +1,4 @@
-//! Who started it: the vocabulary of causes, and what a kernel path gives away of them.
+//! The causes of a change, and how a kernel path shows them.
 
 use std::rc::Rc;
 
@@ -37,14 +37,14 @@ pub enum Cause {
         /// Who cleared it away.
         by: Rc<Task>,
     },
-    /// A kernel worker, or the kernel on top of an innocent task, did it, and nothing is known of why.
+    /// A kernel worker did it, or a softirq on top of an uninvolved task, for an unknown reason.
     Worker,
     /// Only the effect was seen.
     Unseen(Gap),
 }
 
 impl Cause {
-    /// The end of a network namespace that is behind it: of the link's own, or of its parent's.
+    /// The end of a network namespace that caused it: the link's own, or its parent's.
     #[must_use]
     pub fn namespace_end(&self) -> Option<&NamespaceEnd> {
         match self {
@@ -55,7 +55,7 @@ impl Cause {
         }
     }
 
-    /// The end of a process that is behind it.
+    /// The end of a process that caused it.
     #[must_use]
     pub fn exit(&self) -> Option<&Rc<Ended>> {
         if let Self::Cleanup { ended, .. } = self {
@@ -71,7 +71,7 @@ impl Cause {
 /// The end of a network namespace.
 #[derive(Clone, Debug)]
 pub struct NamespaceEnd {
-    /// Tells namespaces apart that had the same address one after the other.
+    /// Tells apart namespaces that had the same address one after the other.
     pub generation: u64,
     /// When the last reference dropped.
     pub at: Ktime,
@@ -96,7 +96,7 @@ pub enum Trigger {
     Close(Rc<Task>),
     /// The last process in it went to another one.
     Left(Rc<Task>),
-    /// Nothing that was seen.
+    /// Something that was not seen.
     Unknown,
 }
 
@@ -120,11 +120,11 @@ pub enum Drop {
     Close,
     /// A task changed its namespaces.
     Switch,
-    /// Later, outside the context of the task that caused it: the current task was merely interrupted.
+    /// It dropped later, outside the context of the responsible task. The current task was merely interrupted.
     Deferred,
-    /// The path has no names.
+    /// Not known: the path has no names.
     Unknown,
-    /// It was not seen; the kernel tears the namespace down, so it was.
+    /// No probe saw it drop, but the kernel tears the namespace down, so it did.
     Unseen,
 }
 
@@ -141,25 +141,25 @@ pub struct Ended {
     pub core_dumped: bool,
     /// Whether it was the init of a pid namespace.
     pub is_init: bool,
-    /// Whether a process inside had its pid namespace powered off or rebooted: the kernel sends SIGKILL to the init then
+    /// Whether a process inside powered off or rebooted its pid namespace. Then the kernel sends SIGKILL to the init
     /// (`reboot_pid_ns`).
     pub powered_off: bool,
     /// The signal that made it end.
     pub kill: Option<Kill>,
-    /// The request to end that a runtime sent, if that ended it, or if a runtime's SIGKILL did afterwards.
+    /// The runtime's request to end, if that ended it, or if a runtime's SIGKILL did afterwards.
     pub asked: Option<Kill>,
-    /// The kernel had chosen it, or another process of its namespace, when memory ran out.
+    /// Set if memory had run out and the kernel had chosen it, or another process of its namespace.
     pub oom: Option<OutOfMemory>,
 }
 
-/// Whom the kernel chose when memory ran out, seen from a process that ended.
+/// Which process the kernel chose when memory ran out, relative to the process that ended.
 #[derive(Clone, Debug)]
 pub enum Chosen {
     /// That process.
     Itself,
-    /// Another one of its namespace, and it was killed along with that (`memory.oom.group`).
+    /// Another one of its namespace; both were killed together (`memory.oom.group`).
     Another,
-    /// One that it had started, and after that it ended by itself.
+    /// One that it had started; afterwards it ended by itself.
     Descendant(Rc<Task>),
 }
 
@@ -170,7 +170,7 @@ pub struct OutOfMemory {
     pub at: Ktime,
     /// Whom the kernel chose.
     pub chosen: Chosen,
-    /// The control group whose limit was reached; `None` where the machine itself had no more.
+    /// The control group whose limit was reached; `None` if the whole machine had no memory left.
     pub limit: Option<Cgroup>,
 }
 
@@ -191,7 +191,7 @@ pub struct Kill {
     pub number: u32,
     /// Who sent it; `None` for the kernel.
     pub sender: Option<Rc<Task>>,
-    /// Whether it ended the process directly; otherwise the process handled it and left.
+    /// Whether it ended the process directly; otherwise the process handled it and exited.
     pub fatal: bool,
     /// Whether the process ignored it.
     pub ignored: bool,
@@ -204,7 +204,7 @@ pub fn is_innocent(task: &TaskRef, path: Path<'_>) -> bool {
     task.kthread || task.process.tgid == 0 || path.is_interrupted()
 }
 
-/// Tells from the path how a reference dropped.
+/// How a reference dropped, by the path.
 pub fn drop_path(task: &TaskRef, path: Path<'_>) -> Drop {
     if is_innocent(task, path) {
         Drop::Deferred

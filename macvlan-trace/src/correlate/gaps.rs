@@ -1,4 +1,4 @@
-//! Why nobody saw who asked for a change, of which only the effect was seen.
+//! Why the tracer saw only the effect of a change, and not who asked for it.
 //!
 //! Lost records are no reason: a probe notes what it reports before it sends the record.
 
@@ -9,9 +9,9 @@ use crate::fact::{Begin, LinkChange};
 pub enum Gap {
     /// The hook of this name, which sees such requests, is not attached.
     Hook(String),
-    /// A map of the kernel side was full, so that a request could not be noted for its effect.
+    /// A map of the kernel side was full, so the program could not note the request.
     FullMap,
-    /// Nothing that is known.
+    /// No known reason.
     Unknown,
 }
 
@@ -30,7 +30,7 @@ impl Gaps {
         self.hooks = missing.map(|hook| hook.name.clone()).collect();
     }
 
-    /// A map is full; it may be so again and again from now on.
+    /// A map is full. From now on, this may happen again at any time.
     pub fn full(&mut self) {
         self.full = true;
     }

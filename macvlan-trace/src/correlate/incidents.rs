@@ -1,4 +1,4 @@
-//! Numbers incidents: what has one cause has one number.
+//! Numbers incidents: cases with one cause get one number.
 
 use super::{Cause, Life, ParentChange, links::Siblings};
 use crate::{
@@ -10,9 +10,9 @@ use crate::{
 /// Incidents that may still grow.
 const MAX_OPEN: usize = 16_384;
 
-/// After so long a pause what the same process does to the same device is another incident.
+/// After this pause, further acts of the same process on the same device are another incident.
 const PAUSE_NS: u64 = 120_000_000_000;
-/// After so long a pause every incident is over. The kernel may need minutes to tear a namespace down.
+/// After this pause every incident is over. The kernel may need minutes to tear a namespace down.
 const OVER_NS: u64 = 600_000_000_000;
 
 /// What makes two cases one incident.
@@ -22,11 +22,11 @@ pub enum Key {
     Namespace(u64),
     /// A change of a parent.
     ParentChange(u64),
-    /// The end of a parent, by its device and index, which are another's afterwards, and who removed it.
+    /// The deletion of a parent, by its device and index, which another one may get afterwards, and by who deleted it.
     Parent(Option<u64>, u32, ProcessId),
     /// A module, and who unloaded it.
     Module(ProcessId),
-    /// A link since it last came up, and who works on it, through others or not.
+    /// A link since it last came up, and the process that acts on it, directly or through others.
     Link(u64, u64, ProcessId),
 }
 
@@ -55,9 +55,9 @@ impl Key {
 pub struct Incident {
     /// Its number.
     pub number: u64,
-    /// The links that it is about, where a parent went: counted when the first of them did.
+    /// If a parent was deleted: the links on it, counted when the first of them was deleted.
     pub siblings: Siblings,
-    /// When it was added to last.
+    /// When the last case was added.
     last_at: Ktime,
 }
 
@@ -69,12 +69,12 @@ pub struct Incidents {
 }
 
 impl Incidents {
-    /// The incident of a key; where it is new, `siblings` counts whom it is about.
+    /// The incident of a key; for a new one, `siblings` counts the links.
     pub fn of(&mut self, key: Key, at: Ktime, siblings: impl FnOnce() -> Siblings) -> Incident {
         let pause = |incident: &Incident| at.0.saturating_sub(incident.last_at.0);
         while self.open.pop_oldest_if(|incident| pause(incident) > OVER_NS).is_some() {}
         if let Some(incident) = self.open.get_mut(&key) {
-            // What a daemon does to a link today is another story than what it did yesterday.
+            // What a daemon does to a link today is not the incident of yesterday.
             let may_come_again = matches!(key, Key::Parent(..) | Key::Module(..) | Key::Link(..));
             if !may_come_again || pause(incident) <= PAUSE_NS {
                 incident.last_at = at;

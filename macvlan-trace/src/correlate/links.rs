@@ -1,4 +1,4 @@
-//! The life of each link. A link keeps its identity through rename, move and new index.
+//! The life of each link. A link keeps its identity when it is renamed, moved or given a new index.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -17,7 +17,7 @@ use crate::{
     text::Text,
 };
 
-/// Links remembered. The past of one that was forgotten is unknown, as if the tracer had come later.
+/// Links remembered. If a link was forgotten, its past is unknown, as if it were older than the tracer.
 const MAX_LINKS: usize = 65_536;
 /// Former names remembered for a link, the latest ones.
 const MAX_FORMER_NAMES: usize = 8;
@@ -31,7 +31,7 @@ pub struct Life {
     pub id: u64,
     /// Names that it had before, oldest first.
     pub former_names: Vec<Text>,
-    /// The name that it had when it last came up. Runtimes give a link a passing name before they delete it.
+    /// The name that it had when it last came up. Runtimes give a link a temporary name before they delete it.
     pub known_as: Text,
     /// When it was created; `None` if that was before the tracer.
     pub created: Option<Ktime>,
@@ -49,11 +49,12 @@ pub struct Life {
     pub former_mac: Option<[u8; 6]>,
     /// The link below it, as it was last seen.
     pub parent: Option<Link>,
-    /// The change of its parent that took its carrier, until it is back.
+    /// The change of its parent that took its carrier away; `None` once the carrier is back.
     pub carrier_lost: Option<Rc<ParentChange>>,
-    /// The end of its container's main process, once somebody has begun to clear the link away after it.
+    /// The end of its container's main process, and the namespace's generation, once a runtime has begun to clear the
+    /// link away.
     pub orphaned: Option<(Rc<Ended>, u64)>,
-    /// Whether a runtime changed it when it was not known if the main process of its container had ended.
+    /// Whether a runtime changed it while the tracer could not know if the main process of its container had ended.
     pub end_unclear: bool,
     /// Who set it up and down.
     pub history: History,
@@ -62,7 +63,7 @@ pub struct Life {
 }
 
 impl Life {
-    /// It is in a namespace.
+    /// Notes that it is in a namespace.
     pub fn lives_in(&mut self, home: &Rc<Home>) {
         if self.homes.last().is_some_and(|last| last.generation == home.generation) {
             return;
@@ -74,8 +75,8 @@ impl Life {
         self.homes.push(Rc::clone(home));
     }
 
-    /// Whether it is the link that a fact is about, which is there before the change. A link that is new is none that
-    /// was known by its device; one of a dump is known by its place alone, and may be.
+    /// Whether a fact is about this link, by where it was before the change. A created link cannot be one whose device
+    /// is known. It can be one from a dump, which is known only by its place.
     fn is_of(&self, fact: &LinkFact, netns: Option<&Netns>, ifindex: u32) -> bool {
         let same_device = match (self.last.dev, fact.link.dev) {
             (Some(known), Some(dev)) => known == dev && fact.change != LinkChange::Created,
@@ -97,8 +98,8 @@ pub struct Siblings {
 
 /// All links.
 ///
-/// The deletion of a link may be lost. Then it is forgotten as soon as another link has its device's address or its
-/// place, or another namespace the address of its own.
+/// The record of a deletion may be lost. Then the link is forgotten as soon as another link has its device's address or
+/// its place, or another namespace has the address of its namespace.
 #[derive(Default)]
 pub struct Links {
     last_id: u64,
@@ -114,7 +115,7 @@ impl Links {
     pub fn stock(&mut self, stock: &Stock) {
         let Some(netns) = stock.link.netns else { return };
         self.forget_former(&netns);
-        // A dump that comes after the probes sees links that these have told of once more.
+        // A dump that is made after the probes are attached also lists links that the probes have reported.
         if !self.by_place.contains_key(&(netns.ptr, stock.link.ifindex)) {
             self.add(&stock.link, stock.parent.as_ref());
         }
@@ -125,7 +126,7 @@ impl Links {
         self.lives.iter().filter_map(|(_, life)| life.last.netns.as_ref())
     }
 
-    /// Whether a link or its parent is in a namespace.
+    /// Whether any link, or the parent of one, is in a namespace.
     pub fn refer_to(&self, netns: &Netns) -> bool {
         let is_there = |link: &Link| link.netns.is_some_and(|known| known.is(netns));
         self.lives.iter().any(|(_, life)| is_there(&life.last) || life.parent.as_ref().is_some_and(is_there))
@@ -154,12 +155,12 @@ impl Links {
         Siblings { links, namespaces: homes.len() }
     }
 
-    /// A life, to be added to.
+    /// A life, to be changed.
     pub fn life_mut(&mut self, id: u64) -> Option<&mut Life> {
         self.lives.get_mut(&id)
     }
 
-    /// Notes a change; the life up to it, with the change's own new name and place in it.
+    /// Notes a change. Returns the life up to the change, with the new name and place.
     pub fn change(&mut self, at: Ktime, fact: &LinkFact, actor: &Rc<Task>) -> Life {
         let id = self.identify(fact);
         let life = self.lives.get_or_insert_with(id, || newborn(id, &fact.link, fact.parent.as_ref()));
@@ -210,7 +211,7 @@ impl Links {
         seen
     }
 
-    /// A parent is somewhere else, or has another name, from now on.
+    /// A parent has moved or has another name.
     pub fn parent_is(&mut self, children: &[u64], parent: &Link) {
         for id in children {
             if let Some(life) = self.lives.get_mut(id) {
@@ -224,8 +225,8 @@ impl Links {
         self.lives.evicted()
     }
 
-    /// The id of the link that a fact is about: by its device, else by the place that a dump has seen it in. Whatever else
-    /// was known by either is gone.
+    /// The id of the link that a fact is about: by its device, else by the place in which a dump listed it. If another
+    /// link was known by either, it is gone.
     fn identify(&mut self, fact: &LinkFact) -> u64 {
         let (netns, ifindex) = match fact.from {
             Some((netns, ifindex)) => (Some(netns), ifindex),
@@ -248,14 +249,14 @@ impl Links {
         found.unwrap_or_else(|| self.add(&fact.link, fact.parent.as_ref()))
     }
 
-    /// Forgets the links of the namespace that had the address before, if they were not seen to go: a namespace is freed
-    /// after its links.
+    /// Forgets links of the namespace that had the address before, if no deletion was seen: the kernel frees a
+    /// namespace after its links.
     fn forget_former(&mut self, netns: &Netns) {
         let there = || self.by_place.range((netns.ptr, 0)..=(netns.ptr, u32::MAX)).map(|(_, id)| *id);
         let is_former = |id: &u64| {
             self.lives.get(id).and_then(|life| life.last.netns).is_some_and(|known| !known.is(netns))
         };
-        // All that is known to be there is in one namespace.
+        // All links at this address are in one namespace.
         if there().next().is_some_and(|first| is_former(&first)) {
             let former: Vec<_> = there().filter(is_former).collect();
             for id in former {
@@ -280,7 +281,7 @@ impl Links {
         }
     }
 
-    /// A link is known by its device and by its place from now on; whatever was known there before is gone.
+    /// Indexes a link by its device and by its place. If another link was there before, it is gone.
     fn list(&mut self, id: u64, link: &Link) {
         let by_dev = link.dev.and_then(|dev| self.by_dev.insert(dev, id));
         let by_place = place(link).and_then(|place| self.by_place.insert(place, id));
@@ -289,7 +290,7 @@ impl Links {
         }
     }
 
-    /// A link is known by these no longer.
+    /// Removes a link from the indexes.
     fn unlist(&mut self, id: u64, link: &Link) {
         if let Some(dev) = link.dev.filter(|dev| self.by_dev.get(dev) == Some(&id)) {
             self.by_dev.remove(&dev);
@@ -307,7 +308,7 @@ fn place(link: &Link) -> Option<(u64, u32)> {
 
 const IFF_UP: u32 = macvlan_trace_common::IFF_UP;
 
-/// Whether two descriptions are of one device. The address of its device tells; a dump does not have it, but the place.
+/// Whether both describe one device, by its address; a dump has no address, so then by its place.
 fn is_same(one: &Link, other: &Link) -> bool {
     match (one.dev, other.dev) {
         (Some(one), Some(other)) => one == other,

@@ -1,7 +1,7 @@
-//! Joins the facts of one story: the exit or signal that ended a namespace and the deletion that followed it in a
-//! kernel worker, the parent that went and its children, the link that was renamed and moved on its way.
+//! Joins related facts: the exit or signal that ended a namespace with the deletion that followed in a kernel worker,
+//! the deletion of a parent with those of its links, the changes of a link that was renamed and moved.
 //!
-//! Joined by namespace, link and process, never by closeness in time alone.
+//! It joins them by namespace, link and process, never only because they are close in time.
 
 mod blame;
 mod gaps;
@@ -32,10 +32,10 @@ use owners::Home;
 use crate::fact::{Cgroup, Container, Fact, Ktime, Link, LinkChange, LinkFact, Netns, Own, Task, What};
 use crate::work::{party, runtime};
 
-/// How long after a parent has lost its carrier a manager of the network still reacts to that.
+/// How long after a parent lost its carrier a network manager may still react to that.
 const REACTION_NS: u64 = 60_000_000_000;
 
-/// The hooks without which an end, or the reason for it, is not seen.
+/// The hooks that see ends of processes and their reasons.
 const ENDS: [&str; 4] = ["do_exit", "signal_generate", "oom_kill", "switch_namespaces"];
 
 /// One change of a link, with everything that explains it.
@@ -53,17 +53,17 @@ pub struct Case {
     pub cause: Cause,
     /// Cases with one cause share a number.
     pub incident: u64,
-    /// The links that stood on the parent, where it is the parent that went.
+    /// If the parent was deleted: the links on it.
     pub siblings: Siblings,
-    /// The fight that the change is a round of.
+    /// The fight between two managers, if the change is a round of one.
     pub rivals: Option<Rivals>,
     /// The loss of its parent's carrier that a service of the machine may have reacted to.
     pub reaction: Option<Rc<ParentChange>>,
     /// Who holds the address that a failed request needed.
     pub holder: Option<Holder>,
-    /// The namespace in which the link was, by what tells it apart from others that have its address before or after it.
+    /// The generation of the namespace in which the link was, which tells it apart from others at the same address.
     pub home: Option<u64>,
-    /// The container that lost the link: the last that owned a namespace in which it lived.
+    /// The container that lost the link: the last owner of a namespace in which it lived.
     pub victim: Option<Container>,
     /// The container that owns the namespace in which the link is, and lives in it.
     pub owner: Option<Container>,
@@ -73,11 +73,11 @@ pub struct Case {
     pub arrived_in: Option<Container>,
     /// The container that the actor runs in.
     pub actor_container: Option<Container>,
-    /// Whether an earlier end or signal may have been missed, or may mean something else. If so, no verdict is certain that
-    /// nothing came first.
+    /// Whether the tracer may have missed, or cannot interpret, an earlier end or signal. If so, a verdict that needs
+    /// to exclude one is not certain.
     pub blind: bool,
-    /// Whether the actor lives in the network namespace in which the link was: it is in there, and nobody saw it come in
-    /// from another one.
+    /// Whether the actor lives in the network namespace in which the link was: it is in there, and the tracer did not
+    /// see it come in.
     pub actor_lives_there: bool,
 }
 
@@ -86,7 +86,7 @@ pub struct Case {
 pub struct Holder {
     /// The link, or the parent itself.
     pub link: Link,
-    /// Whether its namespace has ended, or the main process of that has: it is a remainder.
+    /// Whether its namespace, or the main process of its namespace, has ended: then it is a leftover.
     pub ending: bool,
 }
 
@@ -101,14 +101,14 @@ pub struct Correlator {
     incidents: incidents::Incidents,
     overdue: overdue::Overdue,
     gaps: gaps::Gaps,
-    /// Whether every hook on ends and what brings them about is attached.
+    /// Whether every hook in [`ENDS`] is attached.
     sees_ends: bool,
     /// When records were lost for the last time.
     lost: Option<Ktime>,
 }
 
 impl Default for Correlator {
-    /// Knows nothing yet.
+    /// A correlator that has seen no fact.
     fn default() -> Self {
         Self {
             own: Own::default(),
@@ -127,7 +127,7 @@ impl Default for Correlator {
 }
 
 impl Correlator {
-    /// Takes one fact in; the cases that it makes: one for a change of a link, one a child for a change of a parent.
+    /// Takes a fact, and returns its cases: one for a change of a link, one for each link on a parent that changed.
     pub fn take(&mut self, fact: Fact) -> Vec<Case> {
         let at = fact.at;
         self.netns.forget_ended(at, |netns| self.links.refer_to(netns));
@@ -182,7 +182,7 @@ impl Correlator {
         Vec::new()
     }
 
-    /// What has not happened in time.
+    /// Remarks on what has not happened in time.
     pub fn remarks(&mut self, at: Ktime) -> Vec<Remark> {
         self.overdue.remarks(at)
     }
@@ -199,7 +199,7 @@ impl Correlator {
         self.owners.of_cgroup(cgroup)
     }
 
-    /// How many entries of what is remembered were pushed out by others, by what it is.
+    /// How many entries were dropped because of a limit, by kind.
     #[must_use]
     pub fn evicted(&self) -> [(&'static str, u64); 7] {
         [
@@ -213,13 +213,13 @@ impl Correlator {
         ]
     }
 
-    /// Links in namespaces that have ended, or whose main process has: the kernel has still to delete them.
+    /// How many links are in namespaces that have ended, or whose main process has: the kernel has yet to delete them.
     #[must_use]
     pub fn in_teardown(&self) -> usize {
         self.links.homes().filter(|netns| self.netns.is_ending(netns)).count()
     }
 
-    /// A change of a link; none where it is a part of a change that has its cases already.
+    /// The case of a changed link; `None` if the change is part of another one that already has its cases.
     fn link(&mut self, at: Ktime, fact: LinkFact) -> Option<Case> {
         let actor = self.tasks.whole(&fact.task);
         let arrives = matches!(fact.change, LinkChange::Created | LinkChange::Up | LinkChange::Moved);
@@ -266,7 +266,7 @@ impl Correlator {
         Some(case)
     }
 
-    /// A change of a device that links stand on: a case for each of them, where it concerns them.
+    /// The cases of a changed parent: one for each link on it that the change concerns.
     fn parent(&mut self, at: Ktime, fact: &LinkFact) -> Vec<Case> {
         let what = match fact.change {
             LinkChange::Down | LinkChange::UnseenDown | LinkChange::Moved => Some(LinkChange::ParentDown),
@@ -282,7 +282,7 @@ impl Correlator {
         let actor = self.tasks.whole(&fact.task);
         let by = match fact.change {
             LinkChange::UnseenDown => Cause::Unseen(self.gaps.behind(fact.change)),
-            // A path without names does not tell a process from an interrupt on top of it.
+            // A path without names does not show whether an interrupt runs on top of the process.
             LinkChange::CarrierLost | LinkChange::CarrierBack if !fact.path().has_names() => Cause::Worker,
             _ => self.behind(fact, &actor, fact.home()),
         };
@@ -292,7 +292,7 @@ impl Correlator {
             _ => by,
         };
         let below = fact.parent.as_ref().filter(|_| matches!(by, Cause::Worker));
-        // What began it, however far below: a chain of changes does not grow.
+        // The change at the start of the chain, so that the chain never has more than two.
         let follows = below
             .and_then(|below| self.parents.carrier(below, fact.change))
             .map(|change| change.follows.clone().unwrap_or(change));
@@ -309,7 +309,7 @@ impl Correlator {
             follows,
             stack: fact.stack.clone(),
         });
-        // Of a carrier the links themselves tell, if it lasts.
+        // A change of carrier becomes an event when the links themselves report it, if it lasts.
         let Some(what) = what else { return Vec::new() };
         let cause = match change.by {
             Cause::Unseen(ref gap) => Cause::Unseen(gap.clone()),
@@ -332,7 +332,7 @@ impl Correlator {
             .collect()
     }
 
-    /// The links that a change of their parent concerns; from now on the parent is as the change leaves it.
+    /// The links that a change of their parent concerns. Also updates what they know of the parent.
     fn children(&mut self, fact: &LinkFact, down: bool) -> Vec<Life> {
         let seen_before = match fact.from {
             Some((netns, ifindex)) => Link { netns: Some(netns), ifindex, ..fact.link.clone() },
@@ -343,7 +343,7 @@ impl Correlator {
         let flags = if down { fact.link.flags & !IFF_UP } else { fact.link.flags };
         self.links.parent_is(&ids, &Link { flags, ..fact.link.clone() });
         if fact.change == LinkChange::Moved {
-            // A parent that was down before is only somewhere else now.
+            // If the parent was down before, the move breaks nothing.
             children.retain(|life| life.parent.as_ref().is_none_or(Link::is_up));
         }
         children
@@ -374,7 +374,7 @@ impl Correlator {
         let [victim, owner, arrived_in] = self.owners_of(&fact, &mut life, home.as_ref());
         let main_pid = home.as_ref().and_then(|home| home.main_pid());
         let actor_container = self.container(&actor.cgroup);
-        // An end or a signal may be among what was lost: a runtime waits that long for what it asked for.
+        // An end or a signal may be among the lost records: a runtime waits that long for an answer to its request.
         let lost_lately = self.lost.is_some_and(|lost| at.0.saturating_sub(lost.0) <= netns::STOPPING_NS);
         let blind = !self.sees_ends || lost_lately || life.end_unclear;
         let actor_lives_there = fact.home().zip(actor.netns).is_some_and(|(home, own)| {
@@ -402,8 +402,8 @@ impl Correlator {
         }
     }
 
-    /// The container that a link belonged to before a change, the one that lives where it was then (in `home`), and the
-    /// one that it has moved to.
+    /// The container that a link belonged to before a change, the one that lives in the link's namespace (`home`), and
+    /// the one that it has moved to.
     fn owners_of(
         &mut self,
         fact: &LinkFact,
@@ -426,7 +426,7 @@ impl Correlator {
         [victim, owner, arrived.and_then(|home| self.owners.of_namespace(&home))]
     }
 
-    /// A process that lives in a namespace ends or is signalled there.
+    /// Notes that a process which lives in a namespace ends or gets a signal there.
     fn seen_in(&mut self, at: Ktime, netns: &Netns, task: &Task, ended: bool) {
         if self.netns.is_visitor(netns, task) {
             return;
@@ -436,7 +436,7 @@ impl Correlator {
         }
     }
 
-    /// Whether a link has its carrier back because its parent came up, in the same call. Then `parent_up` is the event.
+    /// Whether a link got its carrier back because its parent came up in the same call. Then `parent_up` is the event.
     fn came_with_its_parent(&self, fact: &LinkFact) -> bool {
         let parent_up = fact.parent.as_ref().and_then(|parent| self.parents.up(parent));
         parent_up.is_some_and(|up| match &up.by {
@@ -470,11 +470,12 @@ impl Correlator {
         }
     }
 
-    /// How a deletion came about, where nobody asked for just that.
+    /// How a deletion came about, if nobody asked for this deletion itself.
     fn cause_of_deletion(&mut self, at: Ktime, fact: &LinkFact, actor: &Rc<Task>) -> Option<Cause> {
         let lost_parent = fact.parent.as_ref().filter(|parent| !parent.registered);
-        // A parent stays while a link is made on it. What moves a device, such as `ip link set`, asks for a "new" link too,
-        // and deletes what cannot live on the device then: a VXLAN (`vxlan_handle_lowerdev_unregister`).
+        // A parent stays while a link is made on it. `ip link set` also asks for a "new" link, and if it moves a
+        // device, the kernel deletes what cannot stay on that device, such as a VXLAN
+        // (`vxlan_handle_lowerdev_unregister`).
         if lost_parent.is_none() && fact.path().makes_link() {
             return Some(Cause::CreationFailed(Rc::clone(actor)));
         }
@@ -488,7 +489,7 @@ impl Correlator {
         if let Some(parent) = lost_parent {
             let mut by = self.behind(fact, actor, parent.netns);
             if matches!(by, Cause::Worker) && fact.path().tears_down_netns() {
-                // A veth goes when the namespace of its other end does.
+                // A veth is deleted with the namespace of its other end.
                 let peer = self.parents.peer(parent);
                 by = peer.and_then(|netns| self.netns.ended(&netns)).map_or(by, Cause::NamespaceEnded);
             }
@@ -503,7 +504,7 @@ impl Correlator {
         fact.path().unregisters_kind().then(|| Cause::ModuleUnloaded(Rc::clone(actor)))
     }
 
-    /// Who is behind what a task does to a device: itself, or the end of the device's namespace.
+    /// The cause of a task's act on a device: the task's own request, or the end of the device's namespace.
     fn behind(&self, fact: &LinkFact, actor: &Rc<Task>, home: Option<Netns>) -> Cause {
         if !blame::is_innocent(&fact.task, fact.path()) {
             return Cause::Request(Rc::clone(actor));
@@ -523,8 +524,8 @@ impl Correlator {
         Some(Cause::Cleanup { ended, generation, by: Rc::clone(by) })
     }
 
-    /// Whether a runtime may be clearing away after an end that does not count as such: it was long ago, or nobody knows
-    /// that it was the main process's, since the container has no pid namespace.
+    /// Whether a runtime may be clearing away after an end that does not count as the main process's: it was long ago,
+    /// or the container has no pid namespace, so nobody knows which process was the main one.
     fn end_is_unclear(&mut self, at: Ktime, fact: &LinkFact, life: &Life, by: &Task) -> bool {
         let Some(home) = fact.home().filter(|_| runtime::works_for_one(by)) else { return false };
         match self.netns.home(&home, false).and_then(|home| home.owner_has_ended()) {

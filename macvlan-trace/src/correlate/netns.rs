@@ -1,4 +1,4 @@
-//! What happened in each network namespace: who ended in it, who was signalled, how it ended itself.
+//! What happened in each network namespace: which processes ended or got signals in it, and how it ended itself.
 
 use std::{collections::VecDeque, rc::Rc};
 
@@ -13,38 +13,39 @@ use crate::{
     work::runtime,
 };
 
-/// Namespaces remembered that live, and as many that have ended.
+/// How many living namespaces are remembered, and how many ended ones.
 const MAX_NAMESPACES: usize = 16_384;
 /// Exits remembered for a namespace, the latest.
 const MAX_EXITS: usize = 16;
 /// Signals remembered for a namespace, the latest.
 const MAX_SIGNALS: usize = 64;
-/// Times remembered at which memory ran out for a namespace, the latest.
+/// Shortages of memory remembered for a namespace, the latest.
 const MAX_OOMS: usize = 8;
 /// Visitors remembered for a namespace, the latest.
 const MAX_VISITORS: usize = 256;
 
-/// How long after a request to end the exit is still the answer: Kubernetes gives 30 s of grace by default, Docker 10.
+/// How long after a request to end an exit still counts as the answer: Kubernetes gives 30 s of grace by default,
+/// Docker 10.
 const GRACE_NS: u64 = 35_000_000_000;
-/// The same for a signal that usually asks for something else, such as SIGHUP for a new configuration or SIGWINCH for a
-/// terminal's new size, and that some programs take as a request to end.
+/// The same for a signal that usually means something else, such as SIGHUP for a new configuration or SIGWINCH for a
+/// terminal's new size, but that some programs take as a request to end.
 const GRACE_OTHER_NS: u64 = 2_000_000_000;
-/// How long the end of a network namespace may come after its last mount went and still be due to that: a process that
-/// lets go later held it on its own account, and a socket that does (TIME_WAIT) outlives it by a minute.
+/// How long after the last mount went the end of a network namespace is still due to that. A process that lets go later
+/// held it for its own reasons; a socket in TIME_WAIT holds it for a minute.
 const LET_GO_NS: u64 = 3_000_000_000;
 const SOCKET_NS: u64 = 120_000_000_000;
-/// How long after the main process its supervisor ends, if it does so because of it.
+/// How long after the main process its supervisor ends, if it ends because of that.
 const SUPERVISOR_NS: u64 = 3_000_000_000;
-/// How long a runtime waits at most for a container to do what it was asked, before it kills it. `docker stop --time` and
+/// How long a runtime waits at most before it kills a container that it has asked to end. `docker stop --time` and
 /// `terminationGracePeriodSeconds` may be minutes.
 pub const STOPPING_NS: u64 = 600_000_000_000;
-/// How long after its victim was chosen the kernel has killed whatever goes along with that.
+/// How long after choosing a victim the kernel may still kill other processes with it.
 const OOM_NS: u64 = 10_000_000_000;
 /// How long after the end of a main process its runtime may still be busy clearing away.
 pub const CLEANUP_NS: u64 = 120_000_000_000;
 /// How long a container's main process takes to join the namespaces that were made for it.
 const STARTING_NS: u64 = 10_000_000_000;
-/// The signal that cannot be refused.
+/// The signal that no process can handle or ignore.
 const SIGKILL: u32 = 9;
 const SIGHUP: u32 = 1;
 const SIGINT: u32 = 2;
@@ -54,14 +55,14 @@ const SIGCONT: u32 = 18;
 const SIGPWR: u32 = 30;
 /// The first of the real-time signals, some of which init systems take for a request to end (systemd SIGRTMIN+3).
 const FIRST_REALTIME: u32 = 34;
-/// How many parent-death signals in a row are followed to whoever ended the first parent.
+/// How many parent-death signals in a row are followed back to the process that ended the first parent.
 const MAX_CHAIN: usize = 4;
 
 /// All namespaces, by the address of their `struct net`.
 #[derive(Default)]
 pub struct Namespaces {
     living: Bounded<u64, Namespace, MAX_NAMESPACES>,
-    /// Those that have ended, in that order: the kernel has still to delete the links in them.
+    /// Those that have ended, in that order: the kernel has yet to delete the links in them.
     ended: Bounded<u64, Namespace, MAX_NAMESPACES>,
     last_generation: u64,
 }
@@ -70,7 +71,7 @@ struct Namespace {
     home: Rc<Home>,
     netns: Netns,
     name: Option<Text>,
-    /// The processes that ended in it, oldest first; those that ended because a main process had are left out.
+    /// The processes that ended in it, oldest first, except those that ended because a main process had.
     exits: VecDeque<Rc<Ended>>,
     /// Signals to processes in it, oldest first.
     signals: VecDeque<(ProcessId, Kill)>,
@@ -91,7 +92,7 @@ impl Namespaces {
         let namespace = self.living(&exit.netns);
         let process = exit.task.process;
         if let Some(ended) = namespace.exits.iter_mut().find(|ended| ended.task.task.process == process) {
-            // Threads that end together are reported by the first and by the last of them, and by the one that dumped
+            // If threads end together, the first and the last of them report the end, and so does the one that dumped
             // the core, for which the others wait.
             if exit.core_dumped && !ended.core_dumped {
                 *ended = Rc::new(Ended { core_dumped: true, ..Ended::clone(ended) });
@@ -101,10 +102,10 @@ impl Namespaces {
         let kill = namespace.decisive_signal(at, process, exit.status);
         let is_init = exit.task.is_pidns_init();
         let oom = namespace.out_of_memory(at, process, exit.status, kill.as_ref());
-        // The kernel kills for another reason too, in the context of whoever asked for memory.
+        // The out-of-memory killer also sends SIGKILL, in the context of the task that asked for memory.
         let powered_off = oom.is_none()
             && kill.as_ref().is_some_and(|kill| kill.for_inside && kill.number == SIGKILL && kill.fatal);
-        // That is an end by itself, and a request that came before may be behind it.
+        // That counts as an end by itself; an earlier request may be the reason for it.
         let (kill, by) = if powered_off {
             let by_itself = ExitStatus::Code(0);
             (namespace.decisive_signal(at, process, by_itself), by_itself)
@@ -117,7 +118,7 @@ impl Namespaces {
         };
         let (status, core_dumped) = (exit.status, exit.core_dumped);
         let ended = Ended { task, at, status, core_dumped, is_init, powered_off, kill, asked, oom };
-        // A container's processes die by the hundred with its init, and must not push it out.
+        // With a container's init, hundreds of processes may die. They must not push its exit out.
         if !namespace.follows_an_init(&ended) {
             if namespace.exits.len() >= MAX_EXITS {
                 // Nor must visitors.
@@ -131,8 +132,8 @@ impl Namespaces {
     /// A process is signalled.
     pub fn signal(&mut self, at: Ktime, signal: &Signal, sender: Option<Rc<Task>>) {
         let namespace = self.living(&signal.netns);
-        // What is sent from inside a pid namespace to its init is ignored unless the init handles it, and a
-        // container's own business either way.
+        // A signal from inside a pid namespace to its init is ignored unless the init handles it. In both cases it is
+        // the container's own business.
         let from_inside = signal.target.is_pidns_init()
             && signal.target.pidns.is_some()
             && signal.sender.as_ref().is_some_and(|sender| sender.pidns == signal.target.pidns);
@@ -160,7 +161,7 @@ impl Namespaces {
         push(&mut self.living(&change.to).visitors, (change.task.process, at), MAX_VISITORS);
     }
 
-    /// The last reference to a namespace drops, or its last mount and file; `own` if the tracer itself dropped it.
+    /// The last reference to a namespace dropped, or its last mount and file; `own` if the tracer itself dropped it.
     pub fn end(&mut self, at: Ktime, end: &NetnsEnd, task: Rc<Task>, own: bool) {
         let drop = if own { Drop::Deferred } else { blame::drop_path(&end.task, end.path()) };
         let namespace = self.living(&end.netns);
@@ -173,11 +174,11 @@ impl Namespaces {
         }
     }
 
-    /// The end of a namespace that the kernel is tearing down, although the drop of its last reference was not seen.
+    /// The end of a namespace that the kernel is tearing down although no probe saw its last reference drop.
     ///
-    /// That needs no lost record: the probe on `netns_put` looks before the function drops its reference. If whatever
-    /// else holds the namespace lets go in between, the unmount was the last after all, and nobody says so, because
-    /// `netns_put` holds an inlined copy of `__put_net`.
+    /// This can happen without a lost record. The probe on `netns_put` reads the count before the function drops its
+    /// reference. If another holder lets go in between, the unmount drops the last reference after all, but no probe
+    /// fires, because `netns_put` contains an inlined copy of `__put_net`.
     pub fn end_unseen(&mut self, at: Ktime, netns: &Netns, worker: &Rc<Task>) -> Rc<NamespaceEnd> {
         let namespace = self.living(netns);
         let trigger = namespace.trigger(at, Drop::Unseen, worker, false);
@@ -192,7 +193,7 @@ impl Namespaces {
         }
     }
 
-    /// Forgets those that have ended once the runtime has cleared away after them, and nothing is left in them.
+    /// Forgets ended namespaces once runtimes no longer clear away after them and nothing is left in them.
     pub fn forget_ended(&mut self, at: Ktime, is_left_in: impl Fn(&Netns) -> bool) {
         while let Some((ptr, mut namespace)) = self.ended.pop_oldest_if(|ended| ended.needed_until < at) {
             if is_left_in(&namespace.netns) {
@@ -212,8 +213,8 @@ impl Namespaces {
         self.known(netns)?.end.clone()
     }
 
-    /// The end of the main process of the container that a namespace belongs to, if a task of the container's runtime,
-    /// clearing away after it, is what acts on the namespace's links now: and the namespace's generation.
+    /// If a task clears a namespace's links away for the runtime of the container that owns it: the end of the
+    /// container's main process, and the namespace's generation.
     pub fn orphaned(&self, at: Ktime, netns: &Netns, actor: &Task) -> Option<(Rc<Ended>, u64)> {
         let namespace = self.known(netns)?;
         // The end of a sidecar, or of a pid namespace inside, is not that of the container that owns the namespace.
@@ -225,8 +226,8 @@ impl Namespaces {
         Some((Rc::clone(ended), namespace.home.generation))
     }
 
-    /// Whether a process has ended in a namespace that may have been a container's main one: an init, or lately one
-    /// without a pid namespace of its own, of which there are many.
+    /// Whether a process that may have been a container's main one has ended in a namespace: an init, or, in the last
+    /// two minutes, any process without a pid namespace of its own.
     pub fn may_have_lost_its_main(&self, at: Ktime, netns: &Netns) -> bool {
         let may_be_main = |ended: &Rc<Ended>| {
             let lately = at.0.saturating_sub(ended.at.0) <= CLEANUP_NS;
@@ -240,8 +241,8 @@ impl Namespaces {
         self.known(netns).is_some_and(|known| known.end.is_some() || known.main_end().is_some())
     }
 
-    /// Whether the namespace has ended, or the main process of the container that owns it has: what is left in it is a
-    /// remainder. Where no owner is known, the end of the init of a pid namespace counts.
+    /// Whether the namespace, or the main process of the container that owns it, has ended: then links in it are
+    /// leftovers. If no owner is known, the end of the init of a pid namespace counts.
     pub fn is_orphaned(&self, netns: &Netns) -> bool {
         let Some(known) = self.known(netns) else { return false };
         // The end of a sidecar, or of an application in a pod, is not that of the container that owns the namespace.
@@ -249,8 +250,8 @@ impl Namespaces {
         known.end.is_some() || known.home.owner_has_ended().unwrap_or_else(main_has_ended)
     }
 
-    /// The namespace as a place to live in. One that has ended is one for the kernel's worker alone, which tears it down:
-    /// for everybody else it is another one's address by now.
+    /// The home that a namespace is. Only the kernel's worker, which tears it down, still acts in an ended namespace:
+    /// for all others, the address is that of a new one.
     pub fn home(&mut self, netns: &Netns, by_worker: bool) -> Option<Rc<Home>> {
         match self.known(netns) {
             Some(known) => (known.end.is_none() || by_worker).then(|| Rc::clone(&known.home)),
@@ -258,7 +259,7 @@ impl Namespaces {
         }
     }
 
-    /// A process works in a namespace: it lives, and one that ended at the same address is another one.
+    /// A process acts in a namespace, so it is alive. If one at this address had ended, this is a new one.
     pub fn lives(&mut self, netns: &Netns) {
         self.living(netns);
     }
@@ -288,7 +289,7 @@ impl Namespaces {
         living.or_else(|| self.ended.get(&netns.ptr).filter(|known| known.is(netns)))
     }
 
-    /// The namespace that lives at an address now: an ended one, or one whose end was lost, makes way.
+    /// The namespace that is alive at an address. It replaces an ended one, or one whose end was lost.
     fn living(&mut self, netns: &Netns) -> &mut Namespace {
         self.ended.remove(&netns.ptr);
         let last_generation = &mut self.last_generation;
@@ -323,7 +324,7 @@ impl Namespace {
         }
     }
 
-    /// Whether it is the namespace at that address, and not the one before it.
+    /// Whether this is the namespace at that address, not the one before it.
     fn is(&self, netns: &Netns) -> bool {
         self.netns.is(netns)
     }
@@ -337,7 +338,7 @@ impl Namespace {
         end
     }
 
-    /// The signal that made a process end as it did.
+    /// The signal that explains the exit status of a process.
     fn decisive_signal(&self, at: Ktime, process: ProcessId, status: ExitStatus) -> Option<Kill> {
         let sent = || {
             self.signals
@@ -351,7 +352,7 @@ impl Namespace {
             ExitStatus::Signal(number) => {
                 Kill { fatal: true, ..sent().find(|kill| kill.number == u32::from(number))?.clone() }
             }
-            // A request to end is not shadowed by another signal that came after it.
+            // A later signal does not hide a request to end.
             ExitStatus::Code(_) => sent()
                 .find(|kill| asks_to_end(kill.number) && recent(kill))
                 .or_else(|| sent().find(recent))?
@@ -360,7 +361,8 @@ impl Namespace {
         Some(self.followed(kill))
     }
 
-    /// A runtime's request to end that a fatal signal carries out: that signal itself, or the one before SIGKILL.
+    /// The runtime's request to end behind a fatal signal: that signal itself, or an earlier one if the signal is
+    /// SIGKILL.
     fn request_before(&self, process: ProcessId, kill: &Kill) -> Option<Kill> {
         let is_request = |(target, asked): &&(ProcessId, Kill)| {
             *target == process
@@ -374,7 +376,7 @@ impl Namespace {
             .flatten()
     }
 
-    /// A request to end that a process got from outside and that no longer counts as the reason for its exit: who knows.
+    /// A request to end from outside that came too early to count as the reason for the exit, but may be.
     fn unanswered_request(&self, process: ProcessId, status: ExitStatus) -> Option<Kill> {
         let is_request = |(target, asked): &&(ProcessId, Kill)| {
             *target == process && asks_to_end(asked.number) && asked.sender.is_some() && !asked.ignored
@@ -383,8 +385,8 @@ impl Namespace {
         self.signals.iter().rev().filter(|_| by_itself).find(is_request).map(|(_, asked)| asked.clone())
     }
 
-    /// The shortage of memory that a process ended by: it was chosen, or another one of its namespace was, and the kernel
-    /// killed it too (`memory.oom.group`), or it lost what it had started and failed with that.
+    /// The shortage of memory that ended a process: the kernel chose it, or chose another one of its namespace and
+    /// killed both (`memory.oom.group`), or chose a child of it, whereupon it failed.
     fn out_of_memory(
         &self,
         at: Ktime,
@@ -412,7 +414,7 @@ impl Namespace {
         }
     }
 
-    /// A signal that a parent left behind for the case of its own death was sent by it in name only.
+    /// The sender of a parent-death signal is the parent in name only. Finds out who ended the parent.
     fn followed(&self, mut kill: Kill) -> Kill {
         for _ in 0..MAX_CHAIN {
             let Some(sender) = kill.sender.as_ref().map(|sender| sender.task.process) else { break };
@@ -424,17 +426,17 @@ impl Namespace {
         kill
     }
 
-    /// What started the end.
+    /// What started the end of the namespace.
     fn trigger(&self, at: Ktime, drop: Drop, dropper: &Rc<Task>, whole_process: bool) -> Trigger {
-        // A process that came and went does not explain why somebody takes the name off, unless it was the container's
-        // main process, or a runtime is what clears away.
+        // The end of an earlier process does not explain why somebody unmounts the name, unless the process was the
+        // container's main one, or a runtime unmounts it.
         let let_go = match drop {
             Drop::Exit | Drop::Close | Drop::Switch => LET_GO_NS,
             _ => SOCKET_NS,
         };
         let unmount = match &self.unmounted {
             _ if drop == Drop::Unmount => Some(Rc::new(Unmount { at, task: Rc::clone(dropper) })),
-            // What still held it when its last mount went was only a remainder.
+            // Whatever still held it when its last mount went was only a remainder.
             Some(unmount) if at.0.saturating_sub(unmount.at.0) <= let_go => Some(Rc::clone(unmount)),
             _ => None,
         };
@@ -450,9 +452,9 @@ impl Namespace {
             (_, Some(unmount)) => Trigger::Unmount(unmount),
             (Drop::Close, None) => Trigger::Close(Rc::clone(dropper)),
             (Drop::Switch, None) if whole_process => Trigger::Left(Rc::clone(dropper)),
-            // A thread of a living process that was here is no reason.
+            // A thread that was here and whose process lives on is no reason.
             (Drop::Exit, None) => self.exit_of(dropper.task.process).map_or(Trigger::Unknown, Trigger::Exit),
-            // Nobody lived here, and visitors were before: to name the last of them would be a guess.
+            // Nobody lived here, only visitors. To name the last of them would be a guess.
             _ => Trigger::Unknown,
         }
     }
@@ -461,12 +463,12 @@ impl Namespace {
         self.exits.iter().find(|ended| ended.task.task.process == process).cloned()
     }
 
-    /// The ends of the processes that lived in it and did not only visit, latest first.
+    /// The ends of the processes that lived in it, without visitors, latest first.
     fn ends(&self) -> impl Iterator<Item = &Rc<Ended>> {
         self.exits.iter().rev().filter(|ended| !self.visits(ended))
     }
 
-    /// The end of the process that the namespace was for: the last.
+    /// The end of the main process: the last one that lived in it.
     fn main_end(&self) -> Option<Rc<Ended>> {
         self.ends().next().cloned()
     }
@@ -475,8 +477,8 @@ impl Namespace {
         self.is_visited_by(&ended.task)
     }
 
-    /// Whether a process came in from another namespace, or was started by one that had. A daemon that starts a
-    /// container and enters it later makes it no visitor.
+    /// Whether a process came in from another namespace, or was started by one that had. If a daemon starts a container
+    /// and enters it later, the container's processes do not become visitors.
     fn is_visited_by(&self, task: &Task) -> bool {
         let process = task.task.process;
         self.visitors.iter().any(|(visitor, entered)| {
@@ -493,27 +495,27 @@ impl Namespace {
             of.task.ancestors.iter().any(|ancestor| ancestor.process == process)
         };
         self.exits.iter().filter(|init| init.is_init).any(|init| {
-            // The init of a pid namespace, whose container it is the main process of, is more than a supervisor.
+            // The init of a pid namespace is the main process of a container of its own, not only a supervisor.
             let supervises = !ended.is_init
                 && is_above(ended.task.task.process, init)
                 && ended.at.0.saturating_sub(init.at.0) <= SUPERVISOR_NS
                 && ended.kill.as_ref().is_none_or(|kill| kill.sender.is_none());
-            // What started later has a pid namespace that was given the number of the first.
+            // If it started later, its pid namespace is a new one that got the number of the first.
             let same_pidns = ended.task.task.pidns.is_some()
                 && ended.task.task.pidns == init.task.task.pidns
                 && ended.task.task.process.start < init.at;
             let lived_under_it = is_above(init.task.task.process, ended)
                 || same_pidns
-                // The init of a pid namespace inside, whose ancestors in between are gone already.
+                // It may be the init of an inner pid namespace, whose ancestors in between are already gone.
                 || (ended.task.task.pidns_level > init.task.task.pidns_level && ended.was_killed_by_kernel());
             supervises || lived_under_it
         })
     }
 }
 
-/// How long after a signal the end of the process may still be the answer to it. A runtime's request is followed by
-/// SIGKILL when it has waited long enough, and an image may name any signal as its request (SIGWINCH for httpd, SIGUSR1 for
-/// haproxy); what was handled may have been meant for something else, such as QUIT for a dump of threads.
+/// How long after a signal the end of the process may still be the answer to it. A runtime sends SIGKILL when it has
+/// waited long enough after its request, and an image may name any signal as that request (SIGWINCH for httpd, SIGUSR1
+/// for haproxy). A handled signal may also mean something else, such as QUIT for a dump of threads.
 fn patience(kill: &Kill) -> u64 {
     let has_other_uses = matches!(kill.number, SIGINT | SIGQUIT);
     match (asks_to_end(kill.number), of_runtime(kill)) {
@@ -529,7 +531,7 @@ fn asks_to_end(signal: u32) -> bool {
     matches!(signal, SIGINT | SIGQUIT | SIGTERM | SIGPWR | FIRST_REALTIME..)
 }
 
-/// Whether a runtime may have sent this to ask for the end.
+/// Whether a runtime may have sent this signal to ask for the end.
 fn may_ask(signal: u32) -> bool {
     !matches!(signal, SIGHUP | SIGCONT | SIGKILL)
 }
@@ -538,7 +540,7 @@ fn of_runtime(kill: &Kill) -> bool {
     kill.sender.as_deref().is_some_and(runtime::is_sent_by_one)
 }
 
-/// Whether a task that acts on a link now does so for the runtime of a main process that has ended.
+/// Whether a task that acts on a link clears away for the runtime of a main process that has ended.
 pub fn clears_away(at: Ktime, ended: &Ended, actor: &Task) -> bool {
     at.0.saturating_sub(ended.at.0) <= CLEANUP_NS
         && (runtime::works_for_one(actor) || runtime::supervises(actor, &ended.task))

@@ -7,17 +7,17 @@ use crate::{
     text::Text,
 };
 
-/// Deleted links remembered, each time for what they are waited for. Of more than these at once the latest are.
+/// How many deleted links are remembered of each kind; beyond that, the latest ones are.
 const MAX_LINKS: usize = 4096;
 /// Links that a remark names; the others are counted.
 const MAX_NAMED: usize = 3;
 /// How long the memory of a deleted link may stay in use: the kernel itself warns after ten seconds.
 const LEAK_NS: u64 = 10_000_000_000;
-/// What is due within so many nanoseconds is due together. The time of a remark follows from the facts' times alone, and
-/// not from when somebody looked, so that a record needs no tick for it.
+/// Links that are due within so many nanoseconds share a remark. The time of a remark follows from the facts' times
+/// alone, so a record needs no tick for it.
 const TOGETHER_NS: u64 = 500_000_000;
 
-/// What somebody waits for.
+/// What should happen after a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Awaited {
     /// That a deleted link is made again.
@@ -51,18 +51,18 @@ impl Remark {
     }
 }
 
-/// Links that somebody waits for.
+/// Links that should be made again, or whose memory should be freed.
 #[derive(Default)]
 pub struct Overdue {
     /// After how long a deleted link is missed; `None` for never.
     missed_after: Option<u64>,
-    /// Whether the run sees that memory is freed.
+    /// Whether the hook on frees is attached.
     sees_frees: bool,
-    /// Those that are not made again, by the link's id, in the order in which they went.
+    /// Links that have not been made again, by their id, in the order of their deletion.
     deleted: Bounded<u64, Deleted, MAX_LINKS>,
-    /// Those whose memory is in use, by the address of the device, in the order in which they went.
+    /// Links whose memory is in use, by the address of the device, in the order of their deletion.
     unfreed: Bounded<u64, Deleted, MAX_LINKS>,
-    /// Up to when everything that was due is remarked.
+    /// All remarks that were due up to this time have been made.
     judged: Ktime,
 }
 
@@ -80,23 +80,23 @@ struct Deleted {
 }
 
 impl Overdue {
-    /// The run begins. Without the hook on frees nothing can be said of them.
+    /// The run begins. Without the hook on frees, there are no remarks on memory.
     pub fn begin(&mut self, begin: &Begin) {
         self.missed_after = begin.missed_after_ns;
         self.sees_frees = begin.has_hook("free_netdev");
     }
 
-    /// A link is made, or gets its name: it may take the place of one that is missed.
+    /// A link is made or gets a name: it may replace one that is missed.
     pub fn is_there(&mut self, case: &Case) {
         let (name, parent) = (&case.fact.link.name, case.fact.parent.as_ref().map(|parent| &parent.name));
         let (container, mac) = (case.victim.as_ref().map(|own| &own.id), case.fact.link.mac);
-        // Every container of Docker's has an eth0: what tells them apart is whose it is, or its address, which the
-        // runtime may have kept. Else the one that went last is most likely made again.
+        // Every Docker container has an eth0. They differ in their container and in their MAC address, which the
+        // runtime may have kept. If neither matches, this is most likely the link that was deleted last.
         let found = self
             .deleted
             .iter()
             .filter(|(_, gone)| gone.parent.as_ref() == parent && gone.name == *name)
-            // Of equals, the last.
+            // Of equals, take the last.
             .max_by_key(|(_, gone)| {
                 let same_container = container.is_some() && gone.container.as_ref() == container;
                 (same_container, mac.is_some() && gone.mac == mac)
@@ -130,13 +130,13 @@ impl Overdue {
         self.unfreed.remove(&dev);
     }
 
-    /// Records were lost, and with them perhaps what is waited for.
+    /// Records were lost. What should have happened may be among them.
     pub fn lost(&mut self) {
         self.deleted.clear();
         self.unfreed.clear();
     }
 
-    /// What is overdue; each link is remarked once.
+    /// The remarks that are due; there is one for each link.
     pub fn remarks(&mut self, at: Ktime) -> Vec<Remark> {
         let at = Ktime(at.0 - at.0 % TOGETHER_NS);
         if at <= self.judged {
@@ -167,13 +167,13 @@ impl Overdue {
 }
 
 impl Deleted {
-    /// When somebody who waits so long for something has waited long enough.
+    /// When a link with this limit is due.
     fn due_after(&self, limit: u64) -> Ktime {
         Ktime(self.at.0.saturating_add(limit).div_ceil(TOGETHER_NS).saturating_mul(TOGETHER_NS))
     }
 }
 
-/// One remark an incident, of what is due at one time.
+/// One remark for the links of an incident that are due at one time.
 fn grouped(due: Vec<(Ktime, Awaited, Deleted)>) -> Vec<Remark> {
     let mut remarks: Vec<Remark> = Vec::new();
     for (at, overdue, gone) in due {

@@ -1,9 +1,9 @@
 //! Which container owns each network namespace, and so whose each link is.
 //!
-//! A namespace belongs to the container whose main process lives in it: the init of a pid namespace, as it is seen to
-//! end or to be signalled there, or as a look at /proc finds it. Whoever only visits owns nothing, nor does a process of
-//! the host. A link belongs to the container that last owned a namespace in which it lived, since runtimes take links
-//! back to the host before they delete them.
+//! A namespace belongs to the container whose main process lives in it: the init of a pid namespace that ended or got a
+//! signal there, or that a look at /proc found. Visitors and processes of the host own no namespace. A link belongs to
+//! the container that last owned a namespace in which it lived, since runtimes take links back to the host before they
+//! delete them.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -17,7 +17,7 @@ use crate::{
 /// Containers whose names are remembered, long after they are gone.
 const MAX_CONTAINERS: usize = 16_384;
 
-/// A namespace as a place to live in: whose it is. Links remember theirs, even if the namespace is gone.
+/// The owner of a namespace. Links keep their homes, even if the namespace is gone.
 #[derive(Debug)]
 pub struct Home {
     /// Tells namespaces apart that had the same address one after the other.
@@ -37,7 +37,7 @@ struct Owner {
 }
 
 impl Owner {
-    /// Whether a namespace is another process's from now on.
+    /// Whether another process takes the namespace over.
     fn gives_way(&self, at: Ktime, process: ProcessId, ended: bool) -> bool {
         let is_older = process.start < self.process.start;
         match self.ended {
@@ -48,7 +48,7 @@ impl Owner {
 }
 
 impl Home {
-    /// Nobody's.
+    /// A home without an owner.
     pub fn new(generation: u64) -> Self {
         Self { generation, owner: RefCell::default() }
     }
@@ -66,9 +66,9 @@ impl Home {
         }
     }
 
-    /// A namespace that several containers share, as those of a pod do, belongs to the one that was there first. Once its
-    /// main process has ended, it belongs to the next that starts in it, and after a while to whoever lives in it still:
-    /// till then what happens to its links is due to that end, whatever sidecars do meanwhile.
+    /// If several containers share a namespace, as in a pod, it belongs to the one that was there first. After the end
+    /// of its main process, it belongs to the next one that starts in it, and after a while to one that still lives in
+    /// it. Until then changes of its links are due to that end, whatever sidecars do.
     fn claim(&self, at: Ktime, cgroup: &Cgroup, process: ProcessId, ended: bool) {
         let Some(place) = cgroup.path.as_ref().map(place_of) else { return };
         let Some(container) = place.container else { return };
@@ -84,14 +84,14 @@ impl Home {
         }
     }
 
-    /// Whether a process is the main one of the container that owns it; `None` where none is known to. A look at /proc
-    /// knows when a process started to a hundredth of a second only, and so its number alone is compared.
+    /// Whether a process is the main one of the container that owns it; `None` if no owner is known. /proc shows start
+    /// times only to a hundredth of a second, so this compares process ids alone.
     #[must_use]
     pub fn is_owner(&self, process: ProcessId) -> Option<bool> {
         self.owner.borrow().as_ref().map(|owner| owner.process.tgid == process.tgid)
     }
 
-    /// Whether the main process of the container that owns it has ended; `None` where none is known to.
+    /// Whether the main process of the container that owns it has ended; `None` if no owner is known.
     #[must_use]
     pub fn owner_has_ended(&self) -> Option<bool> {
         self.owner.borrow().as_ref().map(|owner| owner.ended.is_some())
@@ -104,10 +104,10 @@ impl Home {
     }
 }
 
-/// Containers by name, and what is theirs.
+/// The names of containers, and which namespaces and links they own.
 #[derive(Default)]
 pub struct Owners {
-    /// What files said, by user and id.
+    /// What the runtimes' files said, by user and id.
     told: Bounded<(Option<u32>, String), Container, MAX_CONTAINERS>,
 }
 
@@ -117,7 +117,8 @@ impl Owners {
         self.told.insert((container.user, container.id.clone()), container);
     }
 
-    /// A task of a control group is told of: its container is there still. Whoever looks into the files looks once.
+    /// A task of a control group appears, so its container still exists. Keeps its name, since the files are read only
+    /// once.
     pub fn hear_of(&mut self, cgroup: &Cgroup) {
         if let Some(id) = cgroup.path.as_ref().and_then(|path| place_of(path).container) {
             self.told.get_mut(&(id.user, id.id));
@@ -137,8 +138,8 @@ impl Owners {
         owner.as_ref().map(|owner| self.whole(&owner.container, owner.pod.as_ref()))
     }
 
-    /// The container that owns a namespace and lives in it; `None` for one inside another container, on which that may
-    /// work by right.
+    /// The container that owns a namespace and lives in it; `None` for a nested one, since the outer container may
+    /// rightly act on it.
     #[must_use]
     pub fn living_in(&self, home: &Home) -> Option<Container> {
         let owner = home.owner.borrow();
@@ -158,7 +159,7 @@ impl Owners {
         self.told.evicted()
     }
 
-    /// What the path tells of a container, and what its runtime's files do.
+    /// A container with all that its path and its runtime's files say.
     fn whole(&self, id: &ContainerId, pod: Option<&PodId>) -> Container {
         let bare = id.bare(pod);
         let key = (id.user, id.id.clone());

@@ -1,4 +1,4 @@
-//! What happened to the devices that links stand on.
+//! What happened to parents, the devices below links.
 
 use std::rc::Rc;
 
@@ -26,7 +26,7 @@ pub struct ParentChange {
     pub change: LinkChange,
     /// The parent.
     pub parent: Link,
-    /// What lies below it, or the other end where it is a veth.
+    /// The device below it, or the other end if it is a veth.
     pub below: Option<Link>,
     /// How it came about.
     pub by: Cause,
@@ -37,7 +37,7 @@ pub struct ParentChange {
 }
 
 impl ParentChange {
-    /// The change that it began with: a network card's, under a VLAN's.
+    /// The change that started it: for a VLAN, that of the network card below.
     #[must_use]
     pub fn first(&self) -> &Self {
         self.follows.as_deref().unwrap_or(self)
@@ -58,7 +58,7 @@ pub struct Parents {
 }
 
 struct Known {
-    /// Where the device is. The address alone is another one's as soon as the device is gone, of which nobody tells.
+    /// Where the device is. No record says when a parent is gone, and another one may then have its address.
     netns: Option<Netns>,
     ifindex: u32,
     /// The last change of its carrier.
@@ -75,7 +75,7 @@ impl Known {
         Self { netns, ifindex, carrier: None, up: None, down: None, peer: None }
     }
 
-    /// Whether it is the device that is there.
+    /// Whether this is the device in that place.
     fn is_at(&self, netns: Option<&Netns>, ifindex: u32) -> bool {
         let same_netns = match (&self.netns, netns) {
             (Some(one), Some(other)) => one.is(other),
@@ -86,7 +86,7 @@ impl Known {
 }
 
 impl Parents {
-    /// A veth carries a link, and its other end is there.
+    /// Notes where the other end of a veth is that carries a link.
     pub fn has_peer(&mut self, parent: &Link, peer: &Link) {
         if let Some(known) = self.learn(parent) {
             known.peer = peer.netns;
@@ -104,7 +104,7 @@ impl Parents {
         known.is_at(device.netns.as_ref(), device.ifindex).then_some(known)
     }
 
-    /// The same, to be added to.
+    /// The same, to be changed.
     fn learn(&mut self, device: &Link) -> Option<&mut Known> {
         let fresh = || Known::new(device.netns, device.ifindex);
         let known = self.by_dev.get_or_insert_with(device.dev?, fresh);
@@ -114,7 +114,7 @@ impl Parents {
         Some(known)
     }
 
-    /// A device has gone elsewhere, and is the same one still.
+    /// A device has moved, and keeps its past.
     pub fn moves(&mut self, from: (Netns, u32), to: &Link) {
         let known = to.dev.and_then(|dev| self.by_dev.get_mut(&dev));
         if let Some(known) = known.filter(|known| known.is_at(Some(&from.0), from.1)) {
@@ -134,7 +134,7 @@ impl Parents {
                     known.up = Some(Rc::clone(&change));
                     known.carrier = None;
                 }
-                // What comes after has another reason.
+                // Later changes have another reason.
                 _ => {
                     known.down = Some(Rc::clone(&change));
                     known.carrier = None;
@@ -144,7 +144,7 @@ impl Parents {
         change
     }
 
-    /// The change of a parent's carrier behind the same change of a link's.
+    /// The change of a parent's carrier that caused the same change of a link's carrier.
     pub fn carrier(&self, parent: &Link, change: LinkChange) -> Option<Rc<ParentChange>> {
         self.known(parent)?.carrier.clone().filter(|known| known.change == change)
     }

@@ -4,11 +4,11 @@ use std::{collections::VecDeque, rc::Rc};
 
 use crate::fact::{Ktime, Task};
 
-/// Deeds remembered for a link, the latest.
+/// Changes remembered for a link, the latest.
 const MAX_DEEDS: usize = 16;
 /// The longest pause in a fight.
 const PAUSE_NS: u64 = 60_000_000_000;
-/// From so many rounds on it is a fight.
+/// From this many rounds on it is a fight.
 const ROUNDS: u32 = 2;
 
 /// Somebody set a link up or down.
@@ -48,8 +48,8 @@ impl History {
         self.0.push_back(deed);
     }
 
-    /// The fight that the last deed, a down, is a round of. Parties are told apart by their control groups: two
-    /// commands of one service are one party.
+    /// The fight, if the last deed, a down, is a round of one. Control groups tell the parties apart: two commands of
+    /// one service are one party.
     #[must_use]
     pub fn rivals(&self) -> Option<Rivals> {
         let last = self.0.back().filter(|deed| !deed.up)?;
@@ -57,7 +57,8 @@ impl History {
         let upper = self.0.iter().rev().nth(1).filter(|deed| deed.up)?;
         let up_party = upper.by.cgroup.path.as_ref().filter(|party| *party != down_party)?;
         let (mut rounds, mut first, mut next) = (0, last.at, last);
-        // From the latest on: down, up, down, up, as long as each is its party's and soon after the one before.
+        // Backwards from the latest: down, up, down, up, as long as each is by the right party and soon after the one
+        // before.
         for (index, deed) in self.0.iter().rev().enumerate() {
             let up = index % 2 == 1;
             let party = if up { up_party } else { down_party };

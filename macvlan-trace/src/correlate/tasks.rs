@@ -1,4 +1,4 @@
-//! Tasks, whole: the kernel side sends a task's facts once, and refers to them afterwards.
+//! Complete tasks: the kernel side sends all facts of a task once, and refers to them afterwards.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use crate::{
     fact::{Cgroup, ProcessId, Task, TaskRef},
 };
 
-/// Tasks remembered. Whoever needs one for longer holds it.
+/// Tasks remembered. Code that needs one for longer keeps a reference.
 const MAX_TASKS: usize = 8192;
 
 /// What is known about tasks.
@@ -17,8 +17,8 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// Learns a task, or its new state. One that is ending has no memory and no namespaces any more: what was known of
-    /// them stays true.
+    /// Learns a task, or its new state. A task that is ending has neither memory nor namespaces any more; then the
+    /// known ones are kept.
     pub fn learn(&mut self, mut task: Task) {
         if let Some(known) = self.known.get(&key(&task.task)) {
             if runs_the_same(&known.task, &task.task) {
@@ -30,11 +30,11 @@ impl Tasks {
         self.keep(task);
     }
 
-    /// The task whole, or as much of it as a record carries.
+    /// The complete task, or as much of it as a record carries.
     pub fn whole(&mut self, task: &TaskRef) -> Rc<Task> {
         match self.known.get_mut(&key(task)) {
             Some(known) if known.task == *task => Rc::clone(known),
-            // A record is newer than what was learnt: the name may have changed since.
+            // The record is newer than the known state, so the name may have changed.
             Some(known) => {
                 let args = known.args.clone().filter(|_| runs_the_same(&known.task, task));
                 let newer = Task { task: task.clone(), args, ..Task::clone(known) };
@@ -59,8 +59,8 @@ impl Tasks {
         self.known.evicted()
     }
 
-    /// A task takes kilobytes, and the kernel side sends it again whenever its CPU has run another one in between: the
-    /// same state is kept once, for all that refer to it.
+    /// A task takes kilobytes, and the kernel side sends it again whenever its CPU has reported another one in between.
+    /// So the same state is kept only once.
     fn keep(&mut self, task: Task) -> Rc<Task> {
         let known = self.known.get_or_insert_with(key(&task.task), || Rc::new(task.clone()));
         if **known != task {
