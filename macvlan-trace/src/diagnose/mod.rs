@@ -1,5 +1,5 @@
-//! From a case to a verdict: which rule it is, one sentence that says why, what to do, who is responsible, and how
-//! sure that is. A rule is one file in `rules` and its lines in `rules/mod.rs`.
+//! Turns a case into a verdict: the rule, one sentence that says why, what to do, who is responsible, and how sure that
+//! is. A rule is one file in `rules` and its lines in `rules/mod.rs`.
 
 #[cfg(test)]
 mod pages;
@@ -27,7 +27,7 @@ use crate::{
 pub struct Verdict {
     /// Name of the rule.
     pub rule: &'static str,
-    /// Why, in one sentence without its full stop. If it begins with a word of ours, that has a capital.
+    /// Why, in one sentence without its full stop. Its first word has a capital, unless it is a name.
     pub cause: String,
     /// What to do, in one sentence.
     pub remedy: Option<Cow<'static, str>>,
@@ -42,7 +42,7 @@ pub struct Verdict {
 pub struct Culprit {
     /// The process.
     pub task: Rc<Task>,
-    /// Its end, if that is what it did.
+    /// Its end, if that was its act.
     pub ended: Option<Rc<Ended>>,
 }
 
@@ -50,9 +50,9 @@ pub struct Culprit {
 pub struct Rule {
     /// Its name, for people and for machines.
     pub name: &'static str,
-    /// What people should know about it: a file of `pages`, by its name.
+    /// Its page for people: the text of a file of `pages`.
     pub page: &'static str,
-    /// The verdict, if the case is one of its kind.
+    /// Returns the verdict, if the rule recognises the case.
     pub judge: fn(&Case) -> Option<Verdict>,
 }
 
@@ -71,7 +71,7 @@ pub fn remark(remark: &Remark) -> (&'static str, String) {
     }
 }
 
-/// Whether the change takes something from the link: that it is up, that it is there, or an address.
+/// Whether the change sets the link down, deletes it or removes an address.
 fn takes_away(case: &Case) -> bool {
     matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted | LinkChange::AddressRemoved)
 }
@@ -103,22 +103,22 @@ impl Culprit {
     }
 }
 
-/// The end of a process that brought the change about, through a namespace of the link's or of its parent's.
+/// The end of a process that caused the change, by ending the namespace of the link or of its parent.
 fn exit_behind(case: &Case) -> Option<&Rc<Ended>> {
     case.cause.exit()
 }
 
-/// The end of a namespace that brought the change about: of the link's, or of its parent's.
+/// The end of a namespace that caused the change: the link's or its parent's.
 fn end_behind(case: &Case) -> Option<&NamespaceEnd> {
     case.cause.namespace_end()
 }
 
-/// How sure it is that the end of a process ended the namespace. A main process holds the namespace, and its remains drop
-/// the last reference; but somebody who unmounts the namespace later may have another reason. The end of another process
-/// is sure to be the reason only if its own exit dropped the last reference.
+/// How sure it is that the end of a process ended the namespace. A main process holds the namespace, and the kernel
+/// drops the last reference when it cleans up after the process. But if somebody unmounts the namespace later, they may
+/// have another reason. For any other process it is certain only if its own exit dropped the last reference.
 fn confidence_of(case: &Case, ended: &Ended) -> Confidence {
     let Some(end) = end_behind(case) else { return Confidence::Likely };
-    // A signal may be behind it that nobody saw, or that came too long before.
+    // The reason may be a signal that was not seen, or one that came too long before.
     let unsure = ended.kill.is_none() && (case.blind || ended.asked.is_some());
     let certain = !unsure
         && match end.drop {

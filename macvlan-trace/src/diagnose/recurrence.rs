@@ -1,5 +1,5 @@
-//! What comes again: a container that is started anew and ends the same way each time, a service that sets a link down
-//! over and over.
+//! Incidents that repeat: a container that is started again and ends the same way each time, a service that sets a link
+//! down over and over.
 
 use super::Verdict;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 
 /// Kinds of incidents remembered.
 const MAX_KNOWN: usize = 4096;
-/// After so long a pause it is another story. Docker waits at most a minute between two restarts, Kubernetes five.
+/// After this pause an incident is no repetition. Docker waits at most a minute between two restarts, Kubernetes five.
 const PAUSE_NS: u64 = 600_000_000_000;
 
 /// An incident that has happened before.
@@ -30,7 +30,8 @@ pub struct Recurrence {
 #[derive(Default)]
 pub struct Recurrences(Bounded<Key, Known, MAX_KNOWN>);
 
-/// What makes two incidents the same over again: what happened, how the main process ended, who did it, and to whom.
+/// An incident repeats another one with the same key: what happened, how the main process ended, who did it, and to
+/// whom.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     rule: &'static str,
@@ -40,8 +41,8 @@ struct Key {
     whose: Whose,
 }
 
-/// Whose the link is. A container keeps its id when it is started again; without one, a namespace that ended with its
-/// main process is another one each time, and else it is the same one or another story.
+/// The owner of the link. A container keeps its id when it is started again. Without a container, the namespace counts,
+/// unless it ended with its main process: then it is a new one each time.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Whose {
     Container(String),
@@ -56,7 +57,7 @@ struct Known {
 }
 
 impl Key {
-    /// `None` where it is not known whose the link is.
+    /// `None` if the owner of the link is not known.
     fn of(case: &Case, verdict: &Verdict) -> Option<Self> {
         let status = case.cause.exit().map(|ended| ended.status);
         let whose = match (&case.victim, status) {
@@ -101,7 +102,7 @@ impl Known {
             self.count += 1;
             self.last = now;
         } else {
-            // More of an incident that is counted: incidents have numbers in their order.
+            // Another event of an incident that is counted already: numbers of incidents only grow.
             self.last.1 = now.1;
         }
     }

@@ -20,7 +20,7 @@ pub fn process(task: &Task) -> String {
     format!("{} (PID {})", task.task.comm, task.task.process.tgid)
 }
 
-/// "ip (PID 812: ip link del macvlan0)": the process and its command line, where that says more than its name.
+/// "ip (PID 812: ip link del macvlan0)": the process and its command line, if that says more than its name.
 pub fn process_with_command(task: &Task) -> String {
     match command(task) {
         Some(command) => format!("{} (PID {}: {command})", task.task.comm, task.task.process.tgid),
@@ -28,7 +28,7 @@ pub fn process_with_command(task: &Task) -> String {
     }
 }
 
-/// The command line on one line, cut where it gets long.
+/// The command line on one line, cut if it is long.
 fn command(task: &Task) -> Option<String> {
     let args = task.args.as_ref().filter(|args| args.len() > 1)?;
     let mut line = String::new();
@@ -66,11 +66,11 @@ pub fn sender(task: &Task) -> String {
     }
 }
 
-/// What to do, and where the container's runtime keeps the requests that it got. The kernel knows nothing of those.
+/// What to do, and where the container's runtime logs the requests that it got. The kernel does not see those.
 pub fn find_out_who(case: &Case, ended: &Ended, what: &str) -> String {
     let place = container_of(case, ended).and_then(|victim| match Handle::of(victim)? {
         Handle::Pod { namespace, pod } => {
-            // A pod that is gone can no longer be described. Its events stay for an hour.
+            // `kubectl describe` does not work for a deleted pod. Its events stay for an hour.
             Some(format!(
                 "`kubectl get events --namespace {namespace} --field-selector involvedObject.name={pod}`"
             ))
@@ -86,7 +86,7 @@ pub fn find_out_who(case: &Case, ended: &Ended, what: &str) -> String {
     see(what, place)
 }
 
-/// What to do, and where the container's runtime keeps what the main process said.
+/// What to do, and where the container's runtime keeps the output of the main process.
 pub fn see_what_it_said(case: &Case, ended: &Ended, what: &str) -> String {
     let place = container_of(case, ended).and_then(|victim| match Handle::of(victim)? {
         Handle::Pod { namespace, pod } => {
@@ -109,14 +109,14 @@ enum Handle {
         namespace: String,
         pod: String,
     },
-    /// A pod of which the name is not known.
+    /// A pod whose name is not known.
     SomePod,
     Docker(String),
     Podman(String),
 }
 
 impl Handle {
-    /// A placeholder stands for a name that a shell would misunderstand. `None` for a runtime that keeps nothing.
+    /// Uses a placeholder for a name that a shell would misunderstand. `None` for a runtime that keeps no logs.
     fn of(container: &Container) -> Option<Self> {
         let or = |name: &str, placeholder| pasteable(name.as_bytes()).unwrap_or(placeholder).to_owned();
         let name = or(container.name.as_ref().unwrap_or(&container.id), "CONTAINER");
@@ -151,12 +151,12 @@ pub fn container_of<'a>(case: &'a Case, ended: &Ended) -> Option<&'a Container> 
     case.victim.as_ref().filter(|victim| victim.id == own.id)
 }
 
-/// The same at the beginning of a sentence. Only words of ours get a capital: a process may call itself "the boss".
+/// The same at the beginning of a sentence. Only our own words get a capital: a process may call itself "the boss".
 pub fn ended_process_first(case: &Case, ended: &Ended) -> String {
     ended_process(case, ended).replacen("the ", "The ", 1)
 }
 
-/// What the end of a process did to the link: by way of its namespace, of its parent, or of whoever cleared away.
+/// What the end of a process did to the link, through its namespace, its parent, or a runtime that cleared it away.
 pub fn fate(case: &Case) -> String {
     let link = &case.fact.link.name;
     match &case.cause {
@@ -175,7 +175,7 @@ pub fn fate(case: &Case) -> String {
     }
 }
 
-/// ", 3.2 s after macvlan0 came up", if that was seen, under the name that it had then.
+/// ", 3.2 s after macvlan0 came up", if that was seen, with the name that the link had then.
 pub fn after_up(case: &Case, at: Ktime) -> String {
     let link = &case.life.known_as;
     if let Some(up) = case.life.last_up.filter(|up| *up <= at) {
@@ -210,7 +210,7 @@ pub fn age(case: &Case, by: &Task) -> String {
     age
 }
 
-/// "; kill (PID 900) had sent it SIGTERM 50.0 s before", if that may or may not be the reason.
+/// "; kill (PID 900) had sent it SIGTERM 50.0 s before", if that may be the reason.
 pub fn unanswered(ended: &Ended) -> String {
     let asked = ended.asked.as_ref().filter(|_| ended.kill.is_none());
     let Some((asked, sender)) = asked.and_then(|asked| Some((asked, asked.sender.as_ref()?))) else {
@@ -220,12 +220,12 @@ pub fn unanswered(ended: &Ended) -> String {
     format!("; {} had sent it {} {before} before", self::sender(sender), names::signal(asked.number))
 }
 
-/// "3.2 s", for a time that comes again.
+/// "3.2 s", for a period.
 pub fn period(ns: u64) -> String {
     duration(Ktime(0), Ktime(ns))
 }
 
-/// Whether the link will have another name next time: on the host, runtimes give links names by chance.
+/// Whether the link will have another name next time: on the host, runtimes give links random names.
 pub fn has_passing_name(case: &Case) -> bool {
     case.life.creator.as_deref().is_some_and(runtime::works_for_one) || is_by_chance(&case.fact.link.name)
 }
@@ -235,8 +235,8 @@ pub fn is_by_chance(name: &Text) -> bool {
     name.as_bytes().starts_with(b"veth")
 }
 
-/// How to set the link up again in its namespace, and what stays lost: `dev_close` has flushed the routes, and IPv6 its
-/// addresses (`addrconf_ifdown`).
+/// How to set the link up again in its namespace, and what stays lost: `dev_close` has flushed the routes, and IPv6
+/// also the addresses (`addrconf_ifdown`).
 pub fn set_up_again(case: &Case) -> String {
     let link = plain(&case.fact.link.name);
     let command = match case.main_pid {
@@ -251,7 +251,7 @@ pub fn plain(name: &Text) -> String {
     pasteable(name.as_bytes()).unwrap_or("LINK").to_owned()
 }
 
-/// A name, if no shell can take it for anything else.
+/// A name, if no shell can misunderstand it.
 pub fn pasteable(name: &[u8]) -> Option<&str> {
     let harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-@".contains(byte);
     let is_plain = !name.is_empty() && !name.starts_with(b"-") && name.iter().all(harmless);
@@ -305,7 +305,7 @@ pub fn deed(case: &Case) -> String {
         LinkChange::Created => format!("created {link}"),
         LinkChange::Up => format!("set {link} up"),
         LinkChange::Down | LinkChange::UnseenDown => format!("set {link} down"),
-        // Runtimes give a link a passing name before they delete it.
+        // Runtimes give a link a temporary name before they delete it.
         LinkChange::Deleted | LinkChange::UnseenDeleted if case.life.known_as != *link => {
             format!("deleted {}, by then called {link}", case.life.known_as)
         }
@@ -331,7 +331,7 @@ pub fn deed(case: &Case) -> String {
     }
 }
 
-/// "container web", or its id where it has no name.
+/// "container web", or its id if it has no name.
 pub fn container(container: &Container) -> String {
     match &container.name {
         Some(name) => format!("container {name}"),
@@ -349,7 +349,7 @@ pub fn links(remark: &Remark) -> String {
     links
 }
 
-/// ", called by sh (PID 800),": the nearest parent, where there is one; or, past shells and scripts, `ifdown` and its like.
+/// ", called by sh (PID 800),": the nearest parent, if there is one; or `ifdown` and the like, past shells and scripts.
 pub fn called_by(task: &Task) -> String {
     party::delegate_of(task)
         .or_else(|| task.ancestors.first())

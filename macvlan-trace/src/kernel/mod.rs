@@ -1,5 +1,5 @@
-//! What the kernel calls things: the functions on its paths, the numbers in its records. It knows nothing else of this
-//! crate, so that every other module may use it.
+//! The kernel's names and numbers: the functions on its paths, and its constants. This module uses no other one of this
+//! crate, so every other module may use it.
 
 pub mod names;
 pub mod path;

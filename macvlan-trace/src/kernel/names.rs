@@ -1,4 +1,4 @@
-//! The kernel's numbers, by the names that people know them by.
+//! Names for the kernel's numbers.
 
 /// `SIGTERM`, `SIGRTMIN+3`, or the number of a signal without a name.
 #[must_use]
@@ -10,14 +10,14 @@ pub fn signal(number: u32) -> String {
     ];
     match (number as usize).checked_sub(1).and_then(|at| NAMES.get(at)) {
         Some(name) => format!("SIG{name}"),
-        // The C library's view: it keeps the first two real-time signals for itself.
+        // As the C library counts: it keeps the first two real-time signals for itself.
         None if number >= 34 => format!("SIGRTMIN+{}", number - 34),
         None => format!("signal {number}"),
     }
 }
 
-/// `EBUSY`, or the number of an error without a name here: include/uapi/asm-generic/errno.h, what setting a link up fails
-/// with.
+/// `EBUSY`, or the number of an error that has no name here: errors of setting a link up, from
+/// include/uapi/asm-generic/errno.h.
 #[must_use]
 pub fn errno(error: u32) -> String {
     let name = match error {

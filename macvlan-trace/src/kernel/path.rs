@@ -1,10 +1,10 @@
-//! What a kernel path tells, by the functions on it.
+//! Answers questions about a kernel path, by the functions on it.
 //!
-//! The names of kernel functions that verdicts rest on stand here and nowhere else, in one table of questions.
-//! `macvlan-trace check` shows which of them a kernel has; a kernel test asks each kernel of the matrix for them.
+//! All names of kernel functions that verdicts depend on are here, in one table of questions. `macvlan-trace check`
+//! shows which of them a kernel has; a kernel test checks each kernel of the matrix.
 
-/// What stands before the name of a system call: `__SYSCALL_DEFINEx` of include/linux/syscalls.h, and
-/// asm/syscall_wrapper.h of each architecture.
+/// Prefixes of the name of a system call: `__SYSCALL_DEFINEx` of include/linux/syscalls.h, and asm/syscall_wrapper.h of
+/// each architecture.
 const SYSTEM_CALL: [&str; 5] = ["__do_sys_", "__se_sys_", "__x64_sys_", "__ia32_sys_", "__arm64_sys_"];
 
 /// The functions that called one another, innermost first; `None` for one without a name.
@@ -12,7 +12,7 @@ const SYSTEM_CALL: [&str; 5] = ["__do_sys_", "__se_sys_", "__x64_sys_", "__ia32_
 pub struct Path<'a>(pub &'a [Option<String>]);
 
 impl Path<'_> {
-    /// Whether anything can be told from it.
+    /// Whether any function on it has a name.
     #[must_use]
     pub fn has_names(self) -> bool {
         self.0.iter().any(Option::is_some)
@@ -23,7 +23,7 @@ impl Path<'_> {
     }
 }
 
-/// What a verdict asks of a path, and the functions of which one on it is the answer yes.
+/// What a verdict asks about a path. The answer is yes if one of the functions is on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Question {
     /// Name of the method of [`Path`] that asks it.
@@ -39,7 +39,7 @@ pub struct Question {
 pub struct Function {
     /// Its name; of a system call, the name that programs know.
     pub name: &'static str,
-    /// The module that it is in, where that is not in every kernel.
+    /// The module that it is in, if that may be absent.
     pub module: Option<&'static str>,
     is_system_call: bool,
 }
@@ -57,7 +57,7 @@ const fn system_call(name: &'static str) -> Function {
 }
 
 impl Function {
-    /// The symbols that it may have, but for what the compiler adds.
+    /// The symbols that it may have, without the compiler's suffixes.
     pub fn symbols(&self) -> impl Iterator<Item = String> {
         let prefixes: &[&str] = if self.is_system_call { &SYSTEM_CALL } else { &[""] };
         prefixes.iter().map(|prefix| format!("{prefix}{}", self.name))
@@ -75,14 +75,14 @@ impl Function {
     }
 }
 
-/// The function that a symbol is, or is a part or a copy of that the compiler has split off (`do_softirq.part.0`,
+/// The function of a symbol, which may be a part or a copy of it that the compiler has split off (`do_softirq.part.0`,
 /// `do_setlink.isra.0`).
 #[must_use]
 pub fn name_of(symbol: &str) -> &str {
     symbol.split('.').next().unwrap_or_default()
 }
 
-/// Makes the table, and a method of [`Path`] out of each row.
+/// Makes the table, and a method of [`Path`] for each row.
 macro_rules! questions {
     ($($(#[$doc:meta])* $name:ident: [$($function:expr),* $(,)?], unseen: $unseen:literal;)*) => {
         /// All questions.
@@ -107,7 +107,7 @@ macro_rules! questions {
 }
 
 questions! {
-    /// Whether it runs on top of whatever task is current: a softirq, or the interrupt of a device.
+    /// Whether it runs in an interrupt on top of the current task: a softirq, or the interrupt of a device.
     is_interrupted: [
         // `handle_softirqs` from 6.10 on, `__do_softirq` before, which is `__softirqentry_text_start` by its section's
         // name.
@@ -133,7 +133,7 @@ questions! {
         function("el1_irq"),
     ], unseen: "that it is in an interrupt, and may blame the task that was interrupted";
 
-    /// Whether a mount goes.
+    /// Whether it unmounts something.
     unmounts: [
         function("cleanup_mnt"),
         function("__cleanup_mnt"),
@@ -169,8 +169,8 @@ questions! {
         function("cleanup_net"),
     ], unseen: "that a link goes with its network namespace, where it did not see that end";
 
-    /// Whether a link is made: one that is deleted on that path is undone. `ip link set` passes here too, since it sends
-    /// RTM_NEWLINK.
+    /// Whether a link is made: if one is deleted on that path, its creation is undone. `ip link set` passes here too,
+    /// since it sends RTM_NEWLINK.
     makes_link: [
         function("rtnl_newlink"),
         function("__rtnl_newlink"), // up to 6.12
@@ -178,7 +178,7 @@ questions! {
         of_module("macvlan", "macvlan_common_newlink"),
     ], unseen: "that a link is deleted because its creation failed";
 
-    /// Whether a kind of link goes with all its links, since its driver is unloaded.
+    /// Whether a kind of link is unregistered with all its links, since its driver is unloaded.
     unregisters_kind: [
         function("rtnl_link_unregister"),
         function("__rtnl_link_unregister"), // up to 6.12
@@ -199,16 +199,16 @@ questions! {
         function("remove_store"),
     ], unseen: "that a parent goes because its device is removed from its bus";
 
-    /// Whether virtual functions of a card go, as they do before their number changes.
+    /// Whether virtual functions of a card are removed, as before every change of their number.
     removes_vfs: [
         function("sriov_numvfs_store"),
-        // What it comes to, nearer to the deletion: a path is cut after some frames.
+        // A function that this calls, nearer to the deletion: a path is cut after some frames.
         function("pci_disable_sriov"),
         function("sriov_disable"),
         function("pci_iov_remove_virtfn"),
     ], unseen: "that a parent goes because virtual functions are removed";
 
-    /// Whether a driver lets go of its device, as when that is unplugged.
+    /// Whether a driver releases its device, as when that is unplugged.
     releases_device: [
         function("device_release_driver_internal"),
         function("device_release_driver"),
@@ -220,20 +220,20 @@ questions! {
         of_module("usbcore", "usb_unbind_interface"),
     ], unseen: "that a parent is unplugged";
 
-    /// Whether a tun or tap device goes since its descriptor is closed.
+    /// Whether a tun or tap device is deleted because its descriptor is closed.
     closes_tun: [
         of_module("tun", "tun_chr_close"),
         of_module("tun", "__tun_detach"),
         of_module("tun", "tun_detach"), // inlined in Debian's kernels
     ], unseen: "that a TUN or TAP device goes because it is closed";
 
-    /// Whether a device takes its VLANs along as it goes down or comes up; on 7.x that is a worker's task.
+    /// Whether VLANs go down or come up with their device; on 7.x a worker does that.
     takes_vlans_along: [
         of_module("8021q", "vlan_device_event"),
         of_module("8021q", "vlan_dev_work"), // 7.x
     ], unseen: "that a VLAN goes down with the device below it";
 
-    /// Whether one end of a veth goes down, and takes the other's carrier away.
+    /// Whether one end of a veth goes down, so that the other loses its carrier.
     closes_veth: [
         of_module("veth", "veth_close"),
     ], unseen: "that a veth loses its carrier because its other end goes down";

@@ -11,8 +11,8 @@ pub const DHCP_CLIENTS: [&str; 5] = ["dhcpcd", "dhclient", "dhclient-script", "d
 /// The programs of ifupdown.
 pub const IFUPDOWN: [&str; 4] = ["ifup", "ifdown", "ifreload", "ifquery"];
 
-/// The unit of the machine's own systemd that a task belongs to: the outermost service or scope of its control group. What
-/// a container has inside its own group is the container's invention.
+/// The unit of the machine's own systemd that a task belongs to: the outermost service or scope of its control group. A
+/// container can choose any names below its own group.
 pub fn unit(task: &Task) -> Option<String> {
     let path = task.cgroup.path.as_ref()?;
     let name = path
@@ -24,8 +24,8 @@ pub fn unit(task: &Task) -> Option<String> {
     is_unit.then(|| Text::from(name.to_vec()).to_string())
 }
 
-/// The service of the machine's own systemd that a task belongs to. The service of a user's manager does not count: it
-/// holds whatever the user does.
+/// The service of the machine's own systemd that a task belongs to. The service of a user manager does not count: it
+/// contains everything that the user does.
 pub fn service(task: &Task) -> Option<String> {
     unit(task).filter(|unit| unit.ends_with(".service") && !unit.starts_with("user@"))
 }
@@ -35,13 +35,12 @@ pub fn is_of_unit(task: &Task, beginnings: &[&str]) -> bool {
     unit(task).is_some_and(|unit| beginnings.iter().any(|beginning| unit.starts_with(beginning)))
 }
 
-/// The program that a task runs: the last part of its first argument; of its second, where the first is an
-/// interpreter's.
+/// The program that a task runs: the last part of its first argument, or of its second if the first is an interpreter.
 pub fn program(task: &Task) -> Option<String> {
     const INTERPRETERS: [&str; 7] = ["sh", "bash", "dash", "ash", "busybox", "perl", "python"];
     let mut args = task.args.as_ref()?.iter().map(|arg| Text::from(base_name(arg).to_vec()).to_string());
     let mut first = args.next()?;
-    // `dhcpcd: mv0 [ip4]`: some daemons write into their first argument what they do.
+    // `dhcpcd: mv0 [ip4]`: some daemons write their role into their first argument.
     if let Some(end) = first.find(": ") {
         first.truncate(end);
     }
@@ -62,12 +61,13 @@ pub fn called_by<'a>(task: &'a Task, names: &[&str]) -> Option<&'a Ancestor> {
     task.ancestors.iter().find(|ancestor| is_named(ancestor, names))
 }
 
-/// The nearest ancestor that works on links through others, with shells and scripts between.
+/// The nearest ancestor that changes links through other programs; shells and scripts may be in between.
 pub fn delegate_of(task: &Task) -> Option<&Ancestor> {
     task.ancestors.iter().find(|ancestor| works_through_others(ancestor))
 }
 
-/// The process whose work this is: of those that work on links through others the outermost, else the task's own.
+/// The process for which a task works: the outermost ancestor that changes links through other programs, else the
+/// task's own.
 pub fn job(task: &Task) -> ProcessId {
     let outermost = task.ancestors.iter().rfind(|ancestor| works_through_others(ancestor));
     outermost.map_or(task.task.process, |ancestor| ancestor.process)

@@ -7,7 +7,7 @@ use crate::{
     text::Text,
 };
 
-/// Units of runtimes and of what drives them.
+/// Units of runtimes, and of programs that drive them.
 const UNITS: [&str; 18] = [
     "docker.service",
     "containerd.service",
@@ -32,7 +32,7 @@ const UNITS: [&str; 18] = [
 /// Beginnings of the names of units that hold one container's supervisor.
 const UNIT_PREFIXES: [&str; 5] = ["libpod-conmon-", "crio-conmon-", "lxc@", "systemd-nspawn@", "podman-"];
 
-/// Programs of runtimes that run outside any unit, where systemd is not there.
+/// Programs of runtimes, for those that run outside any unit, as without systemd.
 const PROGRAMS: [&str; 15] = [
     "dockerd",
     "containerd",
@@ -51,13 +51,13 @@ const PROGRAMS: [&str; 15] = [
     "systemd-nspawn",
 ];
 
-/// Of these the daemons, which live on; the others start and end with a container or a request.
+/// Those that are daemons and live on; the others start and end with a container or a request.
 const DAEMONS: [&str; 8] = ["dockerd", "containerd", "crio", "kubelet", "k3s", "nomad", "lxd", "incusd"];
 
-/// What stands between a daemon and its containers.
+/// The processes between a daemon and its containers.
 const SHIMS: [&str; 2] = ["containerd-shim", "containerd-shim-runc-v2"];
 
-/// So near is a runtime to the programs that it calls.
+/// How near, in ancestors, a runtime must be to a program that it calls.
 const NEAR: usize = 2;
 
 /// How many bytes the kernel keeps of a task's name.
@@ -72,14 +72,14 @@ pub fn unit(task: &Task) -> Option<String> {
 }
 
 /// Whether a task works for a runtime: by its unit, or by the program that it or its caller runs. Anybody can take a
-/// program's name. It is believed if the task clears away after an end, and never makes a culprit.
+/// program's name. So callers use this only for clearing away after an end, never to blame somebody.
 pub fn works_for_one(task: &Task) -> bool {
     is_sent_by_one(task)
         || own_path(task)
             .is_some_and(|path| is_one_of(party::base_name(path), &PROGRAMS) || is_cni_plugin(path))
 }
 
-/// Whether a task does a runtime's errand: by its unit, or by its caller.
+/// Whether a runtime sent a task: by its unit, or by its caller.
 pub fn is_sent_by_one(task: &Task) -> bool {
     unit(task).is_some() || employer(task).is_some()
 }
@@ -99,14 +99,14 @@ fn is_inside(task: &Task) -> bool {
         || task.cgroup.path.as_ref().is_some_and(|path| place_of(path).container.is_some())
 }
 
-/// Whether a task may do what a daemon's client asked for. Nobody sees the client. Podman is its own client.
+/// Whether a task may act for a daemon's client, which the tracer does not see. Podman is its own client.
 pub fn serves_a_daemon(task: &Task) -> bool {
     let caller = employer(task).map(|ancestor| ancestor.comm.as_bytes());
     let serves = |name| is_one_of(name, &DAEMONS) || is_one_of(name, &SHIMS);
     own_path(task).map(party::base_name).into_iter().chain(caller).any(serves)
 }
 
-/// When the daemon started: the task itself, or the one that called it.
+/// The start of the daemon: the task itself, or the one that called it.
 pub fn daemon_start(task: &Task) -> Option<Ktime> {
     if DAEMONS.contains(&party::program(task)?.as_str()) {
         return Some(task.task.process.start);
@@ -119,12 +119,12 @@ pub fn supervises(task: &Task, process: &Task) -> bool {
     process.ancestors.iter().any(|ancestor| ancestor.process == task.task.process)
 }
 
-/// The path of the program that a task runs, by its own word.
+/// The path of the program that a task runs, as the task itself gives it.
 fn own_path(task: &Task) -> Option<&Text> {
     task.args.as_ref()?.first()
 }
 
-/// Whether the path is of a folder for CNI plugins: `/opt/cni/bin`, or `/usr/lib/cni` and `/usr/libexec/cni`, as
+/// Whether the path is in a folder for CNI plugins: `/opt/cni/bin`, or `/usr/lib/cni` and `/usr/libexec/cni`, as
 /// distributions have it.
 fn is_cni_plugin(path: &Text) -> bool {
     let mut folders = path.as_bytes().rsplit(|&byte| byte == b'/').skip(1);
@@ -132,7 +132,7 @@ fn is_cni_plugin(path: &Text) -> bool {
     nearest == b"cni" || (nearest == b"bin" && folders.next() == Some(b"cni"))
 }
 
-/// Whether a name is that of one of these programs, or what the kernel keeps of it.
+/// Whether a name is that of one of these programs, possibly cut by the kernel.
 fn is_one_of(name: &[u8], programs: &[&str]) -> bool {
     programs.iter().any(|program| {
         let kept = &program.as_bytes()[..program.len().min(COMM)];

@@ -54,7 +54,7 @@ pub const RULE: Rule = Rule {
             ),
             remedy: Some(remedy.into()),
             confidence,
-            // Who asked did nothing wrong, and who has the address had it first.
+            // The process that asked did nothing wrong, and the holder had the address first.
             culprit: None,
         })
     },

@@ -10,7 +10,7 @@ use crate::{
     work::party,
 };
 
-/// What gives a person another user's rights.
+/// Programs that give a person another user's rights.
 const ELEVATION: [&str; 4] = ["sudo", "su", "doas", "pkexec"];
 
 /// The rule.
@@ -22,8 +22,8 @@ pub const RULE: Rule = Rule {
         let breaks = takes_away(case);
         let is_service = party::service(task).is_some();
         let elevated = party::called_by(task, &ELEVATION);
-        // A terminal, or a login that became root on the way: a daemon has neither. A container's terminal is its own
-        // (`docker run -t`).
+        // A terminal, or a login user who has become root: a daemon has neither. The terminal of a container is not a
+        // person's (`docker run -t`).
         let by_hand = task.tty.is_some() || (task.login_uid.is_some() && elevated.is_some());
         if !breaks || is_service || !by_hand || case.actor_container.is_some() {
             return None;

@@ -32,7 +32,7 @@ pub const RULE: Rule = Rule {
                     words::driver(&change.first().parent)
                 ),
                 None,
-                // As of a loss: a worker may do it for a process.
+                // As for a loss: a worker may act for a process.
                 Confidence::Likely,
             ),
         };

@@ -7,7 +7,7 @@ use crate::{
     fact::LinkChange,
 };
 
-/// What may follow a flap. Nobody watches it.
+/// What may follow a flap. The tracer does not watch it.
 pub const HINT: &str = "foreign-routes-flushed";
 
 /// Its page.
@@ -38,9 +38,9 @@ pub const RULE: Rule = Rule {
                      stays dead once it is back, see `macvlan-trace explain foreign-routes-flushed`."
                         .into(),
                 ),
-                // A worker or an interrupt that reports it may do so for a process: `ethtool --negotiate` has the worker
-                // of phylib do it (`phy_state_machine`), and who switches a virtual function off talks to the card's
-                // firmware.
+                // A worker or an interrupt may report it because of a process: `ethtool --negotiate` makes the worker
+                // of phylib do it (`phy_state_machine`), and a process that switches a virtual function off talks to
+                // the card's firmware.
                 confidence: Confidence::Likely,
                 culprit: None,
             });
@@ -53,7 +53,7 @@ pub const RULE: Rule = Rule {
                 ),
                 Some("Set the other end up again.".into()),
             ),
-            // A bond or a bridge has a carrier as long as a port of its has one. Only the first port is known.
+            // A bond or a bridge has a carrier as long as one of its ports has. Only the first port is known.
             Some(below) if !below.is_up() => (
                 format!(
                     "acted on {}, below which {} is down, and with that {parent}, the parent of {link},",

@@ -5,7 +5,7 @@ use crate::{
     fact::ExitStatus,
 };
 
-/// What to do where nothing went wrong.
+/// What to do if nothing went wrong.
 const STAYS: &str =
     "Give the container a main process that stays, for example `exec sleep infinity` as its last command.";
 
@@ -15,7 +15,7 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/container-exited.md"),
     judge: |case| {
         let ended = exit_behind(case)?;
-        // Who leaves with code 0 has come to its end.
+        // A process that exits with code 0 has finished its work.
         let remedy = if ended.status == ExitStatus::Code(0) {
             STAYS.into()
         } else if ended.powered_off {

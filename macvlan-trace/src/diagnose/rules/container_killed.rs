@@ -26,7 +26,7 @@ pub const RULE: Rule = Rule {
                 find_out("Find out why the culprit ends the container"),
             ),
             // When an init ends, the kernel kills all others in its pid namespace and in those inside it
-            // (zap_pid_ns_processes). Who ended the outer one cannot be seen from here.
+            // (zap_pid_ns_processes). This case does not show who ended the outer one.
             Some(None) if number == SIGKILL && ended.task.task.pidns_level > 1 => (
                 format!("The kernel sent {signal} to {victim}, as it does when the container around it ends"),
                 None,
@@ -39,7 +39,7 @@ pub const RULE: Rule = Rule {
                 Confidence::Likely,
                 "Find out why the kernel did that: see `journalctl -k`.".to_owned(),
             ),
-            // Its own doing: that is an exit, not a kill.
+            // The process's own fault: that is an exit, not a kill.
             None if is_own_fault(number) => return None,
             None => (
                 format!("{signal} ended {victim}; who sent it was not seen"),

@@ -47,7 +47,7 @@ pub const RULE: Rule = Rule {
                 )
                 .into(),
             ),
-            // Nobody sees that it left because of the signal.
+            // The tracer cannot see that it exited because of the signal.
             confidence: Confidence::Likely,
             culprit: Some(Culprit::new(sender)),
         })

@@ -6,7 +6,7 @@ use crate::{
     event::Confidence,
 };
 
-/// The name of the rule. It is about no break of a link, so only `-e all` shows it.
+/// The name of the rule. Nothing breaks, so only `-e all` shows it.
 pub const NAME: &str = "creation-failed";
 
 /// The rule.

@@ -8,7 +8,7 @@ use crate::{
     work::runtime,
 };
 
-/// For so long after its start a daemon is still sorting out what it finds.
+/// How long after its start a daemon may still be cleaning up what it finds.
 const SETTLING_NS: u64 = 30_000_000_000;
 
 /// The rule.
@@ -38,7 +38,7 @@ pub const RULE: Rule = Rule {
                  with Swarm), or restart them with it."
                     .into(),
             ),
-            // Nobody sees that it did so because of its start.
+            // The tracer cannot see that it did so because of its start.
             confidence: Confidence::Likely,
             culprit: Some(Culprit::new(task)),
         })

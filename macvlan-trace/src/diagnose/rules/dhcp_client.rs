@@ -1,4 +1,4 @@
-//! A DHCP client of the host worked on a link that was none of its business.
+//! A DHCP client of the host worked on a link that is not its own.
 
 use crate::{
     correlate::Cause,
@@ -17,7 +17,7 @@ pub const RULE: Rule = Rule {
         let of_unit = party::is_of_unit(task, &["dhcpcd.service", "dhcpcd@", "dhclient@"]);
         if case.fact.change == LinkChange::Created
             || !(of_unit || runs_on_host(case, task, &party::DHCP_CLIENTS))
-            // A client that ifupdown called only does its part.
+            // A client that ifupdown called does ifupdown's work.
             || party::called_by(task, &party::IFUPDOWN).is_some()
         {
             return None;
@@ -37,7 +37,7 @@ pub const RULE: Rule = Rule {
             rule: RULE.name,
             cause: format!("{}: a DHCP client", words::who_did_what(case, task)),
             remedy: Some(remedy.into()),
-            // Anybody can take the name of a program, but nobody that of a unit.
+            // Anybody can take the name of a program, but no process can take that of a unit.
             confidence: if of_unit { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),
         })

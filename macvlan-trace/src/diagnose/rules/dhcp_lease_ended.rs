@@ -17,7 +17,7 @@ pub const RULE: Rule = Rule {
         let args = task.args.as_ref()?;
         let is_daemon = party::program(task).is_some_and(|program| program == "dhcp")
             && args.iter().skip(1).take(2).any(|arg| arg.as_bytes() == b"daemon");
-        // It sits on the host, and enters the pod's namespace; a pod has a pid namespace of its own.
+        // The daemon runs on the host, and enters the pod's namespace; a pod has a pid namespace of its own.
         let from_outside = task.task.pidns_level == 0;
         (case.fact.change == LinkChange::Down && is_daemon && from_outside).then(|| Verdict {
             rule: RULE.name,

@@ -29,13 +29,13 @@ pub const RULE: Rule = Rule {
     },
 };
 
-/// How to undo the change, and where to look for whoever wanted it.
+/// How to undo the change, and where to look for the one who wanted it.
 fn remedy(case: &Case, task: &Task) -> Option<Cow<'static, str>> {
     if !takes_away(case) {
         return None;
     }
     let undo = (case.fact.change == LinkChange::Down).then(|| words::set_up_again(case));
-    // A container acts for itself, whatever unit its control group is below.
+    // A process in a container acts for the container, even if its control group is below a unit.
     let unit = party::service(task)
         .filter(|unit| case.actor_container.is_none() && words::pasteable(unit.as_bytes()).is_some());
     let look = unit.map(|unit| format!("`systemctl status {unit}` shows what it belongs to")).or_else(|| {
@@ -45,7 +45,7 @@ fn remedy(case: &Case, task: &Task) -> Option<Cow<'static, str>> {
     (!steps.is_empty()).then(|| format!("{}.", steps.join("; ")).into())
 }
 
-/// Process ids of those that called a process, nearest first, without the machine's own init.
+/// Process ids of the callers of a process, nearest first, without the machine's own init.
 fn callers(task: &Task) -> Option<String> {
     let pids = task.ancestors.iter().map(|ancestor| ancestor.process.tgid).filter(|&pid| pid != 1);
     let pids: Vec<_> = pids.take(MAX_CALLERS).map(|pid| pid.to_string()).collect();

@@ -1,5 +1,5 @@
-//! A process took the device below away from the kernel: it unloaded a module, unbound or removed a device, or had
-//! virtual functions removed.
+//! A process made the kernel drop the device below: it unloaded a module, unbound or removed a device, or removed
+//! virtual functions.
 
 use crate::{
     correlate::Cause,
@@ -36,8 +36,9 @@ pub const RULE: Rule = Rule {
     },
 };
 
-/// What the task did, the outermost first: a device that is removed takes its virtual functions along. Which module or
-/// device it was, the path does not tell: it may be one further below, such as the controller of a USB adapter.
+/// What the task did, the outermost act first: the kernel removes a device together with its virtual functions. The
+/// path does not show which module or device it was: it may be one further below, such as the controller of a USB
+/// adapter.
 fn deed(path: Path<'_>) -> Option<(&'static str, Confidence)> {
     if path.unloads_module() || path.unregisters_kind() {
         Some(("unloaded a kernel module", Confidence::Certain))

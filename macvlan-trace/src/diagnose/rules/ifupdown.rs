@@ -1,4 +1,4 @@
-//! ifupdown works through /etc/network/interfaces, and on what it finds beside it.
+//! ifupdown works on the links in /etc/network/interfaces, and on others that it finds.
 
 use crate::{
     correlate::Cause,

@@ -30,7 +30,7 @@ pub const RULE: Rule = Rule {
                 words::fate(case).replace("with it, ", "by that, ")
             ),
             remedy: Some("Keep the namespace for as long as the link is needed: a name in /run/netns, or a process in it.".into()),
-            // Otherwise something else held it for another moment.
+            // Otherwise something else held it a moment longer.
             confidence: if end.drop == drop && !case.blind { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),
         })

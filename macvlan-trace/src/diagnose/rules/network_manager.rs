@@ -64,12 +64,13 @@ pub const RULE: Rule = Rule {
     },
 };
 
-/// Whether a manager has made the link itself, by a profile or a .netdev file. `None` if nobody was seen making it.
+/// Whether a manager has made the link itself, from a profile or a .netdev file. `None` if the tracer did not see who
+/// made it.
 fn is_its_own(case: &Case, task: &Task) -> Option<bool> {
     case.life.creator.as_ref().map(|creator| party::unit(creator) == party::unit(task))
 }
 
-/// How NetworkManager or networkd leaves a link of somebody else's alone: "NetworkManager leave it alone: put …". Nothing
+/// How to make NetworkManager or networkd leave a foreign link alone: "NetworkManager leave it alone: put …". `None`
 /// for other managers.
 pub(super) fn leave_alone(case: &Case, task: &Task) -> Option<String> {
     if is_its_own(case, task) == Some(true) {
@@ -80,7 +81,7 @@ pub(super) fn leave_alone(case: &Case, task: &Task) -> Option<String> {
     // On the host, a runtime gives the link another name next time.
     let is_passing = words::has_passing_name(case);
     if party::is_of_unit(task, &NETWORK_MANAGER) {
-        // Its type for macvtap is macvlan too.
+        // NetworkManager calls a macvtap link macvlan, too.
         let device = if is_passing { "type:macvlan".to_owned() } else { format!("interface-name:{link}") };
         Some(format!(
             "NetworkManager leave it alone: put `[keyfile]` and `unmanaged-devices+={device}` into \
@@ -98,8 +99,8 @@ pub(super) fn leave_alone(case: &Case, task: &Task) -> Option<String> {
     }
 }
 
-/// Where a manager says why it did it: NetworkManager's log names the client that asked, and networkd knows the file that it
-/// went by. Nothing for other managers.
+/// Where a manager says why it did it: NetworkManager's log names the client that asked, and networkd shows the file
+/// that matched. Empty for other managers.
 pub(super) fn whence(task: &Task, link: &Text) -> String {
     if party::is_of_unit(task, &NETWORK_MANAGER) {
         "; if a client asked for it, `journalctl -u NetworkManager --grep audit:` names that and the connection profile"

@@ -8,7 +8,7 @@ pub const NAME: &str = "not-recreated";
 /// Its page.
 pub const PAGE: &str = include_str!("../pages/not-recreated.md");
 
-/// What is remarked.
+/// The sentence of the remark.
 pub fn sentence(remark: &Remark) -> String {
     let (was, has) = if remark.count() > 1 { ("were", "have") } else { ("was", "has") };
     format!(

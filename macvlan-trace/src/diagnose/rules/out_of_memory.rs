@@ -15,7 +15,7 @@ pub const RULE: Rule = Rule {
         let oom = ended.oom.as_ref()?;
         let place = match &oom.limit {
             Some(limit) => match &limit.path {
-                // The container's name says more than the path that has its id.
+                // The container's name says more than the path with its id.
                 Some(_)
                     if limit.path == ended.task.cgroup.path && words::container_of(case, ended).is_some() =>
                 {

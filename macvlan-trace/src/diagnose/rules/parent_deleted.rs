@@ -1,4 +1,4 @@
-//! The link below was deleted, and the kernel deletes what stands on it.
+//! The link below was deleted, and the kernel deleted the links on it.
 
 use crate::{
     correlate::Cause,

@@ -1,4 +1,4 @@
-//! The link below was set down: what stands on it keeps its flags and carries nothing.
+//! The link below was set down: the links on it keep their flags, but carry nothing.
 
 use super::network_manager;
 use crate::{
@@ -57,9 +57,9 @@ pub const RULE: Rule = Rule {
     },
 };
 
-/// The device below a VLAN that was set down and took the VLAN along: `vlan_device_event` closes VLANs with their device,
-/// on 7.x in a worker (`vlan_dev_work`), and sets them up again with it. Until then `vlan_dev_open` refuses with ENETDOWN
-/// to set one up.
+/// The device below a VLAN, if the VLAN went down with it: `vlan_device_event` closes VLANs with their device, on 7.x
+/// in a worker (`vlan_dev_work`), and sets them up again with it. Until then, `vlan_dev_open` refuses to set a VLAN up,
+/// with ENETDOWN.
 fn below_that_took_it(change: &ParentChange) -> Option<&Link> {
     let below = change.below.as_ref().filter(|below| !below.is_up())?;
     change.path().takes_vlans_along().then_some(below)

@@ -1,4 +1,4 @@
-//! The link below went to another network namespace, and was closed on its way.
+//! The link below was moved to another network namespace, which closed it.
 
 use crate::{
     correlate::Cause,

@@ -1,4 +1,4 @@
-//! A Wi-Fi daemon made the parent anew, and deleted the old one first.
+//! A Wi-Fi daemon deleted the parent in order to make a new one.
 
 use crate::{
     correlate::Cause,
@@ -28,7 +28,7 @@ pub const RULE: Rule = Rule {
                  anything that makes links on its interface."
                     .into(),
             ),
-            // It has not made the parent anew yet.
+            // It has not made the new parent yet.
             confidence: Confidence::Likely,
             culprit: Some(Culprit::new(task)),
         })

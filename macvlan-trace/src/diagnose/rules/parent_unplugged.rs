@@ -1,4 +1,4 @@
-//! The device below went away: unplugged, taken away by its bus, or a tap whose owner closed it.
+//! The device below went away: it was unplugged, its bus removed it, or the owner of a tap closed it.
 
 use crate::{
     correlate::Cause,
@@ -30,7 +30,7 @@ pub const RULE: Rule = Rule {
                     confidence,
                 )
             }
-            // A hub's or a slot's power can be cut from software too, and the same worker takes the device away.
+            // Software can also cut the power of a hub or a slot, and then the same worker removes the device.
             Cause::Worker if case.fact.path().releases_device() => (
                 format!(
                     "The parent {parent} of {link} was unplugged or taken away by its bus; no process was seen to ask \

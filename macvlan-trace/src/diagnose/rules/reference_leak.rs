@@ -8,7 +8,7 @@ pub const NAME: &str = "reference-leak";
 /// Its page.
 pub const PAGE: &str = include_str!("../pages/reference-leak.md");
 
-/// What is remarked.
+/// The sentence of the remark.
 pub fn sentence(remark: &Remark) -> String {
     let (was, has) = if remark.count() > 1 { ("were", "have") } else { ("was", "has") };
     format!(

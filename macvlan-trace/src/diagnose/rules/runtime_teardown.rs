@@ -14,7 +14,7 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/runtime-teardown.md"),
     judge: |case| {
         let Cause::Request(task) = &case.cause else { return None };
-        // Only a link that had been up is on its way back: runtimes also rename and move a link on its way in.
+        // Only a link that had been up is being taken out: runtimes also rename and move a link when they put it in.
         let comes_back = case.life.last_up.is_some() && case.life.up_since.is_none();
         match case.fact.change {
             LinkChange::Down | LinkChange::Deleted => {}
@@ -57,8 +57,8 @@ pub const RULE: Rule = Rule {
     },
 };
 
-/// The container for which a process made the link that it now takes away. Outside any unit, a process that does so is a
-/// runtime, whatever its name is.
+/// The container for which a process made the link that it now takes away. Outside any unit, that act shows that a
+/// process is a runtime, whatever its name is.
 fn customer<'a>(case: &'a Case, task: &Task) -> Option<&'a Container> {
     let made_it = case.life.creator.as_ref().is_some_and(|creator| creator.task.process == task.task.process);
     let own = case.actor_container.as_ref().map(|container| &container.id);

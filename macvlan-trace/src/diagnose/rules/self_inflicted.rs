@@ -1,4 +1,4 @@
-//! The maker of a link broke it.
+//! The program that made a link broke it.
 
 use super::network_manager;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     work::{party, runtime},
 };
 
-/// Who makes macvtap links for virtual machines, and takes them away when those end.
+/// Services that make macvtap links for virtual machines, and delete them when those end.
 const LIBVIRT: [&str; 2] = ["libvirtd.service", "virtqemud.service"];
 
 /// The rule.
@@ -19,14 +19,14 @@ pub const RULE: Rule = Rule {
         let Cause::Request(task) = &case.cause else { return None };
         let breaks = takes_away(case);
         let creator = case.life.creator.as_ref().filter(|_| breaks)?;
-        // A runtime makes links for others, even if nobody knows for whom it made this one. The processes of a container
-        // belong to no service, whatever unit its control group is below.
+        // A runtime makes links for others, even if it is not known for whom it made this one. The processes of a
+        // container do not belong to a service, even if its control group is below a unit.
         if runtime::works_for_one(task) {
             return None;
         }
         let unit = party::service(task).filter(|_| case.actor_container.is_none());
         let same_process = creator.task.process == task.task.process;
-        // Not two sessions of a login service, nor two people.
+        // This excludes two sessions of a login service, and two people.
         let same_service = unit.is_some() && task.tty.is_none() && task.cgroup.path == creator.cgroup.path;
         if !(same_process || same_service) {
             return None;

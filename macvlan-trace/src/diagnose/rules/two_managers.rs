@@ -1,4 +1,4 @@
-//! Two parties manage one link: what the one sets up, the other sets down, again and again.
+//! Two parties manage one link: one sets it up, the other sets it down, again and again.
 
 use super::network_manager;
 use crate::{
@@ -33,7 +33,7 @@ pub const RULE: Rule = Rule {
                 format!("Let only one of them manage the link, inside the container or on the host{how}.")
                     .into(),
             ),
-            // Two sessions may be one person's.
+            // Two sessions may belong to one person.
             confidence: if is_program { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),
         })

@@ -16,7 +16,7 @@ pub const RULE: Rule = Rule {
         let Cause::Request(task) = &case.cause else { return None };
         let (own, victim) = (case.actor_container.as_ref()?, case.owner.as_ref()?);
         let breaks = matches!(case.fact.change, LinkChange::Down | LinkChange::Deleted);
-        // A runtime or network plugin that runs in a container itself works on others' links by trade.
+        // It is the job of a runtime or network plugin to work on others' links, even if it runs in a container itself.
         if runtime::works_for_one(task) {
             return None;
         }
