@@ -1,5 +1,5 @@
-//! `macvlan-trace check`: what this kernel has, which function each probe will use, what its paths will tell, and what
-//! to do about what is missing. It attaches nothing, and needs no privileges.
+//! `macvlan-trace check`: says what this kernel has, which function each probe will use, which functions its paths can
+//! show, and what to do about what is missing. It attaches nothing, and needs no privileges.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -15,7 +15,7 @@ use crate::{
     live::probe::catalog::{Attach, HOOKS, Hook},
 };
 
-/// Prints what this machine has; false if something is missing without which tracing does not work.
+/// Prints what this machine has; false if something required is missing.
 pub fn run(out: &mut impl Write) -> anyhow::Result<bool> {
     let surroundings = preflight::gather();
     let names: Vec<Vec<String>> = HOOKS.iter().map(functions_of).collect();
@@ -51,7 +51,7 @@ struct Report {
     fields: Vec<Line>,
 }
 
-/// How a hook, a question or a field stands.
+/// The state of a hook, a question or a field.
 #[derive(Debug, PartialEq, Eq)]
 struct Line {
     name: &'static str,
@@ -124,18 +124,18 @@ fn things_without_verb(count: usize) -> String {
     format!("{count} {}", if count == 1 { "thing" } else { "things" })
 }
 
-/// The kernel functions that tell whether each symbol of a hook is there.
+/// The kernel functions that show whether each symbol of a hook exists.
 fn functions_of(hook: &Hook) -> Vec<String> {
     let symbols = hook.symbols.iter();
     match hook.attach {
         Attach::Kprobe | Attach::Kretprobe => symbols.map(|symbol| (*symbol).to_owned()).collect(),
-        // What a tracepoint calls an eBPF program with.
+        // The function that calls the eBPF programs of a tracepoint.
         Attach::RawTracepoint => symbols.map(|symbol| format!("__bpf_trace_{symbol}")).collect(),
     }
 }
 
-/// How each hook of the table stands: `names` are the functions to look for, hook by hook, and `present` are those of
-/// them that this kernel has.
+/// The state of each hook of the table: `names` are the functions to look for, hook by hook, and `present` are those
+/// that this kernel has.
 fn hooks(names: &[Vec<String>], present: Result<&HashSet<String>, &io::Error>) -> Vec<Line> {
     HOOKS.iter().zip(names).map(|(hook, names)| hook_line(hook, names, present)).collect()
 }
@@ -158,7 +158,7 @@ fn hook_line(hook: &Hook, names: &[String], present: Result<&HashSet<String>, &i
     }
 }
 
-/// How a question about kernel paths stands: `present` are those of the functions that this kernel has.
+/// The state of a question about kernel paths: `present` are the functions that this kernel has.
 fn question_line(
     question: &Question,
     present: Result<&HashSet<String>, &io::Error>,
@@ -172,7 +172,7 @@ fn question_line(
     if !found.is_empty() {
         return Line { name, state: State::Ok, text: found.join(", ") };
     }
-    // What a module does cannot be on a path as long as it is not loaded.
+    // A function of a module cannot be on a path while the module is not loaded.
     let absent = |function: &Function| function.module.filter(|module| !is_loaded(module));
     if let Some(modules) = question.functions.iter().map(absent).collect::<Option<BTreeSet<_>>>() {
         let modules: Vec<&str> = modules.into_iter().collect();
@@ -187,17 +187,17 @@ fn question_line(
     Line { name, state: State::Degraded, text }
 }
 
-/// What is said of anything that is looked for among the kernel's functions, where these cannot be read.
+/// The line of a hook or question if the kernel's functions cannot be read.
 fn without_symbols(name: &'static str) -> Line {
     let text = "/proc/kallsyms cannot be read: use a kernel built with CONFIG_KALLSYMS, and mount /proc";
     Line { name, state: State::Unknown, text: text.into() }
 }
 
-/// How the kernel's fields stand: one line if all are known, else one for each that is not.
+/// The state of the kernel's fields: one line if all are known, else one for each unknown field.
 fn fields(resolved: anyhow::Result<Resolved>) -> Vec<Line> {
     let resolved = match resolved {
         Ok(resolved) => resolved,
-        // Why is among the findings, or in the error.
+        // The reason is among the findings, or in the error.
         Err(error) => return vec![Line { name: "types", state: State::Unknown, text: format!("{error:#}") }],
     };
     let missing = resolved.missing.iter().map(|name| Line {

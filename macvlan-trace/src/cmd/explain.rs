@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::diagnose;
 
-/// The names that there are something to say about.
+/// The names of all rules that have a page.
 pub fn names() -> impl Iterator<Item = &'static str> {
     diagnose::pages().map(|(name, _)| name)
 }
@@ -21,7 +21,7 @@ pub fn run(rule: Option<&str>, out: &mut impl Write) -> io::Result<()> {
 /// Each rule on a line, the first that decides first.
 fn list(out: &mut impl Write) -> io::Result<()> {
     for (name, page) in diagnose::pages() {
-        // The line under the title says it in short.
+        // The line under the title is a short description.
         writeln!(out, "{name:<22}  {}", page.lines().nth(2).unwrap_or_default())?;
     }
     writeln!(out, "\nThe whole page: {} explain RULE", env!("CARGO_PKG_NAME"))

@@ -1,4 +1,4 @@
-//! Says what records hold.
+//! `macvlan-trace info`: says what records hold.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use crate::{
     text::Text,
 };
 
-/// Says it to `out`, a block for each run, and what is wrong with them to `notes`.
+/// Writes a block for each run to `out`, and what is wrong with the records to `notes`.
 pub fn run(files: &[PathBuf], out: &mut impl Write, notes: &mut dyn Write) -> Result<u8> {
     for (number, run) in replay::in_order(files)?.iter().enumerate() {
         if number > 0 {
@@ -38,14 +38,14 @@ pub fn run(files: &[PathBuf], out: &mut impl Write, notes: &mut dyn Write) -> Re
     Ok(0)
 }
 
-/// What was told of a run.
+/// What a run reported.
 #[derive(Default)]
 struct Counts {
     span: Option<(When, When)>,
     events: BTreeMap<EventKind, u64>,
     unattributed: u64,
     lost: u64,
-    /// Incidents have numbers in their order, so the last number counts them.
+    /// Incidents are numbered in order, so the last number is their count.
     incidents: u64,
 }
 

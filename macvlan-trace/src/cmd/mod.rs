@@ -1,4 +1,4 @@
-//! What can be asked for, a subcommand a file.
+//! The subcommands, one file each.
 
 pub mod check;
 pub mod explain;

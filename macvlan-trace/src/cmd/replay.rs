@@ -1,4 +1,4 @@
-//! Tells again what was recorded.
+//! `macvlan-trace replay`: sends recorded facts through the pipeline again.
 
 use std::{
     fmt,
@@ -19,10 +19,10 @@ use crate::{
     text::Text,
 };
 
-/// So many damaged lines of a file are named; the others are counted.
+/// How many damaged lines of a file are listed; the others are counted.
 const NAMED: u64 = 10;
 
-/// Tells it to `out`, and what is wrong with the records to `notes`.
+/// Writes the output to `out`, and what is wrong with the records to `notes`.
 pub fn run(args: &ReplayArgs, out: &mut impl Write, notes: &mut dyn Write) -> Result<u8> {
     let view = view(args)?;
     let runs = in_order(&args.files)?;
@@ -53,9 +53,9 @@ pub fn run(args: &ReplayArgs, out: &mut impl Write, notes: &mut dyn Write) -> Re
     Ok(0)
 }
 
-/// Writes what the shown events rest on.
+/// Writes the facts that the shown events rest on.
 fn write_small(run: &Run, mut selection: Selection, small: &mut Recorder) -> Result<()> {
-    // What a fact leads to may stand before it.
+    // A fact may refer to earlier ones, so this repeats until nothing new is found.
     loop {
         let mut is_news = false;
         for_each_fact(run, &mut io::sink(), &mut |fact| {
@@ -75,7 +75,7 @@ fn write_small(run: &Run, mut selection: Selection, small: &mut Recorder) -> Res
     small.flush().with_context(|| format!("cannot write the record to {}", small.name()))
 }
 
-/// What the arguments ask to see.
+/// The view that the arguments ask for.
 fn view(args: &ReplayArgs) -> Result<View> {
     let (since, until) = args.span.bounds();
     Ok(View { since, until, ..args.view.view(namespaces(&args.view)?) })
@@ -121,7 +121,7 @@ pub fn in_order(files: &[PathBuf]) -> Result<Vec<Run>> {
         segments.push((header.run_key(), header.segment, source));
     }
     segments.sort_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
-    // Of a segment that was just being compressed there may be two files.
+    // A segment that is being compressed may have two files.
     segments.dedup_by(|one, other| (&one.0, one.1) == (&other.0, other.1));
     let runs = segments.chunk_by(|one, other| one.0 == other.0);
     let segment =
@@ -142,8 +142,8 @@ pub struct Reading {
     pub is_whole: bool,
 }
 
-/// Hands over the facts of a run, in order. What is missing is said to `notes`, and is a loss in the stream: what rests on
-/// nothing having been missed is less sure then.
+/// Passes on the facts of a run, in order. Writes missing segments and lines to `notes`, and adds them to the stream as
+/// losses, so that verdicts which need a complete stream are less sure.
 pub fn for_each_fact(
     run: &Run,
     notes: &mut dyn Write,
@@ -159,7 +159,7 @@ pub fn for_each_fact(
             state.reading.missing += missing;
             state.lose(0)?;
         }
-        // What a segment repeats is known from the one before, if that was read.
+        // If the segment before was read, the facts that this one repeats are known.
         state.repeats = missing > 0;
         next = number + 1;
         state.read(source)?;
@@ -171,12 +171,12 @@ pub fn for_each_fact(
     Ok(state.reading)
 }
 
-/// A run that is read.
+/// A run that is being read.
 struct State<'a, F> {
     notes: &'a mut dyn Write,
     each: &'a mut F,
     begun: bool,
-    /// Whether what a segment repeats is news.
+    /// Whether the facts that a segment repeats are new.
     repeats: bool,
     last: Ktime,
     reading: Reading,
@@ -219,11 +219,11 @@ impl<F: FnMut(Fact) -> Result<()>> State<'_, F> {
         let fact = match item {
             Item::Header(header) => header.begin(),
             Item::Fact(fact) => fact,
-            // Of a run whose beginning is damaged, this is the beginning.
+            // If the beginning of the run is damaged, the stream begins here.
             Item::Again(fact) if self.repeats || !self.begun => fact,
             Item::Again(_) => return Ok(()),
         };
-        // The beginning stands in each header and after it, in case that one of them is damaged.
+        // Each header and the line after it hold the beginning, in case one of them is damaged.
         if matches!(fact.what, What::Begin(_)) && std::mem::replace(&mut self.begun, true) {
             return Ok(());
         }
@@ -232,12 +232,12 @@ impl<F: FnMut(Fact) -> Result<()>> State<'_, F> {
         (self.each)(fact)
     }
 
-    /// Nobody is left to tell if this fails.
+    /// If this fails, there is nobody left to tell.
     fn say(&mut self, what: fmt::Arguments<'_>) {
         let _ = writeln!(self.notes, "note: {what}");
     }
 
-    /// Before anything is known, nothing can be lost that it would rest on.
+    /// Before the run begins, a loss does not matter.
     fn lose(&mut self, records: u64) -> Result<()> {
         if !self.begun {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What standard output gets: a format, and what its surroundings allow.
+//! Chooses the format for standard output, and adapts it to the terminal.
 
 use std::env;
 use std::io::{IsTerminal as _, stdout};
@@ -19,10 +19,10 @@ pub fn format(output: Output, look: Look) -> Box<dyn Format> {
     }
 }
 
-/// What fits standard output; `stack` for the kernel's path under each row, `stoppable` if Ctrl-C ends what is shown, of
-/// which a person at a terminal is told.
+/// The look that fits standard output. `stack` shows the kernel's path under each row. If `stoppable`, the opening line
+/// tells a person at a terminal about Ctrl-C.
 ///
-/// `COLUMNS`, where it is set, counts more than the terminal's own width, and gives a width to output that is no terminal.
+/// If `COLUMNS` is set, it overrides the terminal's own width, and gives a width to output that is not a terminal.
 #[must_use]
 pub fn look(stack: bool, stoppable: bool) -> Look {
     let terminal = stdout().is_terminal();
@@ -36,7 +36,7 @@ pub fn look(stack: bool, stoppable: bool) -> Look {
     }
 }
 
-/// The width of the terminal behind standard output; `None` where it does not tell, as on a serial line.
+/// The width of the terminal on standard output; `None` if it does not say, as on a serial line.
 fn terminal_width() -> Option<u16> {
     rustix::termios::tcgetwinsize(stdout()).ok().map(|size| size.ws_col)
 }

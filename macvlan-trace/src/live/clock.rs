@@ -1,11 +1,11 @@
-//! The machine's clocks: what time of day a time since boot is, and when that changes.
+//! The machine's clocks: how to turn time since boot into a time of day, and when that changes.
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::fact::{Fact, Ktime, What};
 
-/// So far apart may two looks at the clocks be before the clock counts as set. Between the readings of one look the
-/// process may lose its processor for longer than that; such a look says nothing.
+/// If two readings of the clocks differ by more than this, somebody has set the clock. Between the clocks of one
+/// reading the process may lose its processor for longer than that; such a reading is ignored.
 const STEP_NS: i64 = 10_000_000;
 
 /// Notices when the machine's clock is set.
@@ -15,7 +15,7 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// As they stand now.
+    /// Reads the clocks.
     #[must_use]
     pub fn read() -> Self {
         let looks = (0..8).map(|_| Look::now());
@@ -28,7 +28,7 @@ impl Clocks {
         self.boot
     }
 
-    /// The fact that the clock was set since the last look, which costs three calls that stay in user space.
+    /// The fact that the clock was set since the last reading. A reading costs three calls, which stay in user space.
     pub fn stepped(&mut self) -> Option<Fact> {
         self.compare(&Look::now())
     }
@@ -42,7 +42,7 @@ impl Clocks {
     }
 }
 
-/// One look at both clocks.
+/// One reading of both clocks.
 struct Look {
     at: Ktime,
     boot: i64,

@@ -1,5 +1,5 @@
-//! Bytes from the ring → facts. Bounded, without unsafe; kinds that are not known are skipped, and a record that does
-//! not fit its own lengths is an error that names what was wrong.
+//! Turns bytes from the ring into facts, bounded and without unsafe code. Unknown kinds are skipped. If a record does
+//! not fit its own lengths, the error names the wrong part.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -19,7 +19,7 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// Functions by return address.
+/// Looks up functions by return address.
 pub trait Symbols {
     /// The function that an address lay in at that time.
     fn resolve(&mut self, address: u64, at: Ktime) -> Option<String>;
@@ -31,7 +31,7 @@ pub struct Decoder {
     probes: HashMap<u16, &'static str>,
     /// The last sequence number of each CPU and lane.
     last: HashMap<(u32, u32), u64>,
-    /// Records that the sequence numbers say are missing.
+    /// Records that are missing by their sequence numbers.
     gaps: u64,
 }
 
@@ -208,7 +208,7 @@ fn whole_task(bytes: &[u8], task: TaskRef) -> Result<Task> {
     })
 }
 
-/// A terminal, as people name it: of the kernel's `pts0` they say `pts/0`, after its place below /dev.
+/// A terminal, named by its place below /dev: the kernel's `pts0` is `pts/0`.
 fn tty(name: &[u8]) -> Option<Text> {
     let name = Text::from_padded(name);
     if name.is_empty() {
@@ -311,7 +311,7 @@ fn address(address: &wire::IpAddress) -> Option<Address> {
     Some(Address { ip, prefix: u8::try_from(address.prefix).ok()? })
 }
 
-/// What `wait` reports, and so `do_exit` is given: how a process ended, and whether it dumped its core.
+/// Reads the code of `do_exit`, which is what `wait` reports: how a process ended, and whether it dumped its core.
 fn exit_status(code: u32) -> (ExitStatus, bool) {
     let [low, high, ..] = code.to_le_bytes();
     match low & 0x7f {

@@ -1,4 +1,4 @@
-//! All that needs a machine. It makes the stream of facts, and knows nothing of what becomes of them.
+//! Everything that needs a live machine. It makes the stream of facts, and does not know how they are used.
 
 pub mod btf;
 pub mod clock;
@@ -29,9 +29,9 @@ use crate::{
     text::Text,
 };
 
-/// How often the loss counters are read, and who lives where is looked for.
+/// How often the tracer reads the loss counters and searches for residents.
 const TICK: Duration = Duration::from_millis(500);
-/// What has happened between the first hook and the stock is held back until the stock is told, so much at most.
+/// How many facts between the first hook and the stock are held back until the stock is in the stream.
 const MAX_EARLY: usize = 1024;
 
 /// What a live run needs to know.
@@ -53,7 +53,7 @@ pub struct Live {
     lookup: Lookup,
     clocks: Clocks,
     tick: Interval,
-    /// A tick is due, and is told once the ring is empty.
+    /// A tick is due, and enters the stream once the ring is empty.
     tick_is_due: bool,
     /// Facts that are next.
     next: VecDeque<Fact>,
@@ -90,7 +90,7 @@ impl Live {
         Ok(live)
     }
 
-    /// What kind of run this is.
+    /// The fact that describes the run.
     fn begin(&self, settings: &Settings, surroundings: &Surroundings, resolved: &btf::Resolved) -> Begin {
         let mut degraded = self.probes.degraded.clone();
         degraded.extend(
@@ -122,7 +122,7 @@ impl Live {
         }
     }
 
-    /// What was there before, and who lives where, before anything that happens there is told.
+    /// Puts the links and residents that were there before into the stream, before any change of them.
     fn take_stock(&mut self, inventory: Inventory) {
         for (netns, name) in inventory.names {
             self.push(What::NetnsName { netns, name });
@@ -171,7 +171,7 @@ impl Live {
         Ok(())
     }
 
-    /// Looks at once for what a tick looks for.
+    /// Does at once what a tick does.
     pub fn look(&mut self) {
         self.lookup.tick();
         self.next.extend(self.ring.counted(now()));
@@ -199,7 +199,7 @@ impl Live {
         }
     }
 
-    /// The last facts: what was lost and leaves no gap in what follows, since nothing does, and the end.
+    /// The last facts: losses after the last record, which no gap shows, and the end.
     pub fn end(&mut self) -> impl Iterator<Item = Fact> + use<> {
         let at = now();
         self.ring.counted(at).chain([Fact { at, what: What::End }])

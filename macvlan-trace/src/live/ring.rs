@@ -1,4 +1,4 @@
-//! The ring of records, read as facts: decoded, and with what was lost.
+//! Reads the ring of records as facts, losses included.
 
 use anyhow::{Context as _, Result};
 use aya::maps::{MapData, RingBuf};
@@ -44,12 +44,12 @@ impl Ring {
     /// Waits until there may be a record.
     pub async fn ready(&mut self) -> Result<()> {
         let mut guard = self.records.readable_mut().await.context("cannot wait for the ring of records")?;
-        // Before the ring is read: what comes in meanwhile makes it ready again.
+        // Clear this before the ring is read: records that arrive meanwhile make it ready again.
         guard.clear_ready();
         Ok(())
     }
 
-    /// The next fact. A record of a kind that is not known is passed over; a broken one counts as lost.
+    /// The next fact. A record of an unknown kind is skipped; a broken one counts as lost.
     pub fn next(&mut self) -> Option<Fact> {
         if let Some(fact) = self.held.take() {
             return Some(fact);
@@ -76,12 +76,12 @@ impl Ring {
         None
     }
 
-    /// What the records themselves say was lost, since this was asked for the last time.
+    /// Losses since the last call, by the sequence numbers of the records.
     pub fn missing(&mut self, at: Ktime) -> Option<Fact> {
         self.losses.lost(at, self.decoder.gaps())
     }
 
-    /// What the kernel's side says that it could neither hand over nor remember.
+    /// Losses and full maps, by the kernel side's own counters.
     pub fn counted(&mut self, at: Ktime) -> impl Iterator<Item = Fact> + use<> {
         let lost = self.losses.lost(at, self.counters.lost());
         let full = self.losses.full(at, self.counters.get(Counter::MapFull));
@@ -89,20 +89,20 @@ impl Ring {
     }
 }
 
-/// What was said of losses so far. A record that the kernel could not hand over shows twice: as a gap in the sequence of
-/// its CPU, once a later record has come, and in the kernel's own count.
+/// The losses that the stream has reported so far. A record that the kernel could not hand over shows twice: as a gap
+/// in the sequence of its CPU, once a later record has come, and in the kernel's own count.
 #[derive(Debug, Default)]
 struct Losses {
-    /// Lost on the way, as far as it was said.
+    /// Records lost on the way, as far as reported.
     lost: u64,
-    /// Records that could not be decoded, and how many of them were said.
+    /// Records that could not be decoded, and how many of them were reported.
     broken: u64,
     broken_said: u64,
     full: bool,
 }
 
 impl Losses {
-    /// The fact of what is lost and was not said yet, of so many in all.
+    /// The fact that reports the rest of so many losses in all.
     fn lost(&mut self, at: Ktime, lost: u64) -> Option<Fact> {
         let records = lost.saturating_sub(self.lost) + (self.broken - self.broken_said);
         self.lost = self.lost.max(lost);
@@ -110,7 +110,8 @@ impl Losses {
         (records > 0).then_some(Fact { at, what: What::Lost { records } })
     }
 
-    /// What has to be told before an effect of which no probe saw the request: that a map is full may be why.
+    /// If no probe saw the request of an effect, a full map may be the reason: the fact that says so, which comes
+    /// before the effect.
     fn reason_of(&mut self, fact: &Fact, refused: impl FnOnce() -> u64) -> Option<Fact> {
         let (What::Link(link) | What::Parent(link)) = &fact.what else { return None };
         let is_effect = matches!(link.change, LinkChange::UnseenDown | LinkChange::UnseenDeleted);

@@ -1,4 +1,4 @@
-//! The command that is run while we trace.
+//! The command that runs while the tracer traces.
 
 use std::{ffi::OsString, os::unix::process::ExitStatusExt as _, process::ExitStatus};
 
@@ -26,7 +26,7 @@ impl Command {
         self.0.is_some()
     }
 
-    /// Its end, and the status to leave with; never, without one.
+    /// Waits for its end, and returns the status to exit with; waits for ever if there is no command.
     pub async fn wait(&mut self) -> Result<u8> {
         match &mut self.0 {
             Some(child) => child.wait().await.map(status_of).context("cannot wait for the command"),
@@ -34,19 +34,19 @@ impl Command {
         }
     }
 
-    /// Hands SIGTERM on to it; false, without one.
+    /// Passes SIGTERM on to it; false if there is no command.
     pub fn terminate(&self) -> bool {
         let Some(child) = &self.0 else { return false };
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(rustix::process::Pid::from_raw);
         if let Some(pid) = pid {
-            // It may have ended in between, and then we hear of it.
+            // It may just have ended; then `wait` returns.
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         true
     }
 }
 
-/// The command's own status, or 128 and the signal that ended it, as a shell has it.
+/// The command's own status, or 128 plus the signal that ended it, as in a shell.
 fn status_of(status: ExitStatus) -> u8 {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     u8::try_from(code).unwrap_or(1)

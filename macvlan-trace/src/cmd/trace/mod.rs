@@ -1,4 +1,4 @@
-//! A live run: the stream of this machine's facts goes through the pipeline until something says stop.
+//! A live run: sends this machine's facts through the pipeline until something stops it.
 
 mod command;
 mod stop;
@@ -23,11 +23,11 @@ use crate::{
     sink::Format,
 };
 
-/// How many facts are taken before anything else gets its turn.
+/// How many facts are taken before signals and timers get their turn.
 const BATCH: usize = 1024;
-/// How long a traced command's namespaces may take to go after it has ended.
+/// How long the namespaces of a traced command may take to end after it.
 const TEARDOWN: Duration = Duration::from_secs(5);
-/// How often that is looked at.
+/// How often that is checked.
 const TEARDOWN_TICK: Duration = Duration::from_millis(20);
 /// How long the outputs may take to write what is left, once the run has ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -52,12 +52,12 @@ pub struct Options {
 pub struct Recording {
     /// The file, or what the names of the segments begin with.
     pub path: PathBuf,
-    /// When it goes on in another file.
+    /// When to begin another file.
     pub rotation: Option<Rotation>,
 }
 
 impl Options {
-    /// What a command line asks for. A namespace that does not exist is an error: nothing could match.
+    /// The options of a command line. If a namespace does not exist, that is an error: no event could match.
     pub fn of(cli: Cli) -> Result<Self> {
         let netns =
             cli.view.filter.netns.iter().map(|netns| netns_choice::find(netns)).collect::<Result<_>>()?;
@@ -81,7 +81,7 @@ impl Options {
     }
 }
 
-/// Traces. The status to leave with: the command's own where there is one; else 1 if something could not be written.
+/// Traces. Returns the exit status: the command's own if there is one, else 1 if something could not be written.
 pub fn run(options: Options) -> Result<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -91,13 +91,13 @@ pub fn run(options: Options) -> Result<u8> {
 }
 
 async fn trace(options: Options) -> Result<u8> {
-    // Before anything is attached: what cannot be recorded should not be traced for nothing.
+    // Before anything is attached: if the record cannot be written, there is no point in tracing.
     let recorder = match &options.record {
         Some(Recording { path, rotation }) => Some(Recorder::create(path, *rotation)?),
         None => None,
     };
     let live = Live::start(&options.settings)?;
-    // Before the first record, which tells others that we are at work: they may stop us from then on.
+    // Before the first record: a reader who sees it knows that the tracer runs, and may stop it from then on.
     let mut stops = Stops::listen(recorder.is_some())?;
     let ended = Arc::new(Notify::new());
     let stdout = File::from(rustix::io::dup(rustix::stdio::stdout()).context("standard output is closed")?);
@@ -110,7 +110,7 @@ async fn trace(options: Options) -> Result<u8> {
         failed: false,
     };
     let command = run.until_stopped(&options.command, options.timeout, &mut stops, &ended).await?;
-    // Whatever is waited for from here on: a second signal ends the process at once.
+    // From here on, a second signal ends the process at once, whatever it waits for.
     stops.are_final();
     run.finish(command)
 }
@@ -120,14 +120,14 @@ struct Run {
     live: Live,
     recorder: Option<Recorder>,
     pipeline: Pipeline<Output>,
-    /// Whether it was said that the output cannot be written to.
+    /// Whether the failure of the output was reported.
     unwritten: bool,
     /// Whether something could not be written.
     failed: bool,
 }
 
 impl Run {
-    /// Takes facts until something says stop; the status of the command, where its end was that.
+    /// Takes facts until something stops it. Returns the status of the command, if its end was the reason.
     async fn until_stopped(
         &mut self,
         command: &[OsString],
@@ -135,9 +135,9 @@ impl Run {
         stops: &mut Stops,
         ended: &Notify,
     ) -> Result<Option<u8>> {
-        // What was there before is told before the command begins.
+        // The facts about existing links come before the command begins.
         while self.take_batch()? {}
-        // A time that no clock reaches is none.
+        // A time beyond the range of the clock is no deadline.
         let mut deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut command = Command::start(command)?;
         let mut more = true;
@@ -151,7 +151,7 @@ impl Run {
                     return Ok(Some(status));
                 }
                 _ = stops.interrupt.recv() => {
-                    // A command that we run got it too, and decides by itself whether it ends.
+                    // A traced command got the signal too, and decides by itself whether it ends.
                     if !command.is_there() {
                         break;
                     }
@@ -167,7 +167,7 @@ impl Run {
                     deadline = None;
                 }
                 () = stop::next(&mut stops.hangup), if self.recorder.is_some() => {
-                    // The terminal is gone, and with it whoever watched.
+                    // The terminal is gone, so nobody watches any more.
                     if rustix::termios::isatty(rustix::stdio::stdout()) {
                         break;
                     }
@@ -176,7 +176,7 @@ impl Run {
                 () = ended.notified() => {}
             }
             more = self.take_batch()?;
-            // A command that runs goes on, unseen, and its status is ours.
+            // A running command goes on without output, and its status becomes ours.
             if self.is_done() && !command.is_there() {
                 return Ok(None);
             }
@@ -186,7 +186,7 @@ impl Run {
         Ok(None)
     }
 
-    /// Takes what is there, but not so much that nobody could stop us; whether there may be more.
+    /// Takes a batch of facts, small enough that signals can still stop the tracer. Returns whether there may be more.
     fn take_batch(&mut self) -> Result<bool> {
         for _ in 0..BATCH {
             let Some(fact) = self.live.try_next() else {
@@ -204,7 +204,7 @@ impl Run {
         Ok(self.pipeline.take(fact)?)
     }
 
-    /// Works on the record. One that cannot go on is said, and the run goes on without it.
+    /// Works on the record. If that fails, reports it, and the run goes on without a record.
     fn record(&mut self, work: impl FnOnce(&mut Recorder) -> io::Result<()>) {
         let Some(recorder) = &mut self.recorder else { return };
         if let Err(error) = work(recorder) {
@@ -218,7 +218,7 @@ impl Run {
         }
     }
 
-    /// Takes what has happened up to now. In a storm there is always more, which is not waited for.
+    /// Takes all facts up to now. In a storm there are always more; this does not wait for them.
     fn drain(&mut self) -> Result<()> {
         let now = clock::now();
         while let Some(fact) = self.live.try_next() {
@@ -231,7 +231,7 @@ impl Run {
         Ok(())
     }
 
-    /// Waits until the namespaces of a command that has ended are gone too.
+    /// Waits until the namespaces of an ended command have ended, too.
     async fn settle(&mut self) -> Result<()> {
         let deadline = Instant::now() + TEARDOWN;
         loop {
@@ -246,13 +246,13 @@ impl Run {
         }
     }
 
-    /// Whether all that was asked for has been shown, or there is nobody left to whom anything is shown or recorded for.
+    /// Whether all wanted events have been shown, or neither an output nor a record is left.
     fn is_done(&mut self) -> bool {
         self.say_problem();
         self.pipeline.is_closed() || self.pipeline.sink().has_ended() && self.recorder.is_none()
     }
 
-    /// Says at once that the output cannot be written to. That a reader has left is no failure.
+    /// Reports at once if the output cannot be written to. If the reader has closed it, that is not a failure.
     fn say_problem(&mut self) {
         if let Some(problem) = self.pipeline.sink().problem().filter(|_| !self.unwritten) {
             eprintln!("error: cannot write to standard output: {problem}");
@@ -260,7 +260,7 @@ impl Run {
         }
     }
 
-    /// Ends the run, and says what could not be written; the status to leave with.
+    /// Ends the run, and reports what could not be written. Returns the exit status.
     fn finish(mut self, command: Option<u8>) -> Result<u8> {
         for fact in self.live.end() {
             self.take(fact)?;
@@ -271,7 +271,7 @@ impl Run {
         if waiting > 0 {
             eprintln!("note: nobody read the last {waiting} records of standard output");
         }
-        // Detaching takes the kernel a second, as this ends.
+        // When this function returns, detaching takes the kernel a second.
         Ok(match command {
             Some(status @ 1..) => status,
             _ => u8::from(self.failed),

@@ -12,20 +12,20 @@ use signal_hook::{
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Listens for them, and for the one that does not.
+/// Listens for the signals that stop a run, and for SIGHUP.
 pub struct Stops {
     /// Ctrl-C.
     pub interrupt: Signal,
     /// SIGTERM.
     pub terminate: Signal,
-    /// SIGHUP, where it is ours.
+    /// SIGHUP, if the run handles it.
     pub hangup: Option<Signal>,
     /// Whether the run has been told to stop.
     stopping: Arc<AtomicBool>,
 }
 
 impl Stops {
-    /// From now on they are ours; SIGHUP only where it asks for a record's file to be opened anew.
+    /// Begins to listen; for SIGHUP only if it is to open a record's file again.
     pub fn listen(reopens: bool) -> Result<Self> {
         let stopping = Arc::new(AtomicBool::new(false));
         for number in [SIGINT, SIGTERM] {
@@ -43,13 +43,13 @@ impl Stops {
         })
     }
 
-    /// From now on either ends the process at once.
+    /// From now on, either signal ends the process at once.
     pub fn are_final(&self) {
         self.stopping.store(true, Ordering::SeqCst);
     }
 }
 
-/// The next such signal; never, where it is not ours.
+/// Waits for the next such signal; for ever, if the run does not handle it.
 pub async fn next(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),

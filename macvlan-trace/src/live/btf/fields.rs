@@ -1,4 +1,4 @@
-//! The table of fields: where each offset that the programs need comes from, on every kernel.
+//! The table of fields: how to find each offset that the programs need, on every kernel.
 
 use macvlan_trace_common::{MISSING, Offsets};
 
@@ -11,7 +11,7 @@ pub enum Place {
     Member(&'static str, &'static str),
     /// The size of a struct.
     Size(&'static str),
-    /// The element of an array of pointers that is numbered by a constant of an enum.
+    /// The element of an array of pointers whose index is a constant of an enum.
     Element(&'static str, &'static str, &'static str, &'static str),
 }
 
@@ -23,7 +23,7 @@ pub struct Field {
     pub name: &'static str,
     /// Where to look, in order: fields get renamed.
     pub places: &'static [Place],
-    /// Whether nothing works without it; otherwise what it would tell is unknown.
+    /// Whether it is required; without an optional one, its value is unknown.
     pub required: bool,
     slot: fn(&mut Offsets) -> &mut u32,
 }
@@ -130,7 +130,7 @@ fields! {
     optional siginfo_code: Member("kernel_siginfo", "si_code");
 }
 
-/// The enum whose constants the notifier's events are, and the constant that moved.
+/// The enum of the notifier's events, and the constant whose value changed.
 const CHANGEUPPER: (&str, &str) = ("netdev_cmd", "NETDEV_CHANGEUPPER");
 
 /// Where `macvlan_dev.mode` is (include/linux/if_macvlan.h, which no BTF of vmlinux describes) on the kernels from 5.8
@@ -147,7 +147,7 @@ fn tracker(btf: &Btf) -> u32 {
     }
 }
 
-/// What a kernel's types say.
+/// The offsets that a kernel's types give.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// The offsets, with [`MISSING`] where there is none.

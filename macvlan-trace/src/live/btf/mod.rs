@@ -1,8 +1,8 @@
 //! Where this kernel keeps its fields, read from its own type information.
 //!
-//! eBPF programs written in Rust have no relocations, so user space looks the offsets up and hands them down.
-//! Parsing all of vmlinux's BTF costs 120 ms in an emulated guest; one pass that remembers where each type stands,
-//! and looks into the wanted ones only, costs 15.
+//! eBPF programs written in Rust have no relocations, so user space looks the offsets up and hands them down. Parsing
+//! all of vmlinux's BTF takes 120 ms in an emulated guest. One pass that notes where each type begins, and then looks
+//! only into the wanted ones, takes 15.
 
 mod fields;
 mod parse;
@@ -22,7 +22,7 @@ pub fn of_this_kernel() -> anyhow::Result<Resolved> {
     of(bytes).with_context(|| format!("{VMLINUX} is not the BTF that is expected"))
 }
 
-/// Resolves the offsets of the kernel whose type information that is.
+/// Resolves the offsets of the kernel that has this type information.
 pub fn of(bytes: Vec<u8>) -> Result<Resolved, BtfError> {
     Ok(resolve(&Btf::parse(bytes, &fields::names())?))
 }

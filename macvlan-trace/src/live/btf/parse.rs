@@ -1,4 +1,4 @@
-//! BTF, as far as offsets need it. Format: Documentation/bpf/btf.rst in the kernel's tree.
+//! Parses BTF, as far as offsets need it. Format: Documentation/bpf/btf.rst in the kernel's tree.
 
 use std::{collections::HashMap, fmt};
 
@@ -22,7 +22,7 @@ mod kind {
 }
 
 const MAGIC: u16 = 0xeb9f;
-/// Anonymous structs and typedefs nest a handful deep; more is not a kernel's BTF.
+/// Anonymous structs and typedefs nest a few levels deep; more is not a kernel's BTF.
 const MAX_DEPTH: u32 = 32;
 
 /// Why bytes are not BTF.
@@ -100,7 +100,7 @@ impl Btf {
     }
 
     /// Byte offset of a member, by its path of names ("nd_net.net"); members of anonymous structs and unions count as
-    /// members of what they stand in.
+    /// members of the struct around them.
     #[must_use]
     pub fn offset(&self, name: &str, path: &str) -> Option<u32> {
         let mut id = *self.wanted.get(name.as_bytes())?;
@@ -182,8 +182,8 @@ impl Btf {
     }
 }
 
-/// Bytes behind the head of a type; `None` for a kind that did not exist when this was written, whose length
-/// cannot be known.
+/// Bytes behind the head of a type; `None` for a kind that did not exist when this was written, since its length is
+/// unknown.
 fn details_len(ty: &Type) -> Option<usize> {
     Some(match ty.kind {
         kind::INT | kind::VAR | kind::DECL_TAG => 4,

@@ -1,12 +1,12 @@
-//! What a fact makes us ask the machine.
+//! What a fact makes the tracer ask the machine.
 
 use crate::{
     fact::{LinkChange, Netns, What},
     text::Text,
 };
 
-/// The namespaces that a fact shows to people. Kernel workers act in namespaces that are known, or that have ended: then
-/// the inode number may be another one's by now.
+/// The namespaces of a fact whose names people will see. Kernel workers are left out: they act in known namespaces, or
+/// in ended ones, whose inode number may belong to another one by now.
 pub fn named_in(what: &What) -> impl Iterator<Item = &Netns> {
     let (one, other) = match what {
         What::Link(fact) if !fact.task.kthread => {
@@ -17,9 +17,9 @@ pub fn named_in(what: &What) -> impl Iterator<Item = &Netns> {
     one.into_iter().chain(other)
 }
 
-/// The namespace that has ended, as a fact shows: by the drop of its last reference, which need not have been seen, or by
-/// a link of its that the kernel deletes with it, and not with a parent. Its address and its inode number may be another
-/// one's from now on.
+/// The namespace that has ended, if a fact shows it: its last reference dropped, or, even if no probe saw that, the
+/// kernel deletes one of its links with it (not with a parent). From now on, its address and inode number may belong to
+/// another one.
 pub fn torn_down_in(what: &What) -> Option<Netns> {
     match what {
         What::NetnsEnd(end) if end.last => Some(end.netns),

@@ -1,9 +1,8 @@
-//! What the runtimes' own files say of a container: its name, and the pod that it belongs to.
+//! Reads the runtimes' own files about a container: its name, and the pod that it belongs to.
 //!
-//! No daemon is asked. A file that is missing, half written, huge or anything but a plain file says nothing: the id from
-//! the control group's path stands alone then. Paths are looked up inside the folder that is taken for the machine's
-//! root, symbolic links included, and those in a user's home never lead out of it, since the user may put anything
-//! there.
+//! It asks no daemon. If a file is missing, half written, huge or not a plain file, only the id from the control
+//! group's path is known. Paths are looked up inside the folder that is taken for the machine's root, and so are
+//! symbolic links. Those in a user's home never lead out of it, since the user may put anything there.
 
 use std::{
     ffi::OsStr,
@@ -29,13 +28,13 @@ use crate::{
     text::Text,
 };
 
-/// How many times a container's files are looked up: at first its runtime may not have written them yet.
+/// How often a container's files are looked up: at first, the runtime may not have written them yet.
 const MAX_LOOKS: u8 = 3;
 /// How many containers are remembered.
 const MAX_REMEMBERED: usize = 16_384;
-/// No file is read beyond that. Podman's list of all its containers takes about a kilobyte a container.
+/// Larger files are not read. Podman's list of all its containers takes about a kilobyte for each container.
 const MAX_FILE: u64 = 2 << 20;
-/// Longer names are none: DNS, Kubernetes and the runtimes all stop before.
+/// Longer names are not valid: DNS, Kubernetes and the runtimes have lower limits.
 const MAX_NAME: usize = 255;
 /// How many namespaces of containerd are looked into.
 const MAX_NAMESPACES: usize = 64;
@@ -49,10 +48,10 @@ const TASKS: [&str; 4] = [
     "run/k0s/containerd/io.containerd.runtime.v2.task",
     "var/snap/microk8s/common/run/containerd/io.containerd.runtime.v2.task",
 ];
-/// Where Docker of the snap keeps its files.
+/// Where the Docker snap keeps its files.
 const SNAP_DOCKER: &str = "var/snap/docker/common/var-lib-docker";
 
-/// The names of containers that come up while tracing.
+/// The names of containers that appear while tracing.
 #[derive(Debug)]
 pub struct Containers {
     /// The folder that is taken for the machine's root.
@@ -68,7 +67,7 @@ impl Containers {
         Self { root: root.to_owned(), looks: Bounded::default() }
     }
 
-    /// What files say of the container of a control group, if that was not returned before. Asking again and again is
+    /// What files say about the container of a control group, if that was not returned before. Repeated calls are
     /// cheap.
     pub fn of_new(&mut self, cgroup: &Text) -> Option<Container> {
         let id = place_of(cgroup).container.filter(ContainerId::has_files)?;
@@ -79,14 +78,14 @@ impl Containers {
         Some(found)
     }
 
-    /// How many containers were pushed out by others.
+    /// How many containers the limit has dropped.
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.looks.evicted()
     }
 }
 
-/// What files below a root say of a container.
+/// What files below a root say about a container.
 fn find(root: &Path, id: &ContainerId) -> Option<Container> {
     let machine = Folder::root(root)?;
     let home = match id.user {
@@ -101,7 +100,7 @@ fn find(root: &Path, id: &ContainerId) -> Option<Container> {
         (Some("podman"), Some(home)) => podman(home, Path::new(".local/share/containers/storage"), &id.id),
         (Some("cri-o"), None) => crio(&machine, &id.id),
         (Some("containerd"), None) => containerd(&machine, &id.id),
-        // Several runtimes share a shape. The one that has a file of the container made it.
+        // Several runtimes use this shape. The one that has a file about the container made it.
         (None, None) => machines_docker(&machine, &id.id).or_else(|| containerd(&machine, &id.id)),
         _ => None,
     }?;
@@ -109,7 +108,7 @@ fn find(root: &Path, id: &ContainerId) -> Option<Container> {
     Some(found)
 }
 
-/// What Docker writes of a container, or what Kubernetes has it write.
+/// What Docker writes about a container, for itself or for Kubernetes.
 fn docker(folder: &Folder, root: &Path, id: &str) -> Option<Container> {
     #[derive(Deserialize)]
     struct State {
@@ -125,12 +124,12 @@ fn docker(folder: &Folder, root: &Path, id: &str) -> Option<Container> {
     }
     let state: State = folder.json(&root.join("containers").join(id).join("config.v2.json"))?;
     let notes = state.config.and_then(|config| config.labels).unwrap_or_default();
-    // Docker keeps the slash of the days when links gave a container further names.
+    // The name begins with a slash, from the days when links gave a container further names.
     let name = state.name.map(|name| name.strip_prefix('/').map_or(name.clone(), str::to_owned));
     Some(told(id, "docker", notes, name))
 }
 
-/// What the Docker of the machine, and not of one of its users, writes of a container.
+/// What the machine's own Docker, not a user's, writes about a container.
 fn machines_docker(machine: &Folder, id: &str) -> Option<Container> {
     docker(machine, &docker_root(machine), id).or_else(|| docker(machine, Path::new(SNAP_DOCKER), id))
 }
@@ -146,7 +145,7 @@ fn docker_root(machine: &Folder) -> PathBuf {
     daemon.and_then(|daemon| daemon.data_root).unwrap_or_else(|| "var/lib/docker".into())
 }
 
-/// What Podman writes of its containers; those made with `--rm` have a list of their own.
+/// What Podman writes about its containers; those made with `--rm` are in a list of their own.
 fn podman(folder: &Folder, storage: &Path, id: &str) -> Option<Container> {
     #[derive(Deserialize)]
     struct Entry {
@@ -165,7 +164,7 @@ fn podman(folder: &Folder, storage: &Path, id: &str) -> Option<Container> {
     })
 }
 
-/// What CRI-O writes of a container.
+/// What CRI-O writes about a container.
 fn crio(machine: &Folder, id: &str) -> Option<Container> {
     let storage = ["run/containers/storage", "var/lib/containers/storage"];
     storage.iter().find_map(|storage| {
@@ -175,7 +174,7 @@ fn crio(machine: &Folder, id: &str) -> Option<Container> {
     })
 }
 
-/// What containerd writes of a container, in whichever of its namespaces that is.
+/// What containerd writes about a container, in whichever of its namespaces that is.
 fn containerd(machine: &Folder, id: &str) -> Option<Container> {
     TASKS.iter().find_map(|tasks| {
         machine.list(Path::new(tasks)).into_iter().find_map(|namespace| {
@@ -188,7 +187,7 @@ fn containerd(machine: &Folder, id: &str) -> Option<Container> {
     })
 }
 
-/// The container that labels or annotations describe; the runtime itself keeps that name for it.
+/// The container that labels or annotations describe; `name` is the runtime's own name for it.
 fn told(id: &str, runtime: &str, notes: Notes, name: Option<String>) -> Container {
     let sane = |text: Option<String>| text.filter(|text| !text.is_empty() && text.len() <= MAX_NAME);
     let sandbox = notes.is_sandbox();
@@ -199,7 +198,7 @@ fn told(id: &str, runtime: &str, notes: Notes, name: Option<String>) -> Containe
     ]
     .map(sane);
     let in_pod = uid.is_some() || namespace.is_some() || pod_name.is_some();
-    // What Kubernetes calls it is what people know; the container that only holds a pod's namespaces has no name.
+    // People know the name that Kubernetes gave it. The container that only holds a pod's namespaces has no name.
     let called = sane(notes.container_name.or(notes.cri_container_name)).or(sane(notes.nerdctl_name));
     let name = if in_pod && sandbox { None } else { called.or(sane(name)) };
     Container {
@@ -211,7 +210,7 @@ fn told(id: &str, runtime: &str, notes: Notes, name: Option<String>) -> Containe
     }
 }
 
-/// The configuration that a runtime is given, in the form of the Open Container Initiative.
+/// The configuration of a runtime, in the format of the Open Container Initiative.
 #[derive(Deserialize)]
 struct Bundle {
     annotations: Option<Notes>,
@@ -259,14 +258,14 @@ struct Folder {
 }
 
 impl Folder {
-    /// The folder that is taken for the machine's root: what links in it point to is inside it too.
+    /// The folder that is taken for the machine's root: symbolic links in it are resolved inside it.
     fn root(path: &Path) -> Option<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let file = rustix::fs::open(path, flags, Mode::empty()).ok()?;
         Some(Self { file, resolve: ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS })
     }
 
-    /// The home of a user. Nothing in it leads out of it, or to another file system that the user may have mounted.
+    /// The home of a user. No path in it leads out of it, or to another file system that the user may have mounted.
     fn home_of(&self, user: u32) -> Option<Self> {
         let users = self.read(Path::new("etc/passwd"))?;
         let home = users.split(|&byte| byte == b'\n').find_map(|line| {
@@ -283,9 +282,9 @@ impl Folder {
         openat2(self.file.as_fd(), path, flags | OFlags::CLOEXEC, Mode::empty(), self.resolve)
     }
 
-    /// A plain file of a bearable size.
+    /// Reads a plain file, if it is not too large.
     fn read(&self, path: &Path) -> Option<Vec<u8>> {
-        // A pipe that somebody put there must not make us wait.
+        // If somebody put a pipe there, opening it must not block.
         let file = self.open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY).ok()?;
         let stat = fstat(&file).ok()?;
         let size = u64::try_from(stat.st_size).ok().filter(|&size| size <= MAX_FILE)?;

@@ -1,8 +1,8 @@
-//! Takes stock of every network namespace once the probes are attached: the links that are there already, where they
-//! are, and what people call the namespaces.
+//! Takes stock of every network namespace once the probes are attached: which links exist already, where they are, and
+//! the names of the namespaces.
 //!
 //! One thread enters each namespace, asks for its links and goes on. It holds a namespace only while it is inside, so
-//! that an end is put off by a moment at most.
+//! it delays an end by a moment at most.
 
 use std::{
     collections::BTreeMap,
@@ -32,7 +32,7 @@ const KINDS: [&str; 2] = ["macvlan", "macvtap"];
 /// How many namespaces are asked whether they hold a parent, for each namespace whose links have parents elsewhere.
 const MAX_ASKED: usize = 256;
 
-/// What the inventory tells the kernel's side, and hears from it.
+/// The inventory's interface to the kernel side.
 pub trait KernelView: Send {
     /// The namespace that the tracer's own thread entered last, as the probe on `switch_task_namespaces` saw it.
     /// `None` if that probe is not attached.
@@ -41,7 +41,7 @@ pub trait KernelView: Send {
     /// From now on, the tasks of this namespace matter.
     fn watch(&mut self, netns: &Netns);
 
-    /// Nothing that matters is in it after all.
+    /// It contains nothing that matters after all.
     fn unwatch(&mut self, netns: &Netns);
 }
 
@@ -50,16 +50,16 @@ pub trait KernelView: Send {
 pub struct Inventory {
     /// The links.
     pub stock: Vec<Stock>,
-    /// What people call the namespaces.
+    /// The names of the namespaces.
     pub names: Vec<(Netns, Text)>,
     /// How many namespaces were looked into.
     pub namespaces: usize,
     /// How many could not be.
     pub unseen: usize,
-    /// Of those looked into, how many have an unknown address, [`Netns::ptr`] 0, because the probe did not see us
-    /// enter: their links are listed, and what happens to them cannot be joined with that.
+    /// How many of these have an unknown address ([`Netns::ptr`] is 0), because the probe did not see the tracer enter.
+    /// Their links are listed, but later facts cannot be joined with them.
     pub unjoined: usize,
-    /// Processes that did not let us see which namespace they live in.
+    /// Processes whose namespace the tracer may not read.
     pub unreadable: usize,
 }
 
@@ -100,7 +100,7 @@ struct Survey<'a, V> {
     home: OwnedFd,
     /// The namespace that the thread is in.
     here: Option<NsInode>,
-    /// Where parents are likely to be: the machine's own namespace, then those that turned out to hold one.
+    /// Where parents are likely to be: the machine's own namespace, then others in which a parent was found.
     likely: Vec<usize>,
     /// Links whose parent is elsewhere: the place of its namespace, its index there, and the place in the stock.
     elsewhere: BTreeMap<usize, Vec<(u32, usize)>>,
@@ -128,10 +128,10 @@ impl<'a, V: KernelView> Survey<'a, V> {
             }
         }
         for (place, links) in std::mem::take(&mut self.elsewhere) {
-            // A parent that cannot be seen stays unknown.
+            // If it fails, the parent stays unknown.
             let _ = self.enter(place).and_then(|netns| self.look_at_parents(netns, &links));
         }
-        // The thread ends here anyway; this gives the last namespace back a moment earlier.
+        // The thread ends here anyway; this releases the last namespace a moment earlier.
         let _ = move_into_link_name_space(self.home.as_fd(), Some(LinkNameSpaceType::Network));
         self.inventory
     }
@@ -211,7 +211,7 @@ impl<'a, V: KernelView> Survey<'a, V> {
         Ok(())
     }
 
-    /// The place of the namespace that the conversation's namespace knows by this number.
+    /// The place of the namespace that has this number in the socket's namespace.
     fn namespace_with_id(&mut self, netlink: &mut Netlink, nsid: i32) -> Option<usize> {
         let all = &self.found.all;
         let others = (0..all.len()).filter(|place| !self.likely.contains(place));

@@ -1,7 +1,8 @@
-//! What only the machine can tell: the links and namespaces that were there before the tracer, names, symbols.
+//! Looks up what only the machine knows: links and namespaces that were there before the tracer, names, symbols.
 //!
-//! What it learns enters the stream as facts. What helps to understand a fact stands before it; who lives in a namespace
-//! is told when the ring is empty, since the namespace's end may be in there, and its successor may have been looked at.
+//! The results enter the stream as facts. A fact that explains another one comes before it. Residents of a namespace
+//! enter the stream when the ring is empty: the ring may still hold the namespace's end, and then the look at /proc
+//! found a resident of its successor.
 
 pub mod containers;
 pub mod inventory;
@@ -27,7 +28,7 @@ use self::{
 };
 use crate::fact::{Fact, Ktime, Netns, NsInode, What};
 
-/// Asks the machine for what facts do not say.
+/// Asks the machine what facts do not say.
 #[derive(Debug)]
 pub struct Lookup {
     names: Names,
@@ -36,8 +37,8 @@ pub struct Lookup {
 }
 
 impl Lookup {
-    /// Has not asked for anything. `root` is the folder that is taken for the machine's root, `host` the machine's own
-    /// network namespace; processes are looked at only where /proc has the kernel's own process ids.
+    /// A lookup that has asked nothing yet. `root` is the folder that is taken for the machine's root, `host` the
+    /// machine's own network namespace; processes are looked at only where /proc has the kernel's own process ids.
     #[must_use]
     pub fn new(root: &Path, host: Option<NsInode>, in_first_pidns: bool) -> Self {
         Self {
@@ -47,7 +48,7 @@ impl Lookup {
         }
     }
 
-    /// Puts a fact into the stream, behind what the machine can tell about it.
+    /// Puts a fact into the stream, after the facts that explain it.
     pub fn explain(&mut self, fact: Fact, stream: &mut VecDeque<Fact>) {
         let at = fact.at;
         for netns in named_in(&fact.what) {
@@ -68,7 +69,7 @@ impl Lookup {
         stream.push_back(fact);
     }
 
-    /// A namespace that has ended, as a fact shows, is another one's from now on.
+    /// If a fact shows the end of a namespace, forgets it: its address may belong to another one from now on.
     pub fn forget_ended(&mut self, fact: &Fact) {
         if let Some(netns) = torn_down_in(&fact.what) {
             self.residents.ended(&netns);
@@ -86,7 +87,7 @@ impl Lookup {
         self.residents.tick();
     }
 
-    /// Tells who was found, now that the ring is empty.
+    /// Puts the residents that were found into the stream, now that the ring is empty.
     pub fn tell_found(&mut self, at: Ktime, stream: &mut VecDeque<Fact>) {
         for resident in self.residents.take_found() {
             self.explain(Fact { at, what: What::Resident(resident) }, stream);

@@ -19,7 +19,7 @@ use rustix::{
 use super::{mountinfo, netns_name};
 use crate::{fact::NsInode, text::Text};
 
-/// How many ways into one namespace are remembered, in case that a process ends before it is opened.
+/// How many ways into one namespace are kept, in case a process ends before the namespace is opened.
 const MAX_DOORS: usize = 4;
 
 /// `NSFS_MAGIC`: the type of the file system whose files are namespaces.
@@ -40,7 +40,7 @@ pub struct Namespaces {
 pub struct Namespace {
     /// What it is.
     pub inode: NsInode,
-    /// What people call it.
+    /// Its name.
     pub name: Option<Text>,
     /// The ways to it.
     doors: Vec<Door>,
@@ -68,11 +68,11 @@ pub enum Closed {
 impl Namespaces {
     /// Looks for them. Processes that end meanwhile are passed over.
     ///
-    /// Not found are those that only an open descriptor or a socket keeps: nobody lives in them.
+    /// It does not find namespaces that only an open descriptor or a socket keeps: nobody lives in them.
     pub fn find() -> Self {
         let mut found = Self::default();
         found.add_task(Path::new("/proc/1/ns/net"));
-        // Without the right to look at process 1, its namespace is most likely that of our own.
+        // Without the right to look at process 1, assume that it has our own namespace.
         found.add_task(Path::new("/proc/self/ns/net"));
         found.unreadable = 0;
         let mut mount_namespaces = HashSet::new();
@@ -90,7 +90,7 @@ impl Namespaces {
         found
     }
 
-    /// Adds what a process and its threads live in, and what is mounted where it sees it.
+    /// Adds the namespaces in which a process and its threads live, and those mounted where it sees them.
     fn add_process(&mut self, process: &Path, mount_namespaces: &mut HashSet<NsInode>) {
         if !self.add_task(&process.join("ns/net")) {
             return;
@@ -119,7 +119,7 @@ impl Namespaces {
         }
     }
 
-    /// Adds what a task lives in; false if there is no saying.
+    /// Adds the namespace in which a task lives; false if that cannot be read.
     fn add_task(&mut self, link: &Path) -> bool {
         match rustix::fs::readlinkat(CWD, link, Vec::new()) {
             Ok(target) => {
@@ -154,7 +154,7 @@ impl Namespace {
         let mut closed = Closed::Gone;
         for door in &self.doors {
             match door.open() {
-                // Behind the door can be another namespace by now.
+                // The door may lead to another namespace by now.
                 Ok(file) if inode_of(&file) == Some(self.inode) => return Ok(file),
                 Ok(_) | Err(Errno::NOENT | Errno::SRCH) => {}
                 Err(_) => closed = Closed::Refused,
@@ -181,8 +181,8 @@ impl Door {
     }
 }
 
-/// Opens what a path descriptor stands for, if it is a namespace: to open another file, such as a device, could do
-/// something.
+/// Opens the file of a path descriptor, if it is a namespace: opening another file, such as a device, could have
+/// effects.
 fn open_namespace(place: &OwnedFd) -> Result<OwnedFd, Errno> {
     if u32::try_from(rustix::fs::fstatfs(place)?.f_type) != Ok(NSFS) {
         return Err(Errno::NOENT);

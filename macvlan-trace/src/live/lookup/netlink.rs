@@ -1,6 +1,6 @@
 //! Asks the network namespace that the calling thread is in about its links.
 //!
-//! Attributes are read as bytes: the name of a link need not be UTF-8, and crates with typed messages give up on such a
+//! It reads attributes as bytes: the name of a link need not be UTF-8, and crates with typed messages fail on such a
 //! link.
 
 use std::{
@@ -44,13 +44,13 @@ const NLMSGHDR: usize = 16;
 
 /// The kernel's datagrams are up to 32 KiB long.
 const BUFFER: usize = 64 << 10;
-/// How often a dump is repeated that changes meanwhile have torn. What is missing then was made meanwhile, which the
-/// probes have seen.
+/// How often a dump is repeated if changes have interrupted it. Links that are still missing were made meanwhile, and
+/// the probes have seen that.
 const MAX_REPEATS: u32 = 3;
 
-/// A conversation with the kernel about one network namespace: that in which the socket was made.
+/// A netlink socket, which asks about the network namespace in which it was made.
 ///
-/// Its end is final only after an RCU grace period; until then the socket keeps the namespace.
+/// The kernel frees it after an RCU grace period; until then it keeps the namespace alive.
 pub struct Netlink {
     socket: Socket,
     sequence: u32,
@@ -81,7 +81,7 @@ pub struct Link {
 pub struct Below {
     /// Index in its namespace.
     pub ifindex: u32,
-    /// Its namespace, by the number that this one knows it by; `None` for the same namespace.
+    /// Its namespace, by its number in this one; `None` for the same namespace.
     pub nsid: Option<i32>,
 }
 
@@ -105,10 +105,10 @@ impl Link {
 }
 
 impl Netlink {
-    /// Opens a conversation about the namespace that the calling thread is in.
+    /// Opens a socket in the namespace that the calling thread is in.
     pub fn open() -> io::Result<Self> {
         let socket = Socket::new(NETLINK_ROUTE)?;
-        // Whatever the kernel answers is there as soon as the request is sent.
+        // The kernel's answer is there as soon as the request is sent.
         socket.set_non_blocking(true)?;
         Ok(Self { socket, sequence: 0, buffer: Vec::with_capacity(BUFFER) })
     }
@@ -149,7 +149,7 @@ impl Netlink {
         Ok(link)
     }
 
-    /// The number that this namespace knows another one by, if it does.
+    /// The number of another namespace in this one, if it has one.
     pub fn nsid(&mut self, other: BorrowedFd<'_>) -> io::Result<Option<i32>> {
         let mut body = vec![0; RTGENMSG];
         attribute(&mut body, NETNSA_FD, &other.as_raw_fd().to_ne_bytes());
@@ -163,8 +163,8 @@ impl Netlink {
         Ok(nsid)
     }
 
-    /// Sends a request and hands over each message of the answer: its type and what it says. Returns whether the
-    /// answer was torn by a change meanwhile.
+    /// Sends a request, and passes each message of the answer on: its type and its payload. Returns whether a change
+    /// interrupted the answer.
     fn ask(
         &mut self,
         kind: u16,
@@ -202,7 +202,7 @@ impl Netlink {
     }
 }
 
-/// What the first word of `NLMSG_ERROR` and `NLMSG_DONE` says: 0, or an error number below it.
+/// Reads the first word of `NLMSG_ERROR` and `NLMSG_DONE`: 0, or a negative error number.
 fn status(payload: &[u8]) -> io::Result<()> {
     match payload.get(..4).and_then(i32_of) {
         Some(code) if code < 0 => Err(io::Error::from_raw_os_error(code.saturating_neg())),
@@ -246,7 +246,7 @@ fn attribute(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
     out.resize(out.len().next_multiple_of(4), 0);
 }
 
-/// The attributes, up to the first that is broken.
+/// The attributes, up to the first broken one.
 fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     NlasIterator::new(bytes).map_while(|nla| {
         let nla = nla.ok()?;
@@ -299,7 +299,8 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
     {
         link.mode = None;
     }
-    // An index equal to the link's own is left out: then it is in another namespace, or there is nothing below.
+    // The kernel leaves out an index equal to the link's own: then the link below is in another namespace, or there is
+    // none.
     let below = below.or(nsid.map(|_| ifindex)).filter(|below| nsid.is_some() || *below != ifindex);
     link.below = below.map(|ifindex| Below { ifindex, nsid });
     Some(link)

@@ -14,7 +14,7 @@ use super::netns_name::FOLDERS;
 use crate::filter::NetnsChoice;
 use crate::text::Text;
 
-/// Finds what a name, an inode number or a path stands for. A namespace that does not exist is an error: nothing could
+/// Finds the namespace for a name, an inode number or a path. If it does not exist, that is an error: no event could
 /// match.
 pub fn find(asked: &OsStr) -> Result<NetnsChoice> {
     find_in(asked, &FOLDERS)

@@ -1,4 +1,4 @@
-//! The names that people know network namespaces by: files in the folders of `ip netns` and of the runtimes.
+//! The names of network namespaces: files in the folders of `ip netns` and of the runtimes.
 
 use std::{
     ffi::OsStr,
@@ -16,13 +16,13 @@ use crate::{
 /// Where the names are; the first that knows a namespace wins. Podman, CNI and CRI-O use the folder of `ip netns`.
 pub(super) const FOLDERS: [&str; 2] = ["/run/netns", "/run/docker/netns"];
 
-/// How many times the name of a namespace is looked up: `ip netns attach` can give it one when it has links already.
+/// How often the name of a namespace is looked up: `ip netns attach` can name one that already has links.
 const MAX_LOOKS: u8 = 3;
 
 /// How many namespaces are remembered.
 const MAX_REMEMBERED: usize = 16_384;
 
-/// The names of namespaces that come up while tracing.
+/// The names of namespaces that appear while tracing.
 #[derive(Debug, Default)]
 pub struct Names {
     /// How many more times each is looked up.
@@ -30,7 +30,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// The name of a namespace, if it has one that was not returned before. Asking again and again is cheap.
+    /// The name of a namespace, if it has one that was not returned before. Repeated calls are cheap.
     pub fn of_new(&mut self, netns: &Netns) -> Option<Text> {
         let inode = netns.inode?;
         let looks = self.looks.get_or_insert_with(*netns, || MAX_LOOKS);
@@ -40,12 +40,12 @@ impl Names {
         Some(name)
     }
 
-    /// A namespace that has ended: the next at its address has a name of its own.
+    /// A namespace has ended: the next one at its address has a name of its own.
     pub fn ended(&mut self, netns: &Netns) {
         self.looks.remove(netns);
     }
 
-    /// How many namespaces were pushed out by others.
+    /// How many namespaces the limit has dropped.
     #[must_use]
     pub fn evicted(&self) -> u64 {
         self.looks.evicted()
@@ -54,7 +54,7 @@ impl Names {
 
 /// The name of a namespace, as in `ip netns`, or as its runtime calls it.
 ///
-/// It costs one `stat` a named namespace of the machine.
+/// It costs one `stat` for each named namespace of the machine.
 #[must_use]
 pub fn name_of(inode: NsInode) -> Option<Text> {
     named().find_map(|named| (named.inode == inode).then_some(named.name))
@@ -64,9 +64,9 @@ pub fn name_of(inode: NsInode) -> Option<Text> {
 pub(super) struct Named {
     /// The namespace.
     pub inode: NsInode,
-    /// The file that stands for it.
+    /// The file that pins it.
     pub path: PathBuf,
-    /// What it is called.
+    /// Its name.
     pub name: Text,
 }
 
@@ -88,7 +88,7 @@ pub(super) fn named() -> impl Iterator<Item = Named> {
 /// The name that a path gives to a namespace: that of a file in a folder `netns`.
 pub(super) fn name_in(path: &Path) -> Option<Text> {
     let folder = path.parent()?;
-    // Docker marks the namespace that it runs in itself so; nobody knows the machine's own by this name.
+    // Docker uses this name for the namespace that it runs in; people do not call the machine's own so.
     if folder.file_name() != Some(OsStr::new("netns")) || path.ends_with("docker/netns/default") {
         return None;
     }

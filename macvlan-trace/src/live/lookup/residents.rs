@@ -1,9 +1,9 @@
 //! Who lives in a network namespace: the main process of the container that it belongs to, found in /proc.
 //!
-//! A container that neither ends nor is signalled leaves no other trace of whose namespace it is. A namespace is looked
-//! for at the next tick after its first sight and now and then for half a minute, since a runtime often makes the links
-//! first and the process after. One pass over /proc serves all namespaces that are due. Nothing is opened in a
-//! namespace, so none is held.
+//! As long as a container neither ends nor gets a signal, nothing else shows that it owns a namespace. The first look
+//! for the residents of a namespace comes at the next tick after its first fact, and others follow for half a minute,
+//! since a runtime often makes the links before the process. One pass over /proc serves all namespaces that are due.
+//! The passes open no namespace, so they hold none.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ use crate::{
 
 /// How many looks a namespace gets; the pauses between them double each time.
 const MAX_LOOKS: u32 = 7;
-/// So many ticks apart are looks because somebody came in: `ip netns exec` may do so all the time.
+/// If processes keep coming in, looks are this many ticks apart: `ip netns exec` may run all the time.
 const REST: u32 = 8;
 /// How many namespaces are remembered.
 const MAX_REMEMBERED: usize = 16_384;
@@ -36,7 +36,7 @@ pub struct Residents {
     proc: Option<PathBuf>,
     /// By the address of the namespace.
     searches: Bounded<u64, Search, MAX_REMEMBERED>,
-    /// Residents that were found and not returned yet.
+    /// Residents that were found but not returned yet.
     found: Vec<Resident>,
 }
 
@@ -49,7 +49,7 @@ struct Search {
     pause: u32,
     /// Somebody has come in since the last look.
     entered: bool,
-    /// Ticks until that is a reason to look once more.
+    /// Ticks until that leads to another look.
     rest: u32,
     /// The process id of the resident that was found.
     found: Option<u32>,
@@ -85,8 +85,8 @@ impl Search {
 }
 
 impl Residents {
-    /// Looks for nobody yet; `host` is the machine's own namespace. In a pid namespace other than the first, /proc has
-    /// process ids that cannot be joined with what the kernel's side reports, and nobody is looked for at all.
+    /// A search without namespaces; `host` is the machine's own one. In a pid namespace other than the first, /proc has
+    /// other process ids than the kernel side reports, so there is no search at all.
     #[must_use]
     pub fn new(host: Option<NsInode>, in_first_pidns: bool) -> Self {
         Self::of_proc(host, in_first_pidns.then_some(Path::new("/proc")))
@@ -96,9 +96,9 @@ impl Residents {
         Self { host, proc: proc.map(Path::to_owned), searches: Bounded::default(), found: Vec::new() }
     }
 
-    /// A namespace that holds a watched link. Asking again and again is cheap.
+    /// Searches for the residents of a namespace that holds a watched link. Repeated calls are cheap.
     pub fn expect_in(&mut self, netns: &Netns) {
-        // What happens in a namespace without a known address cannot be joined with it.
+        // Facts cannot be joined with a namespace whose address is unknown.
         if self.proc.is_none() || netns.inode.is_none() || netns.inode == self.host || netns.ptr == 0 {
             return;
         }
@@ -108,15 +108,15 @@ impl Residents {
         }
     }
 
-    /// Somebody comes into a namespace, perhaps to live there: it is looked at again soon.
+    /// A process came into a namespace, perhaps to live there: looks at it again soon.
     pub fn entered(&mut self, netns: &Netns) {
         if let Some(search) = self.searches.get_mut(&netns.ptr) {
             search.entered = true;
         }
     }
 
-    /// A process of a namespace has ended. If it is the one that was found, another one may live there, or come to: a
-    /// pod without a process that holds its namespace goes from container to container.
+    /// A process of a namespace has ended. If it is the resident that was found, another one may live there now or
+    /// later: without a process that holds a pod's namespace, its containers take over from each other.
     pub fn left(&mut self, netns: &Netns, process: u32) {
         if let Some(search) = self.searches.get_mut(&netns.ptr).filter(|search| search.found == Some(process))
         {
@@ -124,7 +124,7 @@ impl Residents {
         }
     }
 
-    /// A namespace that has ended: its inode number is another's from now on.
+    /// A namespace has ended: its inode number may belong to another one from now on.
     pub fn ended(&mut self, netns: &Netns) {
         self.searches.remove(&netns.ptr);
         self.found.retain(|resident| resident.netns.ptr != netns.ptr);
@@ -158,8 +158,8 @@ impl Residents {
         self.searches.evicted()
     }
 
-    /// Those that were found. To be asked for once all is read that was reported before: a namespace whose end is among
-    /// that is out of the question, since its successor's resident may have been found in its place.
+    /// The residents that were found. Call this once all earlier records are read: if they contain the end of a
+    /// namespace, the search may have found a resident of its successor.
     pub fn take_found(&mut self) -> Vec<Resident> {
         std::mem::take(&mut self.found)
     }
@@ -182,12 +182,12 @@ struct Process {
     start: Ktime,
     cgroup: Text,
     container: ContainerId,
-    /// Whether it is the init of a pid namespace below the one that /proc shows.
+    /// Whether it is the init of a pid namespace inside the one that /proc shows.
     is_init: bool,
 }
 
 impl Processes {
-    /// One link is read for each; those that end meanwhile are passed over.
+    /// Reads one link for each process; skips those that end meanwhile.
     fn find(proc: &Path) -> Self {
         let entries = fs::read_dir(proc).into_iter().flatten().filter_map(Result::ok);
         let all = entries.filter_map(|entry| {
@@ -197,9 +197,9 @@ impl Processes {
         Self { proc: proc.to_owned(), all: all.collect(), read: HashMap::new() }
     }
 
-    /// The process whose container a namespace belongs to: the oldest init of a pid namespace that lives in it. Without
-    /// one, the oldest process of a container, but only where its container has no older process elsewhere: `ip netns
-    /// exec` takes a process, and not its container, into a namespace.
+    /// The main process of the container that owns a namespace: the oldest init of a pid namespace that lives in it.
+    /// Without one, the oldest process of a container, if that container has no older process elsewhere: `ip netns
+    /// exec` takes only a process into a namespace, not its container.
     fn main_of(&mut self, netns: NsInode) -> Option<Process> {
         let inside = self.containers_processes(|lives_in| lives_in == netns);
         let oldest =
@@ -223,7 +223,7 @@ impl Processes {
 }
 
 impl Process {
-    /// A process, if it is one of a container.
+    /// Reads a process, if it belongs to a container.
     fn read(proc: &Path, pid: u32) -> Option<Self> {
         let folder = proc.join(pid.to_string());
         let cgroup = cgroup_in(&fs::read(folder.join("cgroup")).ok()?)?;
@@ -269,7 +269,7 @@ fn stat_in(content: &[u8]) -> Option<(Text, Ktime)> {
     Some((comm, Ktime(u64::try_from(start).ok()?)))
 }
 
-/// Whether the last of the ids in /proc/PID/status, that in the innermost pid namespace, is 1, and not the only one.
+/// Whether /proc/PID/status has several ids, and the last one, that in the innermost pid namespace, is 1.
 fn is_init_in(content: &[u8]) -> bool {
     let line = content.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
     let ids = line.and_then(|line| str::from_utf8(line).ok()).unwrap_or_default();

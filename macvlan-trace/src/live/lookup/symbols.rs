@@ -1,7 +1,7 @@
 //! Names of kernel functions, for stacks.
 //!
-//! Most runs never print a stack, so /proc/kallsyms is read when the first address is asked for, and again when a module
-//! has come since. A wrong name is worse than none: an address in a module has a name only if the module is still where
+//! Most runs never print a stack, so /proc/kallsyms is read for the first address, and again if a module has been
+//! loaded since. A wrong name is worse than none: an address in a module has a name only if the module is still where
 //! the table has it, and if no other module can have been there when the address was recorded.
 
 mod modules;
@@ -28,7 +28,7 @@ const MODULES: &str = "/proc/modules";
 /// Addresses above this are the kernel's, on every architecture that is supported.
 const KERNEL: u64 = 1 << 63;
 
-/// What the names are read from.
+/// Where the names are read from.
 pub trait Machine {
     /// The time.
     fn now(&self) -> Ktime;
@@ -73,12 +73,12 @@ pub struct Symbols<M = ThisMachine> {
 #[derive(Debug)]
 struct Module {
     place: Place,
-    /// Since when it is known that no other module has been at its place.
+    /// Since this time, no other module has been in its place.
     since: Ktime,
 }
 
 impl<M: Machine> Symbols<M> {
-    /// The function that an address was in at that time, as the kernel calls it. `None` if that is not certain.
+    /// The name of the function that an address was in at that time. `None` if that is not certain.
     fn resolve(&mut self, address: u64, at: Ktime) -> Option<&str> {
         if address < KERNEL {
             return None;
@@ -90,7 +90,7 @@ impl<M: Machine> Symbols<M> {
             if at > self.looked {
                 self.look();
             }
-            // That takes 210 ms in a guest, and to load a module, which has to come first, takes no less.
+            // That takes 210 ms in a guest. It only happens after a module was loaded, which takes as long.
             if !self.is_known(address, at) && self.is_outdated() {
                 self.read_table();
             }
@@ -101,31 +101,32 @@ impl<M: Machine> Symbols<M> {
         self.table.as_ref()?.resolve(address)
     }
 
-    /// Whether an address is in the kernel itself, which stays where it is. Without addresses nothing has to be looked at.
+    /// Whether an address is in the kernel itself, which stays in its place. If all addresses are hidden, nothing has
+    /// to be looked up.
     fn is_the_kernels_own(&self, address: u64) -> bool {
         self.table.as_ref().is_some_and(|table| table.hidden || table.module(address) == Some(""))
     }
 
-    /// Whether the module in which the table has an address was there at that time. eBPF programs and trampolines, which
-    /// come and go without a trace, are no modules.
+    /// Whether the module in which the table has an address was there at that time. eBPF programs and trampolines do
+    /// not count: they are loaded and unloaded without a trace.
     fn is_known(&self, address: u64, at: Ktime) -> bool {
         let name = self.table.as_ref().and_then(|table| table.module(address)).unwrap_or_default();
         let module = self.modules.get(name).filter(|module| module.since <= at);
         module.is_some_and(|module| self.tabled.get(name) == Some(&module.place))
     }
 
-    /// Whether a module has come since the table was read.
+    /// Whether a module was loaded since the table was read.
     fn is_outdated(&self) -> bool {
         self.modules.iter().any(|(name, module)| self.tabled.get(name) != Some(&module.place))
     }
 
-    /// Looks which modules are loaded. If some have gone since the last look, those that have come may be in their place,
-    /// and what was recorded in between may be in either.
+    /// Looks which modules are loaded. If some were unloaded since the last look, new ones may be in their place, and
+    /// an address recorded in between may be in either.
     fn look(&mut self) {
         let now = self.machine.now();
-        // Of modules that cannot be seen nothing is known.
+        // If modules cannot be read, none are known.
         let places = modules::parse(&self.machine.modules().unwrap_or_default());
-        // What went and comes again may be another.
+        // A module that was unloaded and loaded again may be another one.
         self.tabled.retain(|name, place| places.get(name) == Some(place));
         let some_went = self.modules.iter().any(|(name, module)| places.get(name) != Some(&module.place));
         let since = if some_went { now } else { Ktime(0) };
@@ -143,7 +144,7 @@ impl<M: Machine> Symbols<M> {
     fn read_table(&mut self) {
         self.look();
         let before = self.modules.iter().map(|(name, module)| (name.clone(), module.place.clone())).collect();
-        // Two tables at a time would double what this costs.
+        // Two tables at a time would take twice the memory.
         self.table = None;
         let table = self.machine.kallsyms().and_then(Table::parse);
         self.table = Some(table.unwrap_or_else(|_| Table::without_names()));

@@ -1,4 +1,4 @@
-//! Reads what matters from the machine.
+//! Reads from the machine what tracing depends on.
 
 use std::{fs, io, path::Path};
 
@@ -19,7 +19,7 @@ const FIRST_USERNS: &str = "user:[4026531837]";
 /// The first pid namespace of every machine: `PROC_PID_INIT_INO`.
 const FIRST_PIDNS: &str = "pid:[4026531836]";
 
-/// Looks at the machine: a dozen small files. What cannot be read is unknown, which is no error.
+/// Reads a dozen small files. If one cannot be read, its value is unknown; that is not an error.
 #[must_use]
 pub fn gather() -> Surroundings {
     let uname = rustix::system::uname();

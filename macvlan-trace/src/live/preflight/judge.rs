@@ -1,4 +1,4 @@
-//! Decides what a machine can do, from what was read from it alone.
+//! Decides what a machine can do, only from what was read from it.
 
 use rustix::thread::CapabilitySet;
 
@@ -8,10 +8,10 @@ use super::{Cgroups, Finding, Lockdown, Presence, State, Surroundings};
 const OLDEST: (u32, u32) = (5, 8);
 /// From this kernel on, maps are not accounted to RLIMIT_MEMLOCK any more.
 const NO_MEMLOCK: (u32, u32) = (5, 11);
-/// What the maps need there.
+/// How much memory the maps need there.
 const MAPS: u64 = 32 << 20;
 
-/// The capabilities, as people write them.
+/// The capabilities by name.
 const NAMES: [(CapabilitySet, &str); 6] = [
     (CapabilitySet::BPF, "CAP_BPF"),
     (CapabilitySet::PERFMON, "CAP_PERFMON"),
@@ -21,7 +21,7 @@ const NAMES: [(CapabilitySet, &str); 6] = [
     (CapabilitySet::SYS_RESOURCE, "CAP_SYS_RESOURCE"),
 ];
 
-/// How each thing that tracing needs stands, what blocks and what does not.
+/// The state of each thing that tracing needs, blocking or not.
 #[must_use]
 pub fn judge(surroundings: &Surroundings) -> Vec<Finding> {
     vec![
@@ -42,7 +42,7 @@ pub fn judge(surroundings: &Surroundings) -> Vec<Finding> {
 }
 
 impl Surroundings {
-    /// Those of the capabilities that this process does not have.
+    /// The wanted capabilities that this process does not have.
     pub(super) fn lacking(&self, wanted: CapabilitySet) -> CapabilitySet {
         let mut has = self.capabilities;
         if has.contains(CapabilitySet::SYS_ADMIN) {

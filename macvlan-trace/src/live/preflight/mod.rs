@@ -1,8 +1,8 @@
-//! Whether this machine can be traced. It is checked before anything is loaded, so that a sentence says what is missing
-//! and what to do about it, instead of the kernel's error number.
+//! Checks whether this machine can be traced, before anything is loaded. So the user gets a sentence that says what is
+//! missing and what to do about it, instead of the kernel's error number.
 //!
-//! [`gather`] reads a few small files, [`judge`] decides from that alone, [`explain`] is for what only shows when the
-//! kernel refuses.
+//! [`gather`] reads a few small files, [`judge`] decides from that alone, and [`explain`] covers what shows only when
+//! the kernel refuses.
 
 mod gather;
 mod judge;
@@ -14,7 +14,7 @@ pub use gather::gather;
 pub use judge::judge;
 pub use refusal::explain_load_error;
 
-/// What matters of a machine, as read from it.
+/// What tracing depends on, as read from the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Surroundings {
     /// Release of the kernel.
@@ -86,7 +86,7 @@ pub enum Cgroups {
     Off,
 }
 
-/// How a thing that is needed stands.
+/// The state of a thing that tracing needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// As it should be.
@@ -99,14 +99,14 @@ pub enum State {
     Unknown,
 }
 
-/// How one thing stands.
+/// The state of one thing, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The thing.
     pub subject: &'static str,
-    /// How it stands.
+    /// Its state.
     pub state: State,
-    /// What is there, in a few words.
+    /// What was found, in a few words.
     pub found: String,
     /// What is wrong, as the first half of a sentence; `None` if nothing is.
     pub problem: Option<String>,
@@ -115,7 +115,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Whether tracing does not work because of it.
+    /// Whether it makes tracing impossible.
     #[must_use]
     pub fn is_blocking(&self) -> bool {
         self.state == State::Missing
@@ -139,12 +139,12 @@ pub fn refuse(surroundings: &Surroundings) -> anyhow::Result<()> {
     if missing.is_empty() { Ok(()) } else { Err(anyhow::Error::msg(missing.join("\n"))) }
 }
 
-/// Puts what the kernel refused into a sentence, with what to do; errors that do not come from the kernel stay as
+/// Explains a refusal of the kernel in a sentence, with what to do; errors that do not come from the kernel stay as
 /// they are.
 #[must_use]
 pub fn explain(error: anyhow::Error, surroundings: &Surroundings) -> anyhow::Error {
     match explain_load_error(error.as_ref(), surroundings) {
-        // The chain below holds the error number that the reason stands for.
+        // The chain below holds the error number that the reason explains.
         Some(reason) => anyhow::anyhow!("{error}: {reason}"),
         None => error,
     }

@@ -1,4 +1,4 @@
-//! Puts what the kernel answers when it refuses a program, a map or a probe into words.
+//! Explains in words why the kernel refused a program, a map or a probe.
 
 use std::{error::Error, io};
 

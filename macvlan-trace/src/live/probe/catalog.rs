@@ -26,14 +26,14 @@ pub struct Hook {
     pub symbols: &'static [&'static str],
     /// The wire's number of this hook, if its records say which probe they come from.
     pub probe: Option<Probe>,
-    /// Whether nothing works without it.
+    /// Whether it is required.
     pub required: bool,
     /// What macvlan-trace does not see without it: the end of a sentence.
     pub unseen: &'static str,
 }
 
 impl Hook {
-    /// Why it sits nowhere if this kernel has none of its symbols, and what to do if nothing works without it.
+    /// Why it is not attached if this kernel has none of its symbols, and what to do if it is required.
     #[must_use]
     pub fn absence(&self) -> String {
         let absent = match self.symbols {
@@ -60,12 +60,12 @@ impl Hook {
 
 use Attach::{Kprobe, Kretprobe, RawTracepoint};
 
-/// What moves a link to another network namespace, the worker before its wrapper: `dev_change_net_namespace` is the
-/// worker up to 5.12 and a wrapper afterwards.
+/// The function that moves a link to another network namespace, before its wrapper: `dev_change_net_namespace` does the
+/// work up to 5.12 and is a wrapper afterwards.
 const CHANGE_NETNS: &[&str] =
     &["__dev_change_net_namespace", "netif_change_net_namespace", "dev_change_net_namespace"];
 
-/// The hooks, in the order in which they are attached: what explains a change comes before what reports it.
+/// The hooks, in the order in which they are attached: hooks that explain a change come before those that report it.
 ///
 /// `unregister_netdevice()` is a static inline; `unregister_netdevice_queue` is its body. From 6.15 on `do_setlink`
 /// calls `netif_change_flags`, and `dev_change_flags` is a wrapper around it that only the ioctl and sysfs pass.

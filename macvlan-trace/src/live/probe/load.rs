@@ -30,12 +30,12 @@ use crate::{
 /// The compiled kernel side.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/macvlan-trace.bpf.o"));
 
-/// The programs at work. Dropping it detaches them.
+/// The attached programs. Dropping it detaches them.
 pub struct Probes {
     ebpf: Ebpf,
-    /// Where each hook sits.
+    /// Where each hook is attached.
     pub hooks: Vec<fact::Hook>,
-    /// Why a hook sits nowhere and what is not seen for that, a sentence each.
+    /// Why a hook is not attached and what is not seen without it, one sentence each.
     pub degraded: Vec<String>,
     symbols: HashMap<u16, &'static str>,
     log: bool,
@@ -118,7 +118,7 @@ fn install_reporter(ebpf: &mut Ebpf) -> Result<()> {
     map.set(0, &program, 0).context(refused)
 }
 
-/// Loads one program and attaches it; the symbol that it sits on.
+/// Loads one program and attaches it. Returns the symbol that it is attached to.
 fn attach(ebpf: &mut Ebpf, hook: &Hook) -> Result<&'static str> {
     let program = ebpf.program_mut(hook.program).ok_or_else(|| {
         anyhow!("the eBPF object has no program {}: it was built from other sources", hook.program)
@@ -177,7 +177,7 @@ impl Probes {
         RingBuf::try_from(map).context("the map RECORDS is no ring buffer")
     }
 
-    /// What this machine's kernel side lets the inventory see and mark.
+    /// The inventory's interface to the kernel side's maps.
     pub fn take_view(&mut self) -> Result<MapView> {
         let own = self.ebpf.take_map("OWN_NETNS").context("the eBPF object has no map OWN_NETNS")?;
         let netns = self.ebpf.take_map("NETNS").context("the eBPF object has no map NETNS")?;
@@ -220,7 +220,7 @@ impl log::Log for Stderr {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        // Nobody to tell if stderr is gone.
+        // If stderr is gone, there is nobody to tell.
         let _ = writeln!(io::stderr(), "[{}] {}", record.target(), record.args());
     }
 
@@ -262,20 +262,21 @@ impl KernelView for MapView {
     }
 
     fn watch(&mut self, netns: &fact::Netns) {
-        // If the map is full, the records lack evidence, and no verdict claims anything without that.
+        // If the map is full, records lack evidence, and verdicts claim less.
         let _ = self.netns.insert(netns.ptr, 0, 0);
     }
 
     fn unwatch(&mut self, netns: &fact::Netns) {
-        // It may have ended, and be gone from the map already.
+        // It may have ended, and be removed from the map already.
         let _ = self.netns.remove(&netns.ptr);
     }
 }
 
-/// aya's loader, made where no file can be opened.
+/// Makes aya's loader while the process cannot open files.
 ///
-/// It reads and parses the types of the whole kernel when it is made (`Btf::from_sys_fs`, aya 0.14), of which the programs
-/// need none, and goes on without them where they cannot be had. Nothing else runs yet that would miss a descriptor.
+/// When it is made, it reads and parses the types of the whole kernel (`Btf::from_sys_fs`, aya 0.14). The programs need
+/// none of them, and it goes on without them if it cannot read them. Nothing else runs yet that would need a
+/// descriptor.
 fn loader() -> Result<EbpfLoader<'static>> {
     let limit = getrlimit(Resource::Nofile);
     let refused = "cannot set the limit of open files";

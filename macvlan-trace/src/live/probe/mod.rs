@@ -1,4 +1,4 @@
-//! The kernel side, seen from user space: which hooks there are, how they are loaded and where they are attached.
+//! The kernel side, seen from user space: the hooks, how they are loaded, and where they are attached.
 
 pub mod catalog;
 mod load;

@@ -5,16 +5,16 @@ use std::collections::HashMap;
 /// The modules by their name.
 pub type Modules = HashMap<String, Place>;
 
-/// What changes when a module is unloaded and another comes, even one of the same name. Its size also changes when its
-/// initialisation is over, which has functions of its own.
+/// Where a module is. This changes when the module is replaced, even by one of the same name. The size also changes
+/// when the initialisation is over, since that has functions of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     base: String,
     size: String,
 }
 
-/// Reads lines such as `macvlan 32768 1 macvtap, Live 0xffffffffc0a01000`, with or without a note at the end
-/// (`m_show`, kernel/module/procfs.c). How often a module is used, by whom and its state are left out.
+/// Reads lines such as `macvlan 32768 1 macvtap, Live 0xffffffffc0a01000`, with or without a note at the end (`m_show`,
+/// kernel/module/procfs.c). Users and state of a module are left out.
 pub fn parse(text: &str) -> Modules {
     text.lines()
         .filter_map(|line| {

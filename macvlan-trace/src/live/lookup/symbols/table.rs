@@ -2,21 +2,21 @@
 
 use std::io::{self, BufRead};
 
-/// How far the last function of a module reaches, for all that is known: its length is not listed.
+/// How long the last function of a module may be: kallsyms has no lengths.
 const LAST_FUNCTION: u64 = 4096;
 
-/// All functions, ordered by address, in 8 bytes each and the bytes of their names.
+/// All functions, ordered by address. Each takes 8 bytes and the bytes of its name.
 #[derive(Debug, Default)]
 pub struct Table {
     /// Stretches of functions that belong together, such as a module's.
     runs: Vec<Run>,
     /// Where each function starts, from the start of its run.
     starts: Vec<u32>,
-    /// Where each name starts in `text`; it ends where a NUL stands.
+    /// Where each name starts in `text`; it ends at a NUL.
     names: Vec<u32>,
     /// The names.
     text: String,
-    /// The modules, of which the first is the kernel itself, without a name.
+    /// The modules. The first is the kernel itself and has no name.
     owners: Vec<String>,
     /// Whether all addresses are zero.
     pub hidden: bool,
@@ -43,7 +43,7 @@ pub struct Function<'a> {
     pub module: Option<&'a str>,
 }
 
-/// A function, as long as the order is not known.
+/// A function, before sorting.
 struct Unsorted {
     address: u64,
     name: u32,
@@ -52,7 +52,7 @@ struct Unsorted {
 }
 
 impl Table {
-    /// That of a kernel whose functions cannot be read.
+    /// The table of a kernel whose functions cannot be read.
     pub fn without_names() -> Self {
         Self { hidden: true, ..Self::default() }
     }
@@ -65,7 +65,7 @@ impl Table {
         let mut zeros = false;
         for_each_function(kallsyms, |function| {
             zeros |= function.address == 0;
-            // The padding in front of each function, which runs never; it doubles the table of a kernel that has it.
+            // Padding in front of each function, which never runs; it would double the table.
             if function.address == 0 || function.name.starts_with("__pfx_") {
                 return;
             }
@@ -87,7 +87,7 @@ impl Table {
     }
 
     fn fill(&mut self, mut functions: Vec<Unsorted>) {
-        // The sort is stable: of functions at one address, the first is the one that the kernel names, too.
+        // The sort is stable: of functions at one address, the kernel uses the first name, too.
         functions.sort_by_key(|function| function.address);
         functions.dedup_by_key(|function| function.address);
         self.starts.reserve_exact(functions.len());
@@ -143,7 +143,7 @@ impl Table {
     }
 }
 
-/// Reads lines such as `ffffffffc0a01000 t macvlan_dellink [macvlan]` and hands over those of functions.
+/// Reads lines such as `ffffffffc0a01000 t macvlan_dellink [macvlan]`, and passes the functions on.
 pub fn for_each_function(mut kallsyms: impl BufRead, mut each: impl FnMut(Function<'_>)) -> io::Result<()> {
     let mut line = Vec::new();
     while kallsyms.read_until(b'\n', &mut line)? > 0 {
@@ -155,7 +155,7 @@ pub fn for_each_function(mut kallsyms: impl BufRead, mut each: impl FnMut(Functi
     Ok(())
 }
 
-/// Reads a line, with or without its end. There are more than a hundred thousand of them, half of them of no use.
+/// Reads a line, with or without its end. There are more than a hundred thousand, and half of them are not functions.
 fn parse(line: &[u8]) -> Option<Function<'_>> {
     let (address, rest) = line.split_at_checked(line.iter().position(|byte| *byte == b' ')?)?;
     let [b' ', b't' | b'T' | b'w' | b'W', b' ', rest @ ..] = rest else { return None };
