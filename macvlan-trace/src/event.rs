@@ -1,6 +1,6 @@
-//! The public records: one JSON object a line. Field by field they are described in docs/events.md.
+//! The public records: one JSON object per line. docs/events.md describes every field.
 //!
-//! Unknown is `null`, never an empty string or zero. 64-bit ids are strings, because many readers of JSON hold
+//! An unknown value is `null`, never an empty string or zero. 64-bit ids are strings, because many readers of JSON hold
 //! numbers as doubles.
 
 use serde::Serialize;
@@ -15,7 +15,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub struct Record {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
-    /// What it is, and its content.
+    /// Its type and content.
     #[serde(flatten)]
     pub body: Body,
 }
@@ -32,7 +32,7 @@ pub enum Body {
     Unattributed(Box<Event>),
     /// Records that the kernel could not hand over.
     Lost(Lost),
-    /// What this output left out, since its reader did not keep up.
+    /// Records that this output left out, because its reader did not keep up.
     Omitted(Omitted),
     /// A remark for people.
     Notice(Notice),
@@ -40,7 +40,7 @@ pub enum Body {
     Summary(Box<Summary>),
 }
 
-/// When something was.
+/// When something happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct When {
     /// RFC 3339, UTC, nanoseconds.
@@ -50,7 +50,7 @@ pub struct When {
 }
 
 impl Body {
-    /// When it was.
+    /// When it happened.
     #[must_use]
     pub fn when(&self) -> &When {
         match self {
@@ -80,11 +80,11 @@ pub struct Run {
     pub host: Text,
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot_id: Option<String>,
-    /// When the machine booted, as the clocks stood when the run began: `time` is this and `boot_ns`.
+    /// When the machine booted, by the clocks at the beginning of the run: `time` is this plus `boot_ns`.
     pub boot_time: String,
     /// The probes, attached or not.
     pub probes: Vec<ProbeState>,
-    /// What this run cannot see, a sentence each.
+    /// What this run cannot see, one sentence each.
     pub degraded: Vec<String>,
     /// The links that were there before.
     pub stock: Stock,
@@ -95,9 +95,9 @@ pub struct Run {
 pub struct ProbeState {
     /// The hook's name.
     pub hook: String,
-    /// The kernel function or tracepoint that it sits on; `None` if it sits nowhere.
+    /// The kernel function or tracepoint that it is attached to; `None` if to none.
     pub symbol: Option<String>,
-    /// What is lost without it; `None` if it is attached.
+    /// What the tracer does not see without it; `None` if it is attached.
     pub lost: Option<String>,
 }
 
@@ -143,7 +143,7 @@ pub struct Event {
     pub event: EventKind,
     /// Events with one cause share a number.
     pub incident: u64,
-    /// Whether the same has happened to the same link before; `None` the first time.
+    /// How often the same has happened to the same link before; `None` the first time.
     pub recurrence: Option<Recurrence>,
     /// The link.
     pub link: Link,
@@ -348,7 +348,7 @@ pub struct Task {
     pub container: Option<Container>,
     /// Inode number of its network namespace.
     pub netns: Option<u32>,
-    /// How it ended, if that is what counts.
+    /// How it ended, if that explains the event.
     pub exit: Option<Exit>,
 }
 
@@ -491,10 +491,11 @@ pub struct Lost {
     pub total: u64,
 }
 
-/// What an output left out here, since its reader did not keep up. The record of the run, if there is one, has it all.
+/// Records that an output left out here, because its reader did not keep up. The file of `-w`, if there is one, has
+/// all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Omitted {
-    /// When the last of it was.
+    /// When the last of them was made.
     #[serde(flatten)]
     pub when: When,
     /// Records of the type `event`.
@@ -503,7 +504,7 @@ pub struct Omitted {
     pub unattributed: u64,
     /// Records of other types.
     pub others: u64,
-    /// `seq` of the first event that is left out; `None` where no event is.
+    /// `seq` of the first event that is left out; `None` if there is none.
     pub first_seq: Option<u64>,
     /// `seq` of the last.
     pub last_seq: Option<u64>,

@@ -1,4 +1,4 @@
-//! Which events are shown. Filters act on finished events, so they hide and never blind.
+//! Which events are shown. Filters act on finished events, so a hidden event can still explain others.
 
 use glob::Pattern;
 
@@ -6,7 +6,7 @@ use crate::diagnose::rules::creation_failed;
 use crate::event::{Container, Event, EventKind, Netns, Parent, Task};
 use crate::text::Text;
 
-/// Values of one sort are alternatives; the sorts must all match; a sort without values matches everything.
+/// Values of one kind are alternatives; all kinds must match; a kind without values matches everything.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// What happened.
@@ -77,9 +77,9 @@ pub struct CgroupGlob {
 /// A network namespace that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetnsChoice {
-    /// Its inode number when the run began; `None` where only the name is known, as of a record.
+    /// Its inode number when the run began; `None` if only the name is known, as in a replay.
     pub inode: Option<u32>,
-    /// Its name, where it was asked for by that: a later namespace may bear it as well.
+    /// Its name, if the user gave a name: a later namespace may have it as well.
     pub name: Option<Text>,
 }
 
@@ -90,8 +90,8 @@ impl Filter {
         self.wants_link(event) && self.wants_task(event)
     }
 
-    /// Whether an effect is shown that no probe announced. Nobody knows whose it was, so the filters for processes do
-    /// not hide it.
+    /// Whether an unattributed effect is shown. The responsible process is not known, so filters for processes do not
+    /// hide it.
     #[must_use]
     pub fn shows_unattributed(&self, event: &Event) -> bool {
         self.wants_link(event)
@@ -100,7 +100,7 @@ impl Filter {
     fn wants_link(&self, event: &Event) -> bool {
         let link = &event.link;
         let kind = link.kind.as_ref().map(Text::as_bytes);
-        // A creation that failed is no break of a link, though it ends with a deletion.
+        // A failed creation does not break a link, although it ends with a deletion.
         let failed = event.verdict.rule == creation_failed::NAME;
         any(&self.events, |&choice| {
             choice == EventChoice::All || choice == EventChoice::One(event.event) && !failed
@@ -119,7 +119,7 @@ impl Filter {
             })
     }
 
-    /// Whether one task, actor or culprit, is what was asked for in every respect.
+    /// Whether one task, actor or culprit, matches all filters for processes.
     fn wants_task(&self, event: &Event) -> bool {
         let wanted = |task: &Task| {
             any(&self.pids, |&pid| pid == task.pid)
@@ -147,7 +147,7 @@ impl IfaceGlob {
 }
 
 impl CgroupGlob {
-    /// Whether the path, a path above it or a name in it is what was asked for.
+    /// Whether the path, a path above it or a name in it matches.
     fn matches(&self, path: &Text) -> bool {
         let path = path.to_lossy();
         if !self.whole_path {
@@ -158,10 +158,10 @@ impl CgroupGlob {
     }
 }
 
-/// How long an id is that a runtime made up; the others are names.
+/// How long a generated id is; shorter ones are names.
 const LONG_ID: usize = 64;
 
-/// Whether a container has that name, or its pod, or an id that is or begins so.
+/// Whether the name of a container or of its pod, or the beginning of its id, matches.
 fn is_called(container: &Container, asked: &Pattern) -> bool {
     let pod = container.pod.as_ref().and_then(|pod| pod.name.as_ref());
     let mut names = container.name.iter().chain(pod).chain([&container.id]);

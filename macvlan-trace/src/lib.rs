@@ -1,6 +1,6 @@
 //! macvlan-trace names the process that took a macvlan link down or deleted it, and says why.
 //!
-//! One straight way, a module a stage:
+//! A pipeline with one module per stage:
 //!
 //! ```text
 //! live: probe → ring → decode ┐         ┌→ correlate → diagnose → publish → filter → sink → output

@@ -10,7 +10,7 @@ use macvlan_trace::{
     cmd,
 };
 
-/// Status of a command line that cannot work, as clap's own.
+/// Exit status for a wrong command line, the same as clap's.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
-        // The reader has seen enough, as `head` has; that is no failure.
+        // The reader has closed the pipe, as `head` does; that is not a failure.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");

@@ -1,7 +1,7 @@
-//! Where a live run's records are written: beside the tracer, which never waits for a reader.
+//! Writes the records of a live run in threads of its own, so the tracer never waits for a reader.
 //!
-//! Each output has a thread of its own that writes, and a bounded queue in front of it. A record that finds the queue full
-//! is left out and counted; once there is room again a record says what is missing in its place.
+//! Each output has a thread that writes, and a bounded queue in front of it. If the queue is full, a record is left out
+//! and counted. Once there is room again, a record in its place says what is missing.
 
 use std::{
     collections::VecDeque,
@@ -22,7 +22,8 @@ use crate::{
     sink::{Format, Sink},
 };
 
-/// So many bytes may wait for a reader: some two thousand events. One record more is let in, so the bound is on what waited.
+/// How many bytes may wait for a reader: some two thousand events. A record enters if fewer are waiting, so one record
+/// more may wait.
 const ROOM: usize = 4 << 20;
 
 /// An output of a live run.
@@ -34,7 +35,7 @@ pub struct Output {
     room: usize,
 }
 
-/// What waits to be written, and how that goes.
+/// The records that wait, and the state of the writer.
 #[derive(Default)]
 struct Queue {
     state: Mutex<State>,
@@ -47,17 +48,17 @@ struct Queue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Bytes>,
-    /// Bytes that wait, those under way included.
+    /// Bytes that wait, including those being written.
     bytes: usize,
-    /// A record is under way.
+    /// A record is being written.
     writing: bool,
-    /// Nothing more comes.
+    /// No more records will come.
     closed: bool,
     failed: Option<io::Error>,
 }
 
 impl Output {
-    /// An output to a file, a pipe or a terminal; `ended` is told when it can be written to no longer.
+    /// Starts an output to a file, a pipe or a terminal; notifies `ended` when it can no longer be written to.
     pub fn start(
         format: Box<dyn Format>,
         out: impl Write + std::os::fd::AsFd + Send + 'static,
@@ -81,14 +82,14 @@ impl Output {
         Ok(Self { format, queue, omitted: None, bytes: Vec::new(), room })
     }
 
-    /// Whether it can be written to no longer.
+    /// Whether it can no longer be written to.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.queue.lock().failed.is_some()
     }
 
-    /// Why it cannot be written to, and what to do; `None` while it can be, or where its reader has left, as `head` does
-    /// when it has seen enough.
+    /// Why it cannot be written to, and what to do; `None` while it can be, or if its reader has closed it, as `head`
+    /// does.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let state = self.queue.lock();
@@ -102,7 +103,8 @@ impl Output {
         Some(format!("{error}; the rest of this run is not shown there: {remedy}"))
     }
 
-    /// Waits until everything is written, but no longer than `patience`; how many records nobody took in time.
+    /// Waits until everything is written, but no longer than `patience`. Returns how many records were not written in
+    /// time.
     #[must_use]
     pub fn finish(self, patience: Duration) -> usize {
         let deadline = Instant::now() + patience;
@@ -127,9 +129,9 @@ impl Output {
 }
 
 impl Sink for Output {
-    /// Never fails: an output that cannot be written to is asked for that by [`Output::has_ended`].
+    /// Never fails: [`Output::has_ended`] says whether the output can no longer be written to.
     fn record(&mut self, taken: &Record) -> io::Result<()> {
-        // The last record is small, and the one that nobody should miss.
+        // The last record is small, and nobody should miss it.
         let is_last = matches!(taken.body, Body::Summary(_));
         if !is_last && !self.queue.has_room(self.room) {
             omit(&mut self.omitted, &taken.body);
@@ -191,7 +193,7 @@ impl Queue {
         }
     }
 
-    /// Writes what comes until nothing more does, or it cannot be written.
+    /// Writes records until no more come or writing fails.
     fn write_to(&self, mut out: impl Write + std::os::fd::AsFd) {
         loop {
             let mut state = self.lock();
@@ -204,7 +206,7 @@ impl Queue {
             };
             state.writing = true;
             drop(state);
-            // One write a record: our lines share their stream with the traced command.
+            // One write per record: our lines share their stream with the traced command.
             let written = write_all(&mut out, &next);
             let mut state = self.lock();
             state.writing = false;
@@ -222,7 +224,7 @@ impl Queue {
     }
 }
 
-/// Writes it whole. Whoever shares our terminal or pipe may have set it not to block: then this waits all the same.
+/// Writes all bytes. If another process has set our terminal or pipe to non-blocking, this waits for room.
 fn write_all(out: &mut (impl Write + std::os::fd::AsFd), mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match out.write(bytes) {

@@ -1,4 +1,4 @@
-//! The way from a fact to a record: correlate, diagnose, publish, filter, sink. Facts are all that goes in.
+//! From a fact to a record: correlate, diagnose, publish, filter, sink. Facts are the only input.
 
 use std::{collections::BTreeMap, io};
 
@@ -17,10 +17,10 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// Culprits counted one by one; of more, those of longest ago share a line.
+/// Culprits that are counted one by one; beyond that, the oldest ones share a line.
 const MAX_CULPRITS: usize = 1024;
 
-/// Everything right of the stream of facts.
+/// Everything after the stream of facts.
 pub struct Pipeline<S> {
     opening: Opening,
     correlator: Correlator,
@@ -45,19 +45,19 @@ pub struct View {
 }
 
 impl View {
-    /// Everything that there is.
+    /// A view that shows everything.
     #[must_use]
     pub fn everything() -> Self {
         Self { filter: Filter { events: vec![EventChoice::All], ..Filter::default() }, ..Self::default() }
     }
 
-    /// Whether a moment is among what is shown.
+    /// Whether the view shows this time.
     fn spans(&self, time: i128) -> bool {
         self.since.is_none_or(|since| since <= time) && self.until.is_none_or(|until| time <= until)
     }
 }
 
-/// What has been so far.
+/// Totals so far.
 #[derive(Default)]
 struct Totals {
     seq: u64,
@@ -66,11 +66,11 @@ struct Totals {
     unattributed: u64,
     lost: u64,
     culprits: Bounded<CulpritKey, u64, MAX_CULPRITS>,
-    /// What others did, for whom there was no room.
+    /// Events of culprits for whom there was no room.
     others: BTreeMap<EventKind, u64>,
 }
 
-/// What makes two events one line of the summary.
+/// Events with the same key share a line of the summary.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct CulpritKey {
     event: EventKind,
@@ -121,7 +121,7 @@ impl<S: Sink> Pipeline<S> {
             What::Clock { boot } => self.clock = Clock::new(*boot),
             What::Lost { records } => {
                 self.totals.lost += records;
-                // That something may be missing from a record, of which nobody knows how much, shows in the verdicts.
+                // If an unknown amount may be missing from a record, only the verdicts show it.
                 if *records > 0 {
                     let lost = Lost { when, records: *records, total: self.totals.lost };
                     self.sink.record(&record(Body::Lost(lost)))?;
@@ -153,13 +153,13 @@ impl<S: Sink> Pipeline<S> {
         self.view.limit = Some(0);
     }
 
-    /// Whether no more events are shown: there were as many as were asked for, or the time is up.
+    /// Whether no more events are shown: the limit is reached, or the time is up.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.view.limit.is_some_and(|limit| self.totals.shown >= limit)
     }
 
-    /// Links that the kernel has still to delete, since their namespace has ended or its main process has.
+    /// Links that the kernel has yet to delete, since their namespace or its main process has ended.
     #[must_use]
     pub fn in_teardown(&self) -> usize {
         self.correlator.in_teardown()
@@ -176,12 +176,12 @@ impl<S: Sink> Pipeline<S> {
         &self.sink
     }
 
-    /// The end: where the records went.
+    /// Ends the pipeline, and returns its sink.
     pub fn into_sink(self) -> S {
         self.sink
     }
 
-    /// How many entries of what is remembered were pushed out by others, by what it is.
+    /// How many entries were dropped because of a limit, by kind.
     pub fn evicted(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let own = [("recurrences", self.recurrences.evicted()), ("culprits", self.totals.culprits.evicted())];
         self.correlator.evicted().into_iter().chain(own)

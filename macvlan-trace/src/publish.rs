@@ -61,9 +61,9 @@ pub fn record(body: Body) -> Record {
     Record { schema_version: SCHEMA_VERSION, body }
 }
 
-/// A case, and what has become of it.
+/// A case with its verdict.
 pub struct Told<'a> {
-    /// Counts them.
+    /// Its number.
     pub seq: u64,
     /// The case.
     pub case: &'a Case,
@@ -151,7 +151,7 @@ pub(crate) fn kind(change: LinkChange) -> EventKind {
 fn link(case: &Case, known: &Correlator) -> event::Link {
     let LinkFact { link, parent, from, .. } = &case.fact;
     let Life { id, former_names, created, up_since, .. } = &case.life;
-    // A moved link is described as it was before the move. Where it went stands beside it.
+    // A moved link is described as it was before the move; `to` says where it went.
     let (place, ifindex) = match from {
         Some((netns, ifindex)) => (Some(netns), *ifindex),
         None => (link.netns.as_ref(), link.ifindex),
@@ -196,7 +196,7 @@ fn inode(inode: NsInode) -> u32 {
     inode.0
 }
 
-/// Flags around the change: the probes see the link before a down or a deletion, and after anything else.
+/// Flags before and after the change: the probes see the link before a down or a deletion, and after anything else.
 fn flags(fact: &LinkFact) -> Flags {
     const UP: u32 = 1;
     const RUNNING: u32 = 0x40;
@@ -260,7 +260,7 @@ fn exit(ended: &Ended, known: &Correlator) -> Exit {
     }
 }
 
-/// The main process of the link's own namespace, if its end is behind the case.
+/// The main process of the link's own namespace, if its end caused the case.
 fn init(case: &Case, known: &Correlator) -> Option<event::Task> {
     let ended = match &case.cause {
         Cause::Cleanup { ended, .. } => ended,
@@ -304,7 +304,7 @@ fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
         steps.push(step(clock, case.at, "holder", None, detail));
     }
     let what = kind(case.fact.change);
-    // Nothing came after the change of the parent.
+    // If the event is the parent's change itself, no step comes after it.
     if !matches!(what, EventKind::ParentDown | EventKind::ParentUp) {
         let detail = format!("{}, by {}", case.fact.link.name, case.fact.probe);
         steps.push(step(clock, case.at, what.as_str(), Some(&case.actor), detail));
@@ -312,7 +312,7 @@ fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
     steps
 }
 
-/// What ended a process, and its end.
+/// The steps that ended a process, and its end.
 fn exit_steps(ended: &Ended, clock: Clock, steps: &mut Vec<Step>) {
     let TaskRef { process, comm, .. } = &ended.task.task;
     if let Some(oom) = &ended.oom {
@@ -323,7 +323,7 @@ fn exit_steps(ended: &Ended, clock: Clock, steps: &mut Vec<Step>) {
         };
         steps.push(step(clock, oom.at, "oom", None, detail));
     }
-    // A request that was obeyed is the signal itself.
+    // If the process obeyed the request, that is the signal itself.
     let asked = ended.asked.iter().filter(|asked| ended.kill.as_ref().is_none_or(|kill| kill.at != asked.at));
     for kill in asked.chain(&ended.kill) {
         let detail = format!("signal {} to {comm} (PID {})", kill.number, process.tgid);
@@ -337,7 +337,7 @@ fn exit_steps(ended: &Ended, clock: Clock, steps: &mut Vec<Step>) {
     steps.push(step(clock, ended.at, "exit", Some(&ended.task), how));
 }
 
-/// Who gave a namespace up, and how its last reference dropped, if that was seen.
+/// The steps that ended a namespace: who gave it up, and how its last reference dropped, if that was seen.
 fn end_steps(end: &NamespaceEnd, clock: Clock, steps: &mut Vec<Step>) {
     const UNMOUNT: (&str, &str) = ("unmount", "the last mount of the network namespace went");
     if let Trigger::Unmount(unmount) = &end.trigger {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// Bytes from the kernel, usually text.
 ///
 /// In JSON they are a string without loss: text stands as it is; a byte that is not part of valid UTF-8 becomes `\xNN`
-/// (`\x80` to `\xff`), and a backslash that would read as such an escape, or as `\x5c`, becomes `\x5c`. So
+/// (`\x80` to `\xff`), and a backslash that would look like such an escape, or like `\x5c`, becomes `\x5c`. So
 /// `/system.slice/a\x2db.service` stays what it is, and replacing every `\x5c` and `\x80` to `\xff` by its byte gives
 /// back what the kernel had.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -111,12 +111,12 @@ impl fmt::Debug for Text {
     }
 }
 
-/// Fit for a terminal: control characters, invisible and direction-changing ones and invalid bytes are escaped.
+/// Safe for a terminal: control characters, invisible and direction-changing ones and invalid bytes are escaped.
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
-                // `escape_debug` escapes what does not print, and quotes and backslashes, which may stay.
+                // `escape_debug` escapes characters that do not print, and also quotes and backslashes, which may stay.
                 if matches!(c, '\'' | '"' | '\\') || c.escape_debug().len() == 1 {
                     f.write_char(c)?;
                 } else {

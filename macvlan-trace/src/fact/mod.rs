@@ -1,5 +1,5 @@
-//! Facts: what the kernel's probes and the lookups tell, in one order. Everything after this stage is computed
-//! from facts alone, so a recorded stream gives the same answers again.
+//! Facts: what the kernel's probes and the lookups report, in one order. Everything after this stage is computed from
+//! facts alone, so a recorded stream gives the same answers again.
 
 use std::net::IpAddr;
 
@@ -24,15 +24,14 @@ pub struct NsInode(pub u32);
 pub struct Netns {
     /// Address of the `struct net`: identity while it lives.
     pub ptr: u64,
-    /// `net_cookie`; `None` where this kernel has not made one.
+    /// `net_cookie`; `None` if this kernel has not made one.
     pub cookie: Option<u64>,
     /// Inode number.
     pub inode: Option<NsInode>,
 }
 
 impl Netns {
-    /// Whether both are one namespace, as far as that is known: some kernels make the cookie only once somebody asks for
-    /// it.
+    /// Whether both are one namespace, as far as known: some kernels make the cookie only when somebody asks for it.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         let same_cookie = match (self.cookie, other.cookie) {
@@ -43,7 +42,7 @@ impl Netns {
     }
 }
 
-/// Names a process for good: ids are reused, start times are not.
+/// Identifies a process for good: ids are reused, but not together with start times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProcessId {
     /// Process id.
@@ -123,9 +122,10 @@ pub struct Cgroup {
 /// A link at one instant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
-    /// Address of the `struct net_device`: identity while it lives. `None` from a netlink dump, which does not tell.
+    /// Address of the `struct net_device`: its identity while it lives. `None` from a netlink dump, which has no
+    /// addresses.
     pub dev: Option<u64>,
-    /// Where it is; `None` where a dump does not tell.
+    /// Where it is; `None` if a dump does not say.
     pub netns: Option<Netns>,
     /// Index in that namespace.
     pub ifindex: u32,
@@ -190,7 +190,7 @@ pub enum LinkChange {
     ParentUp,
 }
 
-/// One fact and when it was.
+/// One fact, and when it happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
     /// When.
@@ -199,7 +199,7 @@ pub struct Fact {
     pub what: What,
 }
 
-/// What a fact tells.
+/// What a fact reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum What {
     /// The run begins. Every stream starts with this.
@@ -211,7 +211,7 @@ pub enum What {
     /// A link changed.
     Link(Box<LinkFact>),
     /// A device that carries watched links changed: it was set up or down, moved, or its carrier came or went. The
-    /// `link` is that device, the `parent` what lies below it, or the other end where it is a veth.
+    /// `link` is that device. The `parent` is the device below it, or the other end if it is a veth.
     Parent(Box<LinkFact>),
     /// A process of a watched namespace ends.
     Exit(Exit),
@@ -234,7 +234,7 @@ pub enum What {
     Resident(Resident),
     /// What a runtime's own files say of a container.
     Container(Container),
-    /// Nothing but the time: what should have happened by now is judged by it.
+    /// Nothing but the time, by which remarks become due.
     Tick,
     /// A name that people know a namespace by.
     NetnsName {
@@ -260,7 +260,7 @@ pub enum What {
 }
 
 impl What {
-    /// The tasks that it refers to; what is known of them was said before.
+    /// The tasks that it refers to; earlier facts describe them.
     pub fn tasks(&self) -> impl Iterator<Item = &TaskRef> {
         let (one, other) = match self {
             Self::Link(fact) | Self::Parent(fact) => (Some(&fact.task), None),
@@ -286,13 +286,13 @@ pub struct LinkFact {
     pub probe: String,
     /// The link.
     pub link: Link,
-    /// `IFF_*` once the call is done.
+    /// `IFF_*` after the call.
     pub flags_after: u32,
     /// The link below.
     pub parent: Option<Link>,
     /// Where a moved link came from: the namespace, and its index there.
     pub from: Option<(Netns, u32)>,
-    /// What a failed request failed with, `errno`.
+    /// The error of a failed request, `errno`.
     pub error: Option<u32>,
     /// The IP address that was removed.
     pub address: Option<Address>,
@@ -301,7 +301,7 @@ pub struct LinkFact {
 }
 
 impl LinkFact {
-    /// Where the link was before the change: a moved one, where it came from.
+    /// Where the link was before the change; for a moved one, the namespace that it left.
     #[must_use]
     pub fn home(&self) -> Option<Netns> {
         self.from.map(|(netns, _)| netns).or(self.link.netns)

@@ -18,7 +18,7 @@ pub struct Begin {
     pub host: Text,
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot_id: Option<String>,
-    /// Nanoseconds from the epoch to boot, as the clocks stand now; [`super::What::Clock`] corrects it.
+    /// Nanoseconds from the epoch to boot, by the clocks at this time; [`super::What::Clock`] corrects it.
     pub boot: i64,
     /// The tracer itself, which is never to blame.
     pub own: Own,
@@ -26,7 +26,7 @@ pub struct Begin {
     pub missed_after_ns: Option<u64>,
     /// The hooks, attached or not.
     pub hooks: Vec<Hook>,
-    /// What this run cannot see, a sentence each.
+    /// What this run cannot see, one sentence each.
     pub degraded: Vec<String>,
 }
 
@@ -52,9 +52,9 @@ pub struct Own {
 pub struct Hook {
     /// Its name.
     pub name: String,
-    /// The kernel function or tracepoint that it sits on; `None` if it sits nowhere.
+    /// The kernel function or tracepoint that it is attached to; `None` if to none.
     pub symbol: Option<String>,
-    /// What is not seen without it; `None` if it is attached.
+    /// What the tracer does not see without it; `None` if it is attached.
     pub lost: Option<String>,
 }
 
@@ -63,7 +63,6 @@ pub struct Hook {
 pub struct Watching {
     /// Network namespaces that could not be looked into.
     pub unseen: usize,
-    /// Network namespaces whose address is not known, so that what happens to their links cannot be joined with the
-    /// stock.
+    /// Network namespaces whose address is not known, so later facts about their links cannot be joined with the stock.
     pub unjoined: usize,
 }

@@ -1,4 +1,4 @@
-//! The record that explains a run, and its remarks on itself: made from facts, live and in replay alike.
+//! The record that describes a run, and notices about the run itself: made from facts, live and in a replay.
 
 use std::collections::HashSet;
 
@@ -42,7 +42,7 @@ impl Opening {
         });
     }
 
-    /// The record of the run, once its stock has been taken; `None` if its beginning is not there.
+    /// The record of the run, once its stock has been taken; `None` if the beginning is missing.
     #[must_use]
     pub fn run(self, watching: Watching, clock: Clock) -> Option<Run> {
         let (at, begin) = self.begin?;
@@ -75,7 +75,7 @@ impl Opening {
     }
 }
 
-/// The remark that the kernel side cannot remember everything.
+/// The notice that a map of the kernel side is full.
 #[must_use]
 pub fn full(when: When) -> Notice {
     let message = "There are more links or network namespaces than the kernel side can remember: from here on some \

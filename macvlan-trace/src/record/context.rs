@@ -1,4 +1,5 @@
-//! What later facts refer to: each segment repeats it, so that it can be read without those before it.
+//! Keeps the facts that later ones refer to. Each segment repeats them, so it can be read without the segments before
+//! it.
 
 use std::hash::Hash;
 
@@ -7,7 +8,7 @@ use crate::{
     fact::{Begin, Fact, Ktime, LinkChange, ProcessId, Stock, TaskRef, What},
 };
 
-/// Of each sort, so many are repeated, the latest.
+/// How many facts of each kind are repeated: the latest.
 const MAX: usize = 256;
 
 /// What is known of a run so far.
@@ -17,7 +18,7 @@ pub struct Context {
     watching: Option<Fact>,
     /// By the address of the namespace.
     names: Bounded<u64, Fact, MAX>,
-    /// Links that only a dump has told of, by the address of their namespace and the index there.
+    /// Links known only from a dump, by the address of their namespace and the index there.
     places: Bounded<(u64, u32), Fact, MAX>,
     /// By the address of the device.
     links: Bounded<u64, Fact, MAX>,
@@ -51,7 +52,7 @@ impl Context {
                 }
             }
             What::Link(link) => {
-                // The device is known now: what a dump had said of it is no longer needed.
+                // The device is known now, so the dump's description is no longer needed.
                 let place = link.from.or(link.link.netns.map(|netns| (netns, link.link.ifindex)));
                 if let Some((netns, ifindex)) = place {
                     self.places.remove(&(netns.ptr, ifindex));
@@ -76,13 +77,12 @@ impl Context {
         }
     }
 
-    /// The run as it stands; `None` if it has not begun.
+    /// The fact that began the run; `None` if it has not begun.
     pub fn begin(&self) -> Option<&(Ktime, Begin)> {
         self.begin.as_ref()
     }
 
-    /// What a segment repeats, in an order in which it can be read: names before links, links before who lives beside
-    /// them.
+    /// The facts that a segment repeats, in a readable order: names before links, links before residents.
     pub fn facts(&self) -> impl Iterator<Item = &Fact> {
         facts(&self.names)
             .chain(facts(&self.places))

@@ -19,7 +19,7 @@ pub enum Item {
     Header(Box<Header>),
     /// A fact, in the order of the stream.
     Fact(Fact),
-    /// A fact of an earlier segment, for who does not have that.
+    /// A fact of an earlier segment, for readers without that one.
     Again(Fact),
 }
 
@@ -35,20 +35,20 @@ pub struct Damage {
 /// What is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Its end is not there.
+    /// Its end is missing.
     CutOff,
-    /// It does not begin as lines of a record do.
+    /// It does not begin like a line of a record.
     Foreign,
-    /// Its checksum is not that of what stands there.
+    /// Its checksum does not match.
     Changed,
     /// It begins a record in a format of a later version.
     Future {
         /// That format.
         format: u32,
     },
-    /// It is whole, and this version does not understand it.
+    /// It is intact, but this version does not understand it.
     NotUnderstood(String),
-    /// Neither it nor what follows can be read.
+    /// Neither the line nor the rest can be read.
     Unreadable(String),
 }
 
@@ -123,9 +123,9 @@ pub fn put_again(fact: &Fact, out: &mut Vec<u8>) {
 
 fn put(value: &impl Serialize, out: &mut Vec<u8>) {
     let begin = out.len();
-    // The bracket of the object makes room for itself and the CRC before it.
+    // Leaves room for the prefix, whose last byte takes the place of the object's bracket.
     out.extend_from_slice(&[0; PREFIX - 1]);
-    // Facts are objects with strings for keys, and memory takes everything: there is no other error.
+    // Facts are objects with string keys, and writing to memory cannot fail, so there is no error.
     if serde_json::to_writer(&mut *out, value).is_err() {
         out.truncate(begin);
         return;
@@ -167,8 +167,8 @@ pub fn read(line: &mut [u8]) -> Result<Item, Fault> {
     serde_json::from_slice(object).map(Item::Fact).map_err(unknown)
 }
 
-/// Where another line begins within one, since the end of the first is lost. In no string do these bytes stand: JSON has
-/// a backslash before each quote there.
+/// Where another line begins within one, if the newline between them is lost. These bytes cannot occur in a string:
+/// JSON puts a backslash before each quote there.
 pub fn begins_within(line: &[u8]) -> Option<usize> {
     let at = line.get(1..)?.windows(OPEN.len()).position(|bytes| bytes == OPEN)?;
     Some(at + 1)

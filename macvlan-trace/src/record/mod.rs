@@ -1,4 +1,4 @@
-//! A recorded stream: one line a fact, so that whatever was told can be told again, elsewhere and later.
+//! A recorded stream: one line per fact, so that another machine can replay it later.
 //!
 //! docs/record.md describes the format.
 
@@ -22,7 +22,7 @@ use crate::fact::{Begin, Fact, Ktime, What};
 /// Version of the format; it grows when an older reader could misunderstand.
 pub const FORMAT: u32 = 1;
 
-/// The first line of each segment: what it is a record of.
+/// The first line of each segment: describes the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// [`FORMAT`].

@@ -19,11 +19,11 @@ use crate::{
     text::Text,
 };
 
-/// No line is longer: the longest fact is a task with all its arguments.
+/// The length of the longest line: the longest fact is a task with all its arguments.
 const MAX_LINE: usize = 1 << 20;
 /// How much is read at a time.
 const CHUNK: usize = 1 << 16;
-/// Among so many lines at its beginning a record has a header, or the fact that it repeats.
+/// Within this many lines a record has a header, or the fact that repeats it.
 const MAX_HEAD: usize = 64;
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
@@ -32,13 +32,13 @@ pub struct Reader<R> {
     input: R,
     number: u64,
     line: Vec<u8>,
-    /// Where the next line begins in a damaged one that has lost its end.
+    /// Where the next line begins in a damaged one without its end.
     rest: Option<usize>,
     ended: bool,
 }
 
 impl<R: BufRead> Reader<R> {
-    /// Reads from there.
+    /// A reader of this input.
     pub fn new(input: R) -> Self {
         Self { input, number: 0, line: Vec::new(), rest: None, ended: false }
     }
@@ -60,7 +60,7 @@ impl<R: BufRead> Reader<R> {
             return Ok(Some(true));
         }
         if self.line.len() > MAX_LINE {
-            // Whatever it is, its end is not here.
+            // Too long for a line of a record: skip to its end.
             while !self.line.ends_with(b"\n") {
                 self.line.clear();
                 if (&mut self.input).take(MAX_LINE as u64).read_until(b'\n', &mut self.line)? == 0 {
@@ -101,7 +101,7 @@ impl<R: BufRead> Iterator for Reader<R> {
     }
 }
 
-/// What is wrong with a file that is none, and what to do.
+/// The message for a file that is not a record, with what to do.
 #[must_use]
 pub fn no_record(source: &Source) -> String {
     format!("{} is no record of macvlan-trace; `macvlan-trace -w FILE` makes one", source.name())
@@ -126,7 +126,7 @@ impl Source {
         self.path.is_none()
     }
 
-    /// What people call it.
+    /// Its name for messages.
     #[must_use]
     pub fn name(&self) -> String {
         match &self.path {
@@ -135,7 +135,7 @@ impl Source {
         }
     }
 
-    /// Opens it. What is no record is refused.
+    /// Opens it. Refuses a file that is not a record.
     pub fn open(&self) -> Result<Reader<Box<dyn BufRead>>> {
         let file: Box<dyn Read> = match &self.path {
             Some(path) => {
@@ -156,8 +156,8 @@ impl Source {
         Ok(Reader::new(input))
     }
 
-    /// The first header, by which segments are put in order. What is no record is refused; so is a format of a later
-    /// version. Of a record whose head is lost, little is known.
+    /// The first header, by which segments are put in order. Refuses a file that is not a record, and a format of a
+    /// later version. If the head of a record is lost, little is known of it.
     pub fn header(&self) -> Result<Header> {
         let mut first = None;
         for item in self.open()?.take(MAX_HEAD) {

@@ -15,12 +15,12 @@ use flate2::{Compression, write::GzEncoder};
 /// Digits of a segment's number.
 const DIGITS: usize = 6;
 
-/// When a record goes on in another file.
+/// When to begin another file of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// No segment is larger than so many bytes.
+    /// The largest size of a segment in bytes.
     pub size: u64,
-    /// There are no more than so many segments; the oldest go first. `None` for any number.
+    /// The largest number of segments; the oldest are removed. `None` for any number.
     pub files: Option<NonZeroUsize>,
 }
 
@@ -53,11 +53,11 @@ pub fn list(base: &Path) -> io::Result<Vec<Segment>> {
     Ok(segments)
 }
 
-/// Held while segments are removed, and while a compressed one takes the place of another: one that was removed as the
-/// oldest must not come back.
+/// Held while segments are removed, and while a compressed file replaces a plain one: a removed segment must not come
+/// back.
 static ORDER: Mutex<()> = Mutex::new(());
 
-/// Removes the oldest segments until there are no more than so many.
+/// Removes the oldest segments until no more than `files` are left.
 pub fn keep(base: &Path, files: usize) -> io::Result<()> {
     let _order = ORDER.lock().unwrap_or_else(PoisonError::into_inner);
     let segments = list(base)?;
@@ -71,8 +71,7 @@ pub fn keep(base: &Path, files: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Compresses a segment of a record beside the tracer. Should that fail, the segment stays as it is; it can be read either
-/// way.
+/// Compresses a segment in a thread of its own. If that fails, the segment stays as it is; both can be read.
 pub fn compress(path: PathBuf) {
     let work = move || -> io::Result<()> {
         let (partly, done) = (with_suffix(&path, ".gz.part"), compressed(&path));
@@ -89,7 +88,7 @@ pub fn compress(path: PathBuf) {
         fs::rename(&partly, &done)?;
         fs::remove_file(&path)
     };
-    // Without a thread nothing is lost but room.
+    // Without a thread, the file only takes more room.
     let _ = thread::Builder::new().name("compress".to_owned()).spawn(work);
 }
 

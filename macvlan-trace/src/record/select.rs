@@ -1,7 +1,7 @@
-//! Which facts some events rest on: what a small record has to hold to tell them again.
+//! Selects the facts that some events rest on: a small record needs them to show the events again.
 //!
-//! It holds rather too much than too little: the whole history of a link and of what lies below it, and all that happened
-//! in a namespace in which the link was; of other links on the same parent, where they count.
+//! It selects too many rather than too few: the whole history of a link and of the devices below it, and all facts
+//! about a namespace in which the link was. Facts about other links on the same parent are included where they matter.
 
 use std::collections::HashSet;
 
@@ -11,12 +11,12 @@ use crate::{
     text::Text,
 };
 
-/// What the events are about. Facts are shown to it in order, from the first to the last, until nothing new is found.
+/// The subjects of the events. It is given all facts in order, again and again, until it finds nothing new.
 #[derive(Debug, Default)]
 pub struct Selection {
     links: HashSet<u64>,
     below: HashSet<u64>,
-    /// Parents of which it matters what else stands on them.
+    /// Parents whose other links matter.
     shared: HashSet<u64>,
     netns: HashSet<u64>,
     places: HashSet<(u64, u32)>,
@@ -37,21 +37,21 @@ impl Selection {
         }
     }
 
-    /// Follows what a fact leads to; whether that is news.
+    /// Follows the references of a fact. Returns whether they are new.
     pub fn follow(&mut self, fact: &Fact) -> bool {
         let before = self.size();
         match &fact.what {
             What::Link(link) if self.is_own(link) => {
                 let parent = link.parent.as_ref();
                 self.below.extend(parent.and_then(|parent| parent.dev));
-                // A parent takes all its links along, and one of them may have the address that another wants.
+                // Deleting a parent deletes all its links, and one of them may hold the address that another one needs.
                 let matters = |parent: &&Link| !parent.registered || link.change == LinkChange::UpFailed;
                 self.shared.extend(parent.filter(matters).and_then(|parent| parent.dev));
                 for (netns, ifindex) in places(link) {
                     self.netns.insert(netns.ptr);
                     self.places.insert((netns.ptr, ifindex));
                 }
-                // A veth or a VLAN below may end with a namespace of its own.
+                // A veth or a VLAN below may be deleted with a namespace of its own.
                 self.netns
                     .extend(link.parent.as_ref().and_then(|parent| parent.netns).map(|netns| netns.ptr));
             }

@@ -20,7 +20,7 @@ use crate::{
     text::Text,
 };
 
-/// What repeats earlier facts takes no more than this part of a segment.
+/// Repeated facts take at most this fraction of a segment.
 const CONTEXT_SHARE: u64 = 4;
 
 /// Writes a record.
@@ -39,13 +39,13 @@ pub struct Recorder {
     /// Lines that are not written yet.
     pending: Vec<u8>,
     context: Context,
-    /// A tick that has not been written: of several in a row, the last tells the same.
+    /// A tick that has not been written: of several in a row, only the last matters.
     tick: Option<Fact>,
     line: Vec<u8>,
 }
 
 impl Recorder {
-    /// Makes the file. One that is there already is written over if it is a record, or empty.
+    /// Creates the file. Overwrites an existing one only if it is a record, or empty.
     pub fn create(path: &Path, rotation: Option<Rotation>) -> Result<Self> {
         let number = match rotation {
             Some(_) => {
@@ -75,7 +75,7 @@ impl Recorder {
         })
     }
 
-    /// What people call the record.
+    /// The record's name for messages.
     #[must_use]
     pub fn name(&self) -> String {
         shown(&self.path)
@@ -95,7 +95,7 @@ impl Recorder {
             }
             _ => {}
         }
-        // A tick says nothing that what follows it does not say as well, unless that is of an earlier time.
+        // A tick before another fact is redundant, unless that fact has an earlier time.
         if let Some(tick) = self.tick.take().filter(|tick| tick.at > fact.at) {
             self.line.clear();
             line::put_fact(&tick, &mut self.line);
@@ -115,7 +115,7 @@ impl Recorder {
         }
         let written = self.file.write_all(&self.pending);
         if written.is_err() {
-            // What stands there stays whole; a pipe cannot be cut.
+            // Keeps the file at whole lines; a pipe cannot be truncated.
             let _ = self.file.set_len(self.written);
         } else {
             self.written += self.pending.len() as u64;
@@ -124,7 +124,7 @@ impl Recorder {
         written
     }
 
-    /// Opens the file anew, as after somebody has moved it away.
+    /// Opens the file again, for example after `logrotate` has moved it.
     pub fn reopen(&mut self) -> io::Result<()> {
         self.flush()?;
         let is_same = match (fs::metadata(&self.segment_path), self.file.metadata()) {
@@ -138,7 +138,7 @@ impl Recorder {
         self.begin_segment()
     }
 
-    /// Adds the line to what is to be written; where it has no room, in the next segment.
+    /// Adds the line to the pending ones; if it has no room, begins the next segment.
     fn put_line(&mut self) -> io::Result<()> {
         let size = self.written + (self.pending.len() + self.line.len()) as u64;
         if let Some(rotation) = self.rotation.filter(|rotation| size > rotation.size) {
@@ -168,7 +168,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Writes a header, and what later facts refer to, as far as it has room.
+    /// Writes a header, and the facts that later ones refer to, as far as there is room.
     fn begin_segment(&mut self) -> io::Result<()> {
         self.written = 0;
         self.segment += 1;
@@ -178,7 +178,7 @@ impl Recorder {
         line::put_header(&header, &mut lines);
         line::put_again(&header.begin(), &mut lines);
         let room = self.rotation.map_or(u64::MAX, |rotation| rotation.size / CONTEXT_SHARE);
-        // What is there comes first, then the tasks that were seen last.
+        // Names, links and residents come first, then the tasks that were seen last.
         let (tasks, there): (Vec<_>, Vec<_>) =
             self.context.facts().partition(|fact| matches!(fact.what, What::Task(_)));
         let mut line = Vec::new();
@@ -195,12 +195,12 @@ impl Recorder {
     }
 }
 
-/// The record is for whoever may trace: it holds arguments of processes.
+/// Only its owner may read the record: it holds arguments of processes.
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-/// Somebody who mistypes a name should not lose a file for it.
+/// If somebody mistypes a name, they should not lose a file.
 fn refuse_foreign(path: &Path) -> Result<()> {
     let Ok(mut file) = File::open(path) else { return Ok(()) };
     if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {

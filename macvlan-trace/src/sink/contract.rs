@@ -1,4 +1,4 @@
-//! docs/events.md and the records say the same.
+//! Tests that docs/events.md describes the records as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,7 +57,7 @@ fn examples() -> Vec<Value> {
     blocks.map(|block| serde_json::from_str(block.split_once("```").unwrap().0).unwrap()).collect()
 }
 
-/// The values at each path of a value. Objects that the page describes once go by their name there.
+/// The values at each path of a value. Objects that the page describes once are listed by their name there.
 fn paths<'a>(value: &'a Value, path: &str, found: &mut BTreeMap<String, Vec<&'a Value>>) {
     match value {
         Value::Object(object) => {
@@ -77,7 +77,7 @@ fn paths<'a>(value: &'a Value, path: &str, found: &mut BTreeMap<String, Vec<&'a 
     }
 }
 
-/// Whether a value is what the page says that it is.
+/// Whether a value has the type that the page says.
 fn fits(value: &Value, row: Row) -> bool {
     match (value, row.kind) {
         (Value::Null, _) => row.meaning.contains("`null`"),
@@ -177,7 +177,7 @@ fn timeless(value: &Value) -> Value {
     }
 }
 
-/// A link goes down in a way that no probe knows, while a program that somebody started is current.
+/// A link goes down on an unknown kernel path, while a user's program is current.
 fn unattributed() -> Value {
     let shell = process("bash", 790);
     let netconf = in_cgroup(

@@ -15,7 +15,7 @@ pub struct Json;
 impl Format for Json {
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) {
         let begin = out.len();
-        // A record has no map with keys that are no strings, and memory takes everything: there is no other error.
+        // All keys of a record are strings, and writing to memory cannot fail, so there is no error.
         if record.serialize(&mut Serializer::with_formatter(&mut *out, Printable)).is_err() {
             out.truncate(begin);
             return;
@@ -24,15 +24,15 @@ impl Format for Json {
     }
 }
 
-/// JSON without spaces, in which whatever does not print is `\uNNNN`.
+/// JSON without spaces, in which characters that do not print are `\uNNNN`.
 ///
-/// JSON itself asks for that only below U+0020. The others (DEL, C1, marks that turn the direction of text) would
-/// steer the terminal of somebody who looks at the lines; for a parser both spellings are the same string.
+/// JSON itself requires that only below U+0020. The others (DEL, C1, marks that change the direction of text) could
+/// control the terminal of somebody who looks at the lines. For a parser both spellings are the same string.
 struct Printable;
 
 impl Formatter for Printable {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        // Most of what is written is plain, and a look at each byte is much cheaper than one at each character.
+        // Most text is plain, and checking each byte is much cheaper than checking each character.
         if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return out.write_all(fragment.as_bytes());
         }
@@ -51,7 +51,7 @@ impl Formatter for Printable {
     }
 }
 
-/// Whether a character shows as itself and does nothing else: the measure of `Text`'s `Display`.
+/// Whether a character shows as itself and does nothing else, as in `Text`'s `Display`.
 fn prints(c: char) -> bool {
     c == '\'' || c.escape_debug().len() == 1
 }

@@ -1,4 +1,4 @@
-//! What becomes of records: one file a format.
+//! The output formats, one file each.
 
 pub mod json;
 pub mod table;
@@ -12,7 +12,7 @@ use crate::event::Record;
 
 /// Turns records into bytes: JSON, a table.
 pub trait Format: Send {
-    /// Writes one record, whole. What stands in `out` already stays.
+    /// Appends one record to `out`.
     fn write(&mut self, record: &Record, out: &mut Vec<u8>);
 }
 
@@ -20,11 +20,11 @@ pub trait Format: Send {
 pub trait Sink {
     /// Takes one record.
     ///
-    /// The error is the stream's own: a reader who has left is [`io::ErrorKind::BrokenPipe`], which ends a run quietly.
+    /// The error is the stream's own: a closed pipe is [`io::ErrorKind::BrokenPipe`], which ends a run quietly.
     fn record(&mut self, record: &Record) -> io::Result<()>;
 }
 
-/// Writes each record where it belongs before the next one is taken: for a replay, which can wait for its reader.
+/// Writes each record before it takes the next one: for a replay, which can wait for its reader.
 pub struct Direct<W> {
     format: Box<dyn Format>,
     out: W,
@@ -42,7 +42,7 @@ impl<W: Write> Sink for Direct<W> {
     fn record(&mut self, record: &Record) -> io::Result<()> {
         self.bytes.clear();
         self.format.write(record, &mut self.bytes);
-        // Somebody may read along: what is known is written at once.
+        // Somebody may be reading along, so write at once.
         self.out.write_all(&self.bytes)?;
         self.out.flush()
     }

@@ -1,4 +1,4 @@
-//! What tests share: stories told in facts, who and what is in many of them, sample records.
+//! Shared by tests: stories (lists of facts), the processes and links in many of them, sample records.
 
 pub mod records;
 pub mod story;

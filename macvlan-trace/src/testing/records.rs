@@ -10,7 +10,7 @@ use crate::event::{
 use crate::live::probe::catalog::{HOOKS, Hook};
 use crate::text::Text;
 
-/// Names that attack a terminal, a parser of lines or a layout.
+/// Names that attack a terminal, a line parser or a layout.
 pub(crate) const HOSTILE: &[&[u8]] = &[
     b"\x1b[2J\x1b]0;owned\x07",
     b"a\nb\r\tc",
@@ -186,7 +186,7 @@ pub(crate) fn deleted() -> Record {
     record(Body::Event(Box::new(event(EventKind::Deleted))))
 }
 
-/// A deletion in which everybody's names are these bytes.
+/// A deletion in which all names are these bytes.
 pub(crate) fn record_with_names(bytes: &[u8]) -> Record {
     let name = || Text::from(bytes.to_vec());
     let mut event = event(EventKind::Deleted);

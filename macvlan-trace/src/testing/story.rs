@@ -1,7 +1,7 @@
-//! Stories for tests: facts as the kernel and the lookups send them, and what is told about them in the end.
+//! Stories for tests: facts as the kernel and the lookups send them, and the output that they lead to.
 //!
-//! Nothing but facts goes in, so every story is also told a second time from a copy that went through JSON, and has to
-//! come out the same.
+//! Facts are the only input. So every story also runs a second time from a copy that went through JSON, and the output
+//! has to be the same.
 
 pub mod cast;
 
@@ -30,7 +30,7 @@ use crate::{
 pub const OWN_PID: u32 = 4000;
 /// Inode number of the first pid namespace.
 pub const HOST_PIDNS: NsInode = NsInode(4_026_531_836);
-/// The story begins so long after boot.
+/// How long after boot a story begins.
 const BEGIN: u64 = 90_000_000_000;
 
 /// Kernel paths, innermost first.
@@ -110,7 +110,7 @@ pub fn process(comm: &str, pid: u32) -> Task {
     }
 }
 
-/// The main process of a container: the init of a pid namespace of its own, which has its process id for a number.
+/// The main process of a container: the init of a pid namespace of its own, whose number is the process id.
 pub fn init(comm: &str, pid: u32) -> Task {
     inside(process(comm, pid), pid, 1, 1)
 }
@@ -136,7 +136,7 @@ pub fn child_of(mut task: Task, parent: &Task) -> Task {
     task
 }
 
-/// Started at that time; the processes of a story are older than it unless told otherwise.
+/// Started at that time; by default, processes are older than the story.
 pub fn started(mut task: Task, at_ns: u64) -> Task {
     task.task.process.start = Ktime(at_ns);
     task
@@ -162,7 +162,7 @@ pub fn worker() -> Task {
     task
 }
 
-/// The idle task, which has process id 0 and is no kernel thread by its flags.
+/// The idle task, which has process id 0; its flags do not say that it is a kernel thread.
 pub fn swapper() -> Task {
     let mut task = process("swapper/0", 0);
     task.args = None;
@@ -298,7 +298,8 @@ impl Story {
         self
     }
 
-    /// Lets the next facts come from a CPU that was earlier: the ring keeps the order in which records were finished.
+    /// Lets the next facts have an earlier time, from another CPU: the ring keeps the order in which records were
+    /// finished.
     pub fn step_back_ms(&mut self, ms: u64) -> &mut Self {
         self.at -= ms * 1_000_000;
         self
@@ -311,7 +312,7 @@ impl Story {
         self
     }
 
-    /// A task is sent whole before the first record that it explains.
+    /// Sends the complete task before the first record that refers to it.
     fn introduce(&mut self, task: &Task) {
         if self.introduced.insert((task.task.process, task.task.tid)) {
             self.facts.push(Fact { at: Ktime(self.at), what: What::Task(Box::new(task.clone())) });
@@ -350,14 +351,14 @@ impl Story {
         self.link(by, LinkChange::Renamed, link, &[])
     }
 
-    /// It goes elsewhere: `link` is there already, and was at `from` before.
+    /// It moves: `link` is in its new place, and was at `from` before.
     pub fn moves(&mut self, by: &Task, from: (Netns, u32), link: &Macvlan) -> &mut Self {
         self.introduce(by);
         let fact = LinkFact { from: Some(from), ..link.fact(LinkChange::Moved, by, &[]) };
         self.fact(What::Link(Box::new(fact)))
     }
 
-    /// A device that links stand on changes; `other` is the other end, where it is a veth.
+    /// A parent changes; `other` is the other end, if it is a veth.
     pub fn parent(
         &mut self,
         by: &Task,
@@ -371,7 +372,7 @@ impl Story {
         self.fact(What::Parent(Box::new(device.fact(change, by, path))))
     }
 
-    /// A device that links stand on goes elsewhere: `parent` is there already, and was at `from` before.
+    /// A parent moves: `parent` is in its new place, and was at `from` before.
     pub fn parent_moves(&mut self, by: &Task, from: (Netns, u32), parent: &Link) -> &mut Self {
         self.introduce(by);
         let device = Macvlan { link: parent.clone(), parent: None };
@@ -433,7 +434,7 @@ impl Story {
         self.signal(None, number, target, netns)
     }
 
-    /// A process inside the pid namespace of an init powers that off.
+    /// A process inside the pid namespace of an init powers the namespace off.
     pub fn is_powered_off(&mut self, init: &Task, netns: Netns) -> &mut Self {
         let target = init.task.clone();
         let for_inside = true;
@@ -474,7 +475,7 @@ impl Story {
         }))
     }
 
-    /// The same, where no symbol is known.
+    /// The same, but no symbol is known.
     pub fn drops_namelessly(&mut self, task: &Task, netns: Netns) -> &mut Self {
         self.introduce(task);
         let stack = vec![None; 8];
@@ -530,7 +531,7 @@ impl Story {
         iter::once(self.begin).chain(self.facts)
     }
 
-    /// What is told about it, twice: now, and from a record.
+    /// The output, made twice: from the facts, and from a record of them.
     pub fn tell(&self) -> Told {
         let stream = || iter::once(&self.begin).chain(&self.facts);
         let live = tell(stream().cloned());
@@ -546,7 +547,7 @@ impl Story {
     }
 }
 
-/// How a story's run begins: with these hooks attached.
+/// The beginning of a story's run, with these hooks attached.
 pub fn begin(hooks: &[&str]) -> Fact {
     let hook = |name: &&str| Hook { name: (*name).to_owned(), symbol: Some((*name).to_owned()), lost: None };
     let begin = Begin {
@@ -564,7 +565,7 @@ pub fn begin(hooks: &[&str]) -> Fact {
     Fact { at: Ktime(BEGIN), what: What::Begin(Box::new(begin)) }
 }
 
-/// The hooks that see ends and what brings them about.
+/// The hooks that see ends and their reasons.
 pub const ENDS: [&str; 4] = ["do_exit", "signal_generate", "oom_kill", "switch_namespaces"];
 
 /// The JSON of the whole run.
@@ -601,19 +602,19 @@ impl Write for Shared {
     }
 }
 
-/// What was told.
+/// The output.
 pub struct Told {
     records: Vec<Value>,
 }
 
 impl Told {
-    /// The records that tell a change of a link.
+    /// The records of changes of links.
     pub fn events(&self) -> Vec<Checked<'_>> {
         let is_change = |record: &&Value| record["type"] == "event" || record["type"] == "unattributed";
         self.records.iter().filter(is_change).map(|record| Checked { told: self, record }).collect()
     }
 
-    /// The last change that was told.
+    /// The last change.
     pub fn last(&self) -> Checked<'_> {
         *self.events().last().unwrap_or_else(|| panic!("no event was told:\n{self}"))
     }
@@ -645,7 +646,7 @@ impl fmt::Display for Told {
     }
 }
 
-/// A record, of which things are said.
+/// A record, to check.
 #[derive(Clone, Copy)]
 pub struct Checked<'a> {
     told: &'a Told,

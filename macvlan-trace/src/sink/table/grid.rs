@@ -15,7 +15,7 @@ pub(super) struct Column {
     gap: u16,
 }
 
-/// How wide a column is, and what becomes of a cell that is wider.
+/// How wide a column is, and what happens to a wider cell.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Size {
     /// This wide; a wider cell wraps within it.
@@ -27,7 +27,7 @@ pub(super) enum Size {
 }
 
 impl Column {
-    /// A column of text, two blanks before the next.
+    /// A column of text, with two blanks before the next one.
     pub(super) fn text(title: &'static str, size: Size) -> Self {
         Self { title, size, align: CellAlignment::Left, gap: 2 }
     }

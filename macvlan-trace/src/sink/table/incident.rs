@@ -1,4 +1,4 @@
-//! What has been said of each incident, so that it is not said again for each of its victims.
+//! What the table has shown of each incident, so that it does not repeat it for each victim.
 
 use crate::{
     bounded::Bounded,
@@ -6,32 +6,32 @@ use crate::{
     text::Text,
 };
 
-/// Incidents that are remembered; an event of one that was forgotten says everything again.
+/// How many incidents are remembered; an event of a forgotten one shows everything again.
 const KEPT: usize = 64;
-/// Remedies that are remembered of an incident.
+/// How many remedies are remembered of an incident.
 const REMEDIES: usize = 8;
 
-/// The incidents of late, by their numbers; the block of the last one is open.
+/// The latest incidents, by number; the block of the last one is open.
 #[derive(Debug, Default)]
 pub(super) struct Incidents(Bounded<u64, Told, KEPT>);
 
-/// What has been said of one.
+/// What the table has shown of one.
 #[derive(Debug)]
 struct Told {
     why: Why,
     remedies: Bounded<String, (), REMEDIES>,
 }
 
-/// How much an event has to say above its row.
+/// What stands above an event's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heading {
-    /// Nothing: its row belongs under the last one.
+    /// Nothing: its row belongs to the open block.
     None,
-    /// Which incident it is, since another's block is open.
+    /// The incident's number, since another incident's block is open.
     Again,
-    /// Which incident it is, and which earlier one it is like.
+    /// The incident's number, and which earlier incident it repeats.
     Like,
-    /// Which incident it is, and why.
+    /// The incident's number and its cause.
     Full {
         /// Whether its remedy is new.
         remedy: bool,
@@ -61,8 +61,8 @@ impl Incidents {
         heading
     }
 
-    /// Whether the block of an incident has said the same, whoever the process was. It stays in sight as long as it comes
-    /// again.
+    /// Whether the block of an incident has shown the same, whichever process it was. It is remembered as long as it
+    /// repeats.
     fn has_said(&mut self, incident: u64, why: &Why) -> bool {
         let is_like = |told: &Told| {
             told.why.rule == why.rule && told.why.confidence == why.confidence && told.why.cause == why.cause
@@ -80,7 +80,7 @@ impl Told {
     }
 }
 
-/// A verdict without what differs from one victim to the next.
+/// A verdict without the parts that differ between victims.
 #[derive(Debug, PartialEq, Eq)]
 struct Why {
     rule: String,
@@ -101,7 +101,7 @@ impl Why {
     }
 }
 
-/// The cause without the link's names and without its times: both stand in the row, or differ with every victim.
+/// The cause without the link's names and without times: both are in the row, or differ for every victim.
 fn gist(event: &Event) -> String {
     let link = &event.link;
     let names: Vec<String> = link.former_names.iter().chain([&link.name]).map(Text::to_string).collect();

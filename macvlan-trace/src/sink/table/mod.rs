@@ -1,5 +1,4 @@
-//! The table: for people, at the moment it happens. An incident is a block: its cause, and under it a row for each link
-//! that it hit.
+//! The table: for people, as it happens. An incident is a block: its cause, and under it a row for each affected link.
 
 mod grid;
 mod incident;
@@ -16,21 +15,21 @@ pub use self::look::Look;
 use super::Format;
 use crate::event::{Body, Event, EventKind, Record, Summary, When};
 
-/// How far rows and sentences stand in under the heading of their incident.
+/// How far rows and sentences are indented under the heading of their incident.
 const INDENT: u16 = 2;
 /// `HH:MM:SS.mmm`.
 const TIME: u16 = 12;
 /// The longest word of an event.
 const EVENT: u16 = 15;
-/// Where the words of events begin, and what stands under a row.
+/// Where the words of events, and the lines under a row, begin.
 const EVENT_AT: u16 = INDENT + TIME + 2;
-/// Most pairs of names, such as `macvlan0@enp3s0f1`.
+/// Wide enough for most pairs of names, such as `macvlan0@enp3s0f1`.
 const LINK: u16 = 19;
-/// Any pair of names: two of `IFNAMSIZ` without its NUL, and the mark between them.
+/// Wide enough for any pair of names: two of `IFNAMSIZ` without its NUL, and the mark between them.
 const LONG_LINK: u16 = 31;
 /// An inode number.
 const NETNS: u16 = 10;
-/// Most names of namespaces.
+/// Wide enough for most names of namespaces.
 const LONG_NETNS: u16 = 15;
 /// The largest process id, 2²².
 const PID: u16 = 7;
@@ -42,9 +41,9 @@ const PLACE: u16 = 40;
 const LEAST_TEXT: u16 = 20;
 /// The narrowest last column.
 const LEAST_DETAILS: u16 = 7;
-/// From here on a terminal has room for a row.
+/// From this width on a terminal has room for a row.
 const NARROW: u16 = 80;
-/// From here on a terminal has room for long names, and for the actor beside the culprit.
+/// From this width on a terminal has room for long names, and for the actor beside the culprit.
 const WIDE: u16 = 120;
 
 /// Writes each record as rows and lines for people.
@@ -93,10 +92,10 @@ fn is_wide(width: Option<u16>) -> bool {
 
 /// The columns of the rows, and the width of the last one.
 fn columns(width: Option<u16>) -> (Grid, Option<u16>) {
-    // Without an edge a long name pushes the rest, so that a row stays one line.
+    // Without an edge, a long name pushes the rest of the row, so a row stays one line.
     let size = if width.is_none() { Size::Push } else { Size::Wrap };
     let long = width.is_some() && is_wide(width);
-    // On a terminal that is too narrow for a row, names wrap early; numbers and times do not.
+    // If the terminal is too narrow for a row, names wrap early; numbers and times do not.
     let missing = NARROW.saturating_sub(width.unwrap_or(NARROW));
     let link = if long { LONG_LINK } else { LINK - missing.div_ceil(2).min(7) };
     let mut columns = vec![
@@ -119,7 +118,7 @@ fn rest(width: Option<u16>, taken: u16) -> Size {
 }
 
 impl Table {
-    /// What an incident has to say, a row, and what stands under that.
+    /// The lines for an event: the incident's heading if needed, a row, and the lines under the row.
     fn event(&mut self, event: &Event) -> String {
         let mut text = self.titles();
         text += &self.new_day(&event.when);
@@ -133,7 +132,7 @@ impl Table {
         text
     }
 
-    /// The incident, why it came to be and what to do, as far as that has not been said yet.
+    /// The incident, its cause and what to do, as far as the table has not shown them yet.
     fn heading(&mut self, event: &Event) -> String {
         let remedy = match self.incidents.heading(event) {
             Heading::None => return String::new(),
@@ -185,7 +184,7 @@ impl Table {
         if self.look.zone.is_none() { titles.replacen("TIME    ", "TIME UTC", 1) } else { titles }
     }
 
-    /// A line with a time that is no row.
+    /// A line with a time that is not a row.
     fn remark(&mut self, when: &When, words: &str) -> String {
         self.new_day(when) + &self.beside(&format!("{} ", self.time(when)), words)
     }
@@ -203,7 +202,7 @@ impl Table {
         Grid::new(vec![Column::text("", rest(self.look.width, 0)).gap(0)]).row(vec![text.to_owned()])
     }
 
-    /// A line that says that a new day has begun, since the times have no date.
+    /// A line that announces a new day, since the times have no date.
     fn new_day(&mut self, when: &When) -> String {
         let Some(day) = self.local(when).map(|time| time.date()) else { return String::new() };
         match self.day.replace(day) {
@@ -222,9 +221,9 @@ impl Table {
     }
 }
 
-/// A row whose event has a colour, if it is one that breaks a link.
+/// A row whose event is coloured if it breaks a link.
 ///
-/// comfy-table could do it, but brings a whole terminal library along for that.
+/// comfy-table could do it, but only with a whole terminal library.
 fn painted(row: &str, event: EventKind) -> String {
     let color = match event {
         EventKind::Deleted => "31",

@@ -1,4 +1,4 @@
-//! What the table says: cells and sentences, fit for a terminal.
+//! The words of the table: cells and sentences, safe for a terminal.
 
 use std::fmt::Display;
 
@@ -8,21 +8,21 @@ use crate::event::{
 };
 use crate::text::Text;
 
-/// What stands for an unknown.
+/// Shown for an unknown value.
 pub(super) const UNKNOWN: &str = "-";
 
 /// How many links the opening line names.
 const NAMED: usize = 5;
 
-/// How much of a container's id tells it from others.
+/// How much of a container's id is shown.
 const SHORT_ID: usize = 12;
 
-/// A sentence or a name that was put together elsewhere: it may hold what a process chose.
+/// Makes a sentence or a name safe that may contain text that a process chose.
 pub(super) fn safe(text: &str) -> String {
     Text::from(text).to_string()
 }
 
-/// A known value, or what stands for an unknown.
+/// A known value, or [`UNKNOWN`].
 pub(super) fn known<T: Display>(value: Option<T>) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), |value| value.to_string())
 }
@@ -40,7 +40,7 @@ pub(super) fn netns(netns: &Netns) -> String {
     netns.name.as_ref().map_or_else(|| known(netns.inode), Text::to_string)
 }
 
-/// What people call the place where a task runs: its container, its unit, or its cgroup.
+/// Where a task runs: its container, its unit, or its cgroup.
 pub(super) fn place(task: &Task) -> String {
     match &task.container {
         Some(container) => container_name(container),
@@ -63,7 +63,7 @@ pub(super) fn incident(event: &Event, width: u16) -> String {
         (Confidence::Certain, _) => "",
         (Confidence::Likely, _) => ", likely",
         (Confidence::Unknown, Some(_)) => ", uncertain",
-        // Said below, in place of the culprit.
+        // Shown below, in place of the culprit.
         (Confidence::Unknown, None) => "",
     });
     words.push_str(": ");
@@ -100,8 +100,7 @@ fn process(task: &Task) -> String {
     format!("{} (PID {})", task.comm, task.pid)
 }
 
-/// What the other columns of a row have no room for: whose link it was, what became of it, and, if there is room, who
-/// executed what the culprit is responsible for.
+/// The last column: the victim, details of the change, and, if there is room, the actor if it is not the culprit.
 pub(super) fn details(event: &Event, width: u16, with_actor: bool) -> String {
     let mut details = Vec::new();
     if let Some(container) = &event.victim.container {
@@ -115,7 +114,7 @@ pub(super) fn details(event: &Event, width: u16, with_actor: bool) -> String {
         }
         _ => {}
     }
-    // Where nobody is blamed, whoever was current may have had nothing to do with it; the cause says what is known.
+    // If nobody is blamed, the current task may have had nothing to do with it; the cause says what is known.
     let is_blamed = event.verdict.confidence != Confidence::Unknown;
     let actor = event.actor.as_ref().filter(|_| with_actor && is_blamed);
     let is_culprit = |actor: &Task| {
@@ -157,7 +156,7 @@ fn count(number: impl TryInto<u64>, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// The opening lines: what is watched, and what this run cannot see.
+/// The opening lines: the watched links, and what this run cannot see.
 pub(super) fn opening(run: &Run, stop_hint: bool) -> Vec<String> {
     let stock = &run.stock;
     let mut first = if stock.links == 0 {
@@ -215,7 +214,7 @@ fn already_down(watched: &[StockLink]) -> String {
     format!(" ({} already down: {named}{more}; how {they} came down is not known)", down.len())
 }
 
-/// Records that the kernel could not hand over.
+/// The line for records that the kernel could not hand over.
 pub(super) fn lost(lost: &Lost) -> String {
     format!(
         "lost: {} ({} in this run) came faster than they could be read; events may be missing here.",
@@ -224,7 +223,7 @@ pub(super) fn lost(lost: &Lost) -> String {
     )
 }
 
-/// What this output left out.
+/// The line for records that this output left out.
 pub(super) fn omitted(omitted: &Omitted) -> String {
     let events = count(omitted.events + omitted.unattributed, "event was", "events were");
     format!("omitted: {events} not shown here, since this output was not read in time.")

@@ -1,4 +1,4 @@
-//! Who and what is in many stories.
+//! The processes and links in many stories.
 
 use super::{Macvlan, Story, Told, child_of, in_cgroup, init, macvlan, netns, nic, path, process, running};
 use crate::{
@@ -14,7 +14,7 @@ pub struct Container {
     pub link: Macvlan,
 }
 
-/// A container whose runtime, a process of the host, has made the link outside and moved it in.
+/// A container whose runtime, a process of the host, made the link outside and moved it in.
 pub fn container() -> Container {
     container_of(init("sh", 812))
 }
@@ -30,7 +30,7 @@ pub fn container_of(init: Task) -> Container {
     Container { story, init, netns, link }
 }
 
-/// A namespace with a name and a link, in which nobody lives.
+/// A namespace with a name and a link, without processes.
 pub fn named() -> Container {
     let (netns, link) = (netns(1), macvlan("macvlan0", netns(1), 2));
     let mut story = Story::new();
@@ -51,19 +51,19 @@ pub fn eth0() -> Link {
     Link { driver: Some(Text::from("virtio_net")), ..nic("eth0", netns(0), 2) }
 }
 
-/// What is told when a task deletes the parent of that link, through that function of the kernel.
+/// The output when a task deletes the parent of that link, through that kernel function.
 pub fn deletes_parent(by: &Task, through: &str) -> Told {
     deletes_parent_through(by, &[through])
 }
 
-/// The same through those, innermost first.
+/// The same through several functions, innermost first.
 pub fn deletes_parent_through(by: &Task, functions: &[&str]) -> Told {
     let (mut story, link) = link();
     let frames: Vec<_> = path::CASCADE.iter().chain(functions).copied().collect();
     story.link(by, LinkChange::Deleted, &link.losing_parent(eth0()), &frames).tell()
 }
 
-/// Who makes a link, and has nothing to do with its end.
+/// A process that makes a link, and has nothing to do with its end.
 pub fn setup() -> Task {
     in_cgroup(process("setup", 600), "/system.slice/setup.service")
 }
@@ -73,7 +73,7 @@ pub fn dockerd() -> Task {
     running(process("dockerd", 700), "/usr/bin/dockerd -H fd://")
 }
 
-/// Who kills the main process of a container.
+/// A process that kills the main process of a container.
 pub fn kill() -> Task {
     running(process("kill", 900), "kill -9 812")
 }
