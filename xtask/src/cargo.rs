@@ -10,10 +10,11 @@ use cargo_metadata::{Message, diagnostic::DiagnosticLevel};
 use crate::process;
 use crate::workspace::Workspace;
 
-/// The target of what runs in guests; named outright, so that the flags below spare build scripts and macros.
+/// The target of programs for guests. It is named explicitly, so that the flags below do not apply to build scripts and
+/// macros.
 const GUEST_TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// The name of the variable by which macvlan-trace's build takes another eBPF object than the committed one.
+/// The variable that makes macvlan-trace's build use another eBPF object than the committed one.
 const OBJECT_VARIABLE: &str = "MACVLAN_TRACE_BPF_OBJECT";
 
 /// The cargo that started xtask.
@@ -23,7 +24,7 @@ pub fn cargo(workspace: &Workspace) -> Command {
     command
 }
 
-/// What a build has made.
+/// The results of a build.
 pub struct Built {
     /// The programs, by the names of their targets.
     programs: Vec<(String, PathBuf)>,
@@ -39,7 +40,7 @@ impl Built {
     }
 }
 
-/// Runs a build, shows what the compiler says, and notes the programs that were made.
+/// Runs a build, shows the compiler's messages, and notes the programs that it made.
 pub fn build(mut command: Command) -> Result<Built> {
     let colour = io::stderr().is_terminal();
     let mut child = command
@@ -88,8 +89,8 @@ impl<'a> GuestBuild<'a> {
         Ok(build(command)?.program(package)?.to_owned())
     }
 
-    /// Builds a package's integration tests of these names, and its binary along with them: what tests depend on besides
-    /// would have a build of the binary alone compile its libraries once more.
+    /// Builds a package's integration tests of these names together with its binary. If they were built separately, the
+    /// tests' further dependencies would make cargo compile the libraries twice.
     pub fn tests(&self, package: &str, names: &[&str]) -> Result<Built> {
         let mut command = self.command("test");
         command.args(["--no-run", "--package", package]);

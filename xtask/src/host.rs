@@ -1,4 +1,4 @@
-//! What this machine has to have, and how it gets it.
+//! What this machine needs, and how to install it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub fn missing_packages(tools: &[Tool]) -> Vec<&'static str> {
 
 static INSTALLING: Mutex<()> = Mutex::new(());
 
-/// Installs Debian packages; elsewhere than on Debian it says that the user has to.
+/// Installs Debian packages; on other systems, says that the user has to.
 pub fn install(packages: &[&str], progress: &Progress) -> Result<()> {
     if packages.is_empty() {
         return Ok(());
@@ -38,7 +38,7 @@ pub fn install(packages: &[&str], progress: &Progress) -> Result<()> {
              only: install them (Ubuntu: `sudo apt-get install {list}`), then run this again"
         );
     }
-    // dpkg serves one at a time.
+    // Only one dpkg can run at a time.
     let _turn = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     progress.say(format_args!("installing {list}"));
     let command = install_command(packages);
@@ -52,7 +52,7 @@ pub fn install(packages: &[&str], progress: &Progress) -> Result<()> {
 }
 
 fn install_command(packages: &[&str]) -> Vec<String> {
-    // Nothing that is installed may go to make room: rustc-web conflicts with other compilers, for one.
+    // Installed packages must not be removed: rustc-web, for one, conflicts with other compilers.
     ["apt-get", "install", "-q", "-y", "--no-remove", "--no-install-recommends"]
         .iter()
         .chain(packages)

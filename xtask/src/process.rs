@@ -1,4 +1,4 @@
-//! Programs that xtask runs for their work.
+//! Runs other programs.
 
 use std::process::{Command, Stdio};
 
@@ -19,7 +19,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command for its standard output; what it complains about becomes the error.
+/// Runs a command for its standard output; if it fails, its standard error becomes the error.
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())

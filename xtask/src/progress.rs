@@ -10,7 +10,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Work of this many steps; none for a command that only speaks when it has to make something first.
+    /// Work of this many steps; 0 for a command that reports only what it has to build first.
     pub fn new(total: usize) -> Self {
         Self { total, begun: AtomicUsize::new(0) }
     }

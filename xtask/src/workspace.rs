@@ -1,4 +1,4 @@
-//! Where things lie.
+//! Paths of the checkout.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ impl Workspace {
         &self.root
     }
 
-    /// Everything that can be made again lies here.
+    /// The folder of everything that can be built again.
     pub fn target(&self) -> &Path {
         &self.target
     }

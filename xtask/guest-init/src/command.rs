@@ -21,7 +21,7 @@ use crate::ports::Ports;
 
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Runs the command to its end. What it wrote is with the host when this returns.
+/// Runs the command to its end. When this returns, the host has all its output.
 pub fn run(request: &Request, ports: &mut Ports) -> Result<Report> {
     match &request.terminal {
         None => run_on_pipes(request, ports),
@@ -99,8 +99,7 @@ struct Running {
     outcome: Receiver<Report>,
 }
 
-/// Starts the command. Everything that loses its parent becomes our child, so one thread waits for whatever child
-/// there is.
+/// Starts the command. Orphaned processes become our children, so one thread waits for any child.
 fn spawn(command: &mut Command) -> Result<Running> {
     let child = command.spawn().map_err(|error| {
         let program = command.get_program().display();
@@ -114,7 +113,7 @@ fn spawn(command: &mut Command) -> Result<Running> {
     let (hangup, held) = pipe_with(PipeFlags::CLOEXEC)?;
     let (sender, outcome) = channel();
     thread::spawn(move || {
-        // Nobody listens any more only when the machine is going down.
+        // The receiver is gone only when the machine is shutting down.
         let _ = sender.send(reap_until(pid));
         drop(held);
     });
@@ -158,15 +157,15 @@ impl Flow<'_> {
                     .context("could not send the command's output to the host")?;
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // A terminal whose last user has gone reads as an error, a pipe as empty.
+            // When the last user has closed it, reading a terminal fails, and a pipe is at its end.
             Ok(0) | Err(_) => self.open = false,
         }
         Ok(())
     }
 }
 
-/// Carries output until the command has ended and what it had written is gone. A process that it left behind may
-/// hold the pipes open for ever: nobody waits for that.
+/// Copies output until the command has ended and all its output is copied. A process that it left behind may hold the
+/// pipes open for ever: this does not wait for that.
 fn carry(flows: &mut [Flow<'_>], running: &Running) -> Result<Report> {
     let mut outcome = None;
     loop {

@@ -1,4 +1,4 @@
-//! What the host and the guest's init say to each other.
+//! The messages between the host and the guest's init.
 //!
 //! The host puts a [`Request`] into the initramfs; the guest answers with [`Report`]s, one JSON line each, on
 //! the port [`port::CONTROL`]. The command's output has ports of its own, so that nothing else mixes into it.
@@ -13,7 +13,7 @@ pub const REQUEST_PATH: &str = "/request.json";
 /// Where the paths of `--copy` appear in the guest.
 pub const COPIES_DIR: &str = "/mnt";
 
-/// Where the ports appear in the guest under their names, as udev has it.
+/// Where the ports appear in the guest under their names, as with udev.
 pub const PORTS_DIR: &str = "/dev/virtio-ports";
 
 /// The names of the virtio-serial ports.
@@ -25,12 +25,12 @@ pub mod port {
     /// The command's standard error.
     pub const STDERR: &str = "stderr";
     /// Lines `carrier off` and `carrier on` pull the cable of the guest's network card and put it back; `plug` and
-    /// `unplug` plug a second card in and pull it out. The host answers each with the line `done` once that has happened
-    /// outside, or with one that says why it has not; the guest learns of it a moment later.
+    /// `unplug` plug a second card in and pull it out. The host answers each with the line `done` once it has happened,
+    /// or with a line that says why it failed; the guest's kernel notices it a moment later.
     pub const CARDS: &str = "cards";
 }
 
-/// What surrounds the command.
+/// The system around the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum System {
     /// The initramfs alone.

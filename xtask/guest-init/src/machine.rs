@@ -1,4 +1,4 @@
-//! What a freshly booted kernel lacks: mounts, a name.
+//! Sets up what a freshly booted kernel lacks: mounts and a host name.
 
 use std::fs;
 
@@ -51,7 +51,7 @@ const MOUNTS: [Mount; 11] = [
 pub fn mount_everything() -> Result<()> {
     umask(Mode::empty());
     for Mount { kind, target, flags, data } in MOUNTS {
-        // The directories in sysfs and devtmpfs are the kernel's own; a kernel without one lacks the feature.
+        // The kernel makes the directories in sysfs and devtmpfs; if one is missing, the kernel lacks the feature.
         if let Err(error) = fs::create_dir_all(target) {
             println!("guest-init: no {target} for {kind}: {error}");
             continue;
@@ -61,7 +61,7 @@ pub fn mount_everything() -> Result<()> {
             Err(error) => return Err(error).with_context(|| format!("could not mount {kind} on {target}")),
         }
     }
-    // As udev has it: whoever opens the node loads its driver.
+    // As with udev: opening the node loads its driver.
     fs::create_dir_all("/dev/net").context("could not make /dev/net")?;
     mknodat(CWD, "/dev/net/tun", FileType::CharacterDevice, Mode::from_raw_mode(0o666), makedev(10, 200))
         .context("could not make /dev/net/tun")?;

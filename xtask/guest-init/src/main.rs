@@ -1,5 +1,5 @@
-//! The first process of a guest: it makes the surroundings that tests and people expect, runs one command, says
-//! how that ended, and turns the machine off. Where systemd is to be the first process, this one makes way for it, and
+//! The first process of a guest: it makes the surroundings that tests and people expect, runs one command, says how
+//! that ended, and turns the machine off. If systemd is to be the first process, this one starts it in its place, and
 //! does the rest as a service.
 
 mod command;
@@ -48,7 +48,7 @@ fn read_request() -> Result<Request> {
     serde_json::from_slice(&request).context("could not understand the request")
 }
 
-/// Makes a machine of what the kernel has started. Where that is systemd's work, this becomes systemd.
+/// Sets the machine up. If systemd is to do that, this process becomes systemd.
 fn boot(system: System) -> Result<()> {
     match system {
         System::Small => root::leave_the_first()?,

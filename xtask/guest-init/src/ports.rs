@@ -12,7 +12,7 @@ use guest_init::{PORTS_DIR, Report, port};
 
 use crate::drivers;
 
-/// All of them; the one for the network cards is left to the command.
+/// All ports; the command uses the one for the network cards.
 const NAMES: [&str; 4] = [port::CONTROL, port::STDOUT, port::STDERR, port::CARDS];
 
 /// How long the kernel may take to announce the ports once the driver is there; it takes some ten milliseconds.

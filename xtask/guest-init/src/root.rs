@@ -1,5 +1,5 @@
-//! The way from the kernel's very first root, the initramfs, to an ordinary one: `pivot_root` refuses to leave the first,
-//! and container runtimes pivot.
+//! Leaves the kernel's first root, the initramfs, for an ordinary one: `pivot_root` cannot leave the first one, and
+//! container runtimes need it.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ const DISK: &str = "/dev/vda";
 /// Where it is mounted first.
 const DISK_ROOT: &str = "/disk";
 
-/// What the initramfs holds that belongs to a run or to its kernel.
+/// Files of the initramfs that belong to a run or to its kernel.
 const OF_THIS_RUN: [&str; 5] =
     [COPIES_DIR, "/usr/lib/modules", "/usr/local/bin/macvlan-trace", "/init", REQUEST_PATH];
 
@@ -75,6 +75,6 @@ fn make_root(mounted: &str) -> rustix::io::Result<()> {
     mount_move(".", "/")?;
     chroot(".")?;
     chdir("/")?;
-    // What systemd does on every machine that people use: mounts made in one namespace appear in the others.
+    // As systemd does on ordinary machines: mounts made in one namespace appear in the others.
     mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC)
 }

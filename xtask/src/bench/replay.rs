@@ -1,4 +1,4 @@
-//! How fast a record is told again, beside `jq -c .` reading the same lines.
+//! How fast a record is replayed, compared with `jq -c .` on the same lines.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Write as _};
@@ -14,13 +14,13 @@ use crate::cargo::cargo;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// The record that is told over and over.
+/// The record that is repeated.
 const RECORD: &str = "macvlan-trace/tests/records/format-1/processes.rec.gz";
-/// How many events the long record tells.
+/// How many events the long record makes.
 const EVENTS: usize = 1_000_000;
-/// How often each is timed, by turns.
+/// How often each is timed, in turn.
 const ROUNDS: usize = 3;
-/// The bytes before what a line's checksum is of.
+/// How many bytes of a line come before the part that its checksum covers.
 const PREFIX: usize = 18;
 
 /// Measures, and prints a table.
@@ -53,7 +53,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     fs::remove_file(long).context("cannot remove the long record")
 }
 
-/// Writes a record that says the same over and over, each time later; how many events it tells.
+/// Writes a record that repeats the same facts, each time later. Returns how many events it makes.
 fn lengthen(short: &Path, long: &Path, tracer: &Path) -> Result<usize> {
     let told =
         process::output(Command::new(tracer).arg("replay").arg(short).args(["-e", "all", "-o", "json"]))?;

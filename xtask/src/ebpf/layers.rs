@@ -1,5 +1,5 @@
-//! The eBPF crate is built in layers: a module uses only those below its own, so that each can be read without what
-//! stands above it, and what one program leaves for another is in one place.
+//! The eBPF crate has layers: a module uses only the layers below its own, so it can be read without those above, and
+//! the state that one program leaves for another is in one place.
 
 use std::fs;
 
@@ -28,7 +28,7 @@ fn layer(path: &str) -> Option<usize> {
     LAYERS.iter().position(|modules| modules.iter().any(|module| is_in(module)))
 }
 
-/// What a module uses and may not.
+/// The paths that a module uses but may not.
 fn faults(module: &str, source: &str) -> Vec<String> {
     let own = layer(module);
     let may = |path: &str| {
@@ -42,13 +42,13 @@ fn faults(module: &str, source: &str) -> Vec<String> {
     for (at, start) in code.match_indices("crate::") {
         expand("", &code[at + start.len()..], &mut used);
     }
-    // Paths that do not begin at the crate could not be read here.
+    // This cannot check paths that do not begin at the crate.
     used.extend(["super::", "self::"].into_iter().filter(|way| code.contains(way)).map(str::to_owned));
     used.retain(|path| !may(path));
     used
 }
 
-/// Adds the paths of a tree such as `capture::{netns, task}`; what stands behind it.
+/// Adds the paths of a tree such as `capture::{netns, task}`. Returns the rest of the source.
 fn expand<'a>(prefix: &str, tree: &'a str, paths: &mut Vec<String>) -> &'a str {
     let tree = tree.trim_start();
     if let Some(mut rest) = tree.strip_prefix('{') {
@@ -80,7 +80,7 @@ fn each_module_of_the_ebpf_crate_uses_only_those_below_it() -> Result<()> {
     let package = Workspace::find()?.root().join(PACKAGE);
     let mut modules = Vec::new();
     for file in source_files(&package)? {
-        // The manifest is among them.
+        // The files include the manifest.
         let Ok(path) = file.strip_prefix(package.join("src")) else { continue };
         let path = path.with_extension("").to_string_lossy().replace('/', "::");
         let module = path.strip_suffix("::mod").unwrap_or(&path);

@@ -77,7 +77,7 @@ pub fn main(options: &Options, workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Fails when the committed object is not the one of these sources. Needs no compiler.
+/// Fails if the committed object was not built from these sources. Needs no compiler.
 pub fn check(workspace: &Workspace, arch: Arch) -> Result<()> {
     let object = committed_object(workspace, arch);
     let stamp = Stamp::read(&stamp_path(&object))?;
@@ -93,7 +93,7 @@ pub fn check(workspace: &Workspace, arch: Arch) -> Result<()> {
 
 /// A freshly built object.
 pub struct Built {
-    /// Where it lies, below target/.
+    /// Its path, below target/.
     pub object: PathBuf,
     /// How many times the compiler warned.
     pub warnings: usize,
@@ -129,13 +129,13 @@ pub fn build(workspace: &Workspace, arch: Arch, progress: &Progress) -> Result<B
     Ok(Built { object, warnings: built.warnings, stamp })
 }
 
-/// The flags that decide on the object's code.
+/// The flags that affect the object's code.
 fn flags(arch: Arch) -> [String; 3] {
     let [debug, btf] = FLAGS.map(String::from);
     [debug, btf, format!("--cfg=bpf_target_arch=\"{arch}\"")]
 }
 
-/// Line information names source files: without this machine's directories, so that everybody builds the same.
+/// Removes this machine's directories from line information, so that everybody builds the same object.
 fn path_flags(workspace: &Workspace) -> Vec<String> {
     let cargo_home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)

@@ -1,4 +1,4 @@
-//! The note beside a committed object: from which sources, by which tools.
+//! The stamp beside a committed object: which sources and which tools made it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -57,11 +57,11 @@ impl fmt::Display for Stamp {
     }
 }
 
-/// The hash of everything in this checkout that decides on the object.
+/// The hash of everything in this checkout that affects the object.
 pub fn hash_sources(workspace: &Workspace, flags: &[&str]) -> Result<String> {
     let mut hash = Sha256::new();
     let mut add = |name: &str, content: &[u8]| {
-        // Lengths keep neighbours apart.
+        // The lengths keep adjacent parts apart.
         for part in [name.as_bytes(), content] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);

@@ -43,7 +43,7 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Takes what this machine has, and gets the rest: first the compiler, then a linker with the same LLVM.
+    /// Uses the tools of this machine, and installs the rest: first the compiler, then a linker with the same LLVM.
     pub fn find(workspace: &Workspace, progress: &Progress) -> Result<Self> {
         let compiler = Compiler::find(progress)?;
         let verbose = process::output(compiler.rustc().arg("-vV"))?;
@@ -141,8 +141,8 @@ impl Compiler {
     }
 }
 
-/// The linker built for this LLVM, from an earlier run or made now. One on PATH may hold another LLVM, and would
-/// refuse the compiler's output with words that help nobody.
+/// The linker built for this LLVM, by an earlier run or now. One on PATH may contain another LLVM, and would refuse the
+/// compiler's output with an unhelpful message.
 fn find_linker(workspace: &Workspace, llvm_major: &str, progress: &Progress) -> Result<PathBuf> {
     let root = workspace.target().join(format!("tools/bpf-linker-{LINKER_VERSION}-llvm-{llvm_major}"));
     let linker = root.join("bin/bpf-linker");
@@ -152,7 +152,7 @@ fn find_linker(workspace: &Workspace, llvm_major: &str, progress: &Progress) -> 
     let llvm = find_llvm(llvm_major, progress)?;
     progress.say(format_args!("building bpf-linker {LINKER_VERSION} for LLVM {llvm_major}, once"));
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // Its own work is small, LLVM's is done by LLVM: unoptimised it builds in less than half the time.
+    // The linker's own work is small, most is done in LLVM. Without optimisation it builds in less than half the time.
     cargo
         .args(["install", "bpf-linker", "--debug", "--quiet", "--locked", "--version", LINKER_VERSION])
         .args(["--no-default-features", "--features", &format!("llvm-{llvm_major}")])
