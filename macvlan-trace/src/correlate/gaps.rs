@@ -36,7 +36,7 @@ impl Gaps {
     }
 
     /// What may have hidden the request behind an effect.
-    pub fn behind(&self, effect: LinkChange) -> Gap {
+    pub fn reason_for(&self, effect: LinkChange) -> Gap {
         let sees: &[&str] = match effect {
             LinkChange::UnseenDeleted => &["unregister"],
             _ => &["change_flags", "close_many"],

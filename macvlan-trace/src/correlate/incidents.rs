@@ -44,7 +44,7 @@ impl Key {
             Cause::ModuleUnloaded(_) => Self::Module(process),
             _ => match reaction {
                 Some(lost) => Self::ParentChange(lost.id),
-                None => Self::Link(life.id, life.ups, party::job(actor)),
+                None => Self::Link(life.id, life.ups, party::on_behalf_of(actor)),
             },
         }
     }

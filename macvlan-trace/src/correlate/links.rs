@@ -64,7 +64,7 @@ pub struct Life {
 
 impl Life {
     /// Notes that it is in a namespace.
-    pub fn lives_in(&mut self, home: &Rc<Home>) {
+    pub fn enter_home(&mut self, home: &Rc<Home>) {
         if self.homes.last().is_some_and(|last| last.generation == home.generation) {
             return;
         }

@@ -133,7 +133,7 @@ impl Correlator {
         self.netns.forget_ended(at, |netns| self.links.refer_to(netns));
         match fact.what {
             What::Task(task) => {
-                self.owners.hear_of(&task.cgroup);
+                self.owners.touch(&task.cgroup);
                 self.tasks.learn(*task);
             }
             What::Link(link) => return self.link(at, *link).into_iter().collect(),
@@ -141,13 +141,13 @@ impl Correlator {
             What::Exit(exit) => {
                 let task = self.tasks.whole(&exit.task);
                 self.netns.exit(at, &exit, Rc::clone(&task));
-                self.seen_in(at, &exit.netns, &task, true);
+                self.note_resident(at, &exit.netns, &task, true);
             }
             What::Signal(signal) => {
                 let sender = signal.sender.as_ref().map(|sender| self.tasks.whole(sender));
                 self.netns.signal(at, &signal, sender);
                 let target = self.tasks.whole(&signal.target);
-                self.seen_in(at, &signal.netns, &target, false);
+                self.note_resident(at, &signal.netns, &target, false);
             }
             What::Oom(oom) => self.netns.out_of_memory(at, oom),
             What::NetnsMove(change) => self.netns.entered(at, &change),
@@ -167,9 +167,9 @@ impl Correlator {
             What::NetnsName { netns, name } => self.netns.name(&netns, name),
             What::Container(container) => self.owners.learn(container),
             What::Resident(resident) => {
-                self.owners.hear_of(&resident.cgroup);
+                self.owners.touch(&resident.cgroup);
                 if let Some(home) = self.netns.home(&resident.netns, false) {
-                    home.houses(at, &resident);
+                    home.note_found(at, &resident);
                 }
             }
             What::Lost { .. } => {
@@ -224,7 +224,7 @@ impl Correlator {
         let actor = self.tasks.whole(&fact.task);
         let arrives = matches!(fact.change, LinkChange::Created | LinkChange::Up | LinkChange::Moved);
         if let Some(netns) = fact.link.netns.as_ref().filter(|_| arrives && !fact.task.kthread) {
-            self.netns.lives(netns);
+            self.netns.mark_alive(netns);
         }
         let mut life = self.links.change(at, &fact, &actor);
         let same_mac = fact.change == LinkChange::MacChanged && life.former_mac == fact.link.mac;
@@ -259,7 +259,7 @@ impl Correlator {
         let mut case = self.case(at, fact, actor, life, cause);
         case.holder = holder;
         match case.fact.change {
-            LinkChange::Created | LinkChange::Renamed => self.overdue.is_there(&case),
+            LinkChange::Created | LinkChange::Renamed => self.overdue.link_appeared(&case),
             LinkChange::Deleted => self.overdue.deleted(&case),
             _ => {}
         }
@@ -281,10 +281,10 @@ impl Correlator {
         };
         let actor = self.tasks.whole(&fact.task);
         let by = match fact.change {
-            LinkChange::UnseenDown => Cause::Unseen(self.gaps.behind(fact.change)),
+            LinkChange::UnseenDown => Cause::Unseen(self.gaps.reason_for(fact.change)),
             // A path without names does not show whether an interrupt runs on top of the process.
             LinkChange::CarrierLost | LinkChange::CarrierBack if !fact.path().has_names() => Cause::Worker,
-            _ => self.behind(fact, &actor, fact.home()),
+            _ => self.cause_of_act(fact, &actor, fact.home()),
         };
         let passed_on = fact.parent.as_ref().filter(|_| fact.path().takes_vlans_along());
         let by = match passed_on.and_then(|below| self.parents.passed_on(at, below, fact.change)) {
@@ -411,14 +411,14 @@ impl Correlator {
         home: Option<&Rc<Home>>,
     ) -> [Option<Container>; 3] {
         if let Some(home) = home {
-            life.lives_in(home);
+            life.enter_home(home);
         }
         let owner = home.and_then(|home| self.owners.living_in(home));
         let victim = self.owners.of_link(&life.homes);
         let after = fact.from.and(fact.link.netns);
         let arrived = after.and_then(|netns| self.netns.home(&netns, fact.task.kthread));
         if let Some(home) = &arrived {
-            life.lives_in(home);
+            life.enter_home(home);
         }
         if let Some(known) = self.links.life_mut(life.id) {
             known.homes.clone_from(&life.homes);
@@ -427,12 +427,12 @@ impl Correlator {
     }
 
     /// Notes that a process which lives in a namespace ends or gets a signal there.
-    fn seen_in(&mut self, at: Ktime, netns: &Netns, task: &Task, ended: bool) {
+    fn note_resident(&mut self, at: Ktime, netns: &Netns, task: &Task, ended: bool) {
         if self.netns.is_visitor(netns, task) {
             return;
         }
         if let Some(home) = self.netns.home(netns, false) {
-            home.sees(at, task, ended);
+            home.note_seen(at, task, ended);
         }
     }
 
@@ -449,7 +449,7 @@ impl Correlator {
     fn cause(&mut self, at: Ktime, fact: &LinkFact, actor: &Rc<Task>, life: &Life) -> Cause {
         match fact.change {
             LinkChange::UnseenDown | LinkChange::UnseenDeleted => {
-                return Cause::Unseen(self.gaps.behind(fact.change));
+                return Cause::Unseen(self.gaps.reason_for(fact.change));
             }
             LinkChange::Deleted => {
                 if let Some(cause) = self.cause_of_deletion(at, fact, actor) {
@@ -464,7 +464,7 @@ impl Correlator {
             }
             _ => {}
         }
-        match self.behind(fact, actor, fact.home()) {
+        match self.cause_of_act(fact, actor, fact.home()) {
             Cause::Request(by) => self.cleanup(at, fact, life, &by).unwrap_or(Cause::Request(by)),
             cause => cause,
         }
@@ -487,7 +487,7 @@ impl Correlator {
             }
         }
         if let Some(parent) = lost_parent {
-            let mut by = self.behind(fact, actor, parent.netns);
+            let mut by = self.cause_of_act(fact, actor, parent.netns);
             if matches!(by, Cause::Worker) && fact.path().tears_down_netns() {
                 // A veth is deleted with the namespace of its other end.
                 let peer = self.parents.peer(parent);
@@ -505,7 +505,7 @@ impl Correlator {
     }
 
     /// The cause of a task's act on a device: the task's own request, or the end of the device's namespace.
-    fn behind(&self, fact: &LinkFact, actor: &Rc<Task>, home: Option<Netns>) -> Cause {
+    fn cause_of_act(&self, fact: &LinkFact, actor: &Rc<Task>, home: Option<Netns>) -> Cause {
         if !blame::is_innocent(&fact.task, fact.path()) {
             return Cause::Request(Rc::clone(actor));
         }

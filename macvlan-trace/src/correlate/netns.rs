@@ -260,7 +260,7 @@ impl Namespaces {
     }
 
     /// A process acts in a namespace, so it is alive. If one at this address had ended, this is a new one.
-    pub fn lives(&mut self, netns: &Netns) {
+    pub fn mark_alive(&mut self, netns: &Netns) {
         self.living(netns);
     }
 

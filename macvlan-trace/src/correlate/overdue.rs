@@ -87,7 +87,7 @@ impl Overdue {
     }
 
     /// A link is made or gets a name: it may replace one that is missed.
-    pub fn is_there(&mut self, case: &Case) {
+    pub fn link_appeared(&mut self, case: &Case) {
         let (name, parent) = (&case.fact.link.name, case.fact.parent.as_ref().map(|parent| &parent.name));
         let (container, mac) = (case.victim.as_ref().map(|own| &own.id), case.fact.link.mac);
         // Every Docker container has an eth0. They differ in their container and in their MAC address, which the

@@ -54,12 +54,12 @@ impl Home {
     }
 
     /// A process was found living in it.
-    pub fn houses(&self, at: Ktime, resident: &Resident) {
+    pub fn note_found(&self, at: Ktime, resident: &Resident) {
         self.claim(at, &resident.cgroup, resident.process, false);
     }
 
     /// A process that lives in it, and does not only visit it, ends or is signalled there.
-    pub fn sees(&self, at: Ktime, task: &Task, ended: bool) {
+    pub fn note_seen(&self, at: Ktime, task: &Task, ended: bool) {
         let is_owner = self.is_owner(task.task.process) == Some(true);
         if task.task.is_pidns_init() || is_owner {
             self.claim(at, &task.cgroup, task.task.process, ended);
@@ -119,7 +119,7 @@ impl Owners {
 
     /// A task of a control group appears, so its container still exists. Keeps its name, since the files are read only
     /// once.
-    pub fn hear_of(&mut self, cgroup: &Cgroup) {
+    pub fn touch(&mut self, cgroup: &Cgroup) {
         if let Some(id) = cgroup.path.as_ref().and_then(|path| place_of(path).container) {
             self.told.get_mut(&(id.user, id.id));
         }

@@ -20,7 +20,7 @@ use crate::{
 mod tests;
 
 /// Looks up functions by return address.
-pub trait Symbols {
+pub trait Resolve {
     /// The function that an address lay in at that time.
     fn resolve(&mut self, address: u64, at: Ktime) -> Option<String>;
 }
@@ -49,7 +49,7 @@ impl Decoder {
     }
 
     /// Decodes one record; `None` for a kind that is not known.
-    pub fn decode(&mut self, bytes: &[u8], symbols: &mut dyn Symbols) -> Result<Option<Fact>> {
+    pub fn decode(&mut self, bytes: &[u8], symbols: &mut dyn Resolve) -> Result<Option<Fact>> {
         let header: wire::Header = fixed(bytes)?;
         if header.abi != wire::ABI || header.len as usize != bytes.len() {
             bail!(
@@ -125,7 +125,7 @@ impl Decoder {
         Ok(Some(Fact { at: Ktime(header.boot_ns), what }))
     }
 
-    fn link(&self, bytes: &[u8], task: TaskRef, symbols: &mut dyn Symbols) -> Result<Option<LinkFact>> {
+    fn link(&self, bytes: &[u8], task: TaskRef, symbols: &mut dyn Resolve) -> Result<Option<LinkFact>> {
         const CHANGES: [(wire::LinkChange, LinkChange); 13] = [
             (wire::LinkChange::Created, LinkChange::Created),
             (wire::LinkChange::Up, LinkChange::Up),
@@ -257,7 +257,7 @@ fn cgroup_path(bytes: &[u8], cut: bool) -> Text {
     Text::from(path)
 }
 
-fn stack(bytes: &[u8], at: usize, entries: u32, symbols: &mut dyn Symbols) -> Result<Vec<Option<String>>> {
+fn stack(bytes: &[u8], at: usize, entries: u32, symbols: &mut dyn Resolve) -> Result<Vec<Option<String>>> {
     let time = Ktime(fixed::<wire::Header>(bytes)?.boot_ns);
     let mut tail = &bytes[at..];
     let mut stack = take(&mut tail, entries as usize * 8, "kernel stack")?;

@@ -68,7 +68,7 @@ pub fn delegate_of(task: &Task) -> Option<&Ancestor> {
 
 /// The process for which a task works: the outermost ancestor that changes links through other programs, else the
 /// task's own.
-pub fn job(task: &Task) -> ProcessId {
+pub fn on_behalf_of(task: &Task) -> ProcessId {
     let outermost = task.ancestors.iter().rfind(|ancestor| works_through_others(ancestor));
     outermost.map_or(task.task.process, |ancestor| ancestor.process)
 }

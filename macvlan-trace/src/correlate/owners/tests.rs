@@ -319,7 +319,7 @@ fn of_more_containers_than_fit_those_are_forgotten_of_which_nothing_was_heard_fo
         owners.learn(container(n));
         owners.learn(container(n));
         // It lives, and is told of now and then.
-        owners.hear_of(&group(0));
+        owners.touch(&group(0));
     }
     assert_eq!((owners.told.len(), owners.evicted()), (MAX_CONTAINERS, 10));
     assert_eq!([0, 1, 11].map(|n| name(&owners, n).is_some()), [true, false, true]);

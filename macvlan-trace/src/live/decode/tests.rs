@@ -14,7 +14,7 @@ use crate::testing::story::Random;
 /// Names every address by its number, but for those below 100.
 struct Numbers;
 
-impl Symbols for Numbers {
+impl Resolve for Numbers {
     fn resolve(&mut self, address: u64, _: Ktime) -> Option<String> {
         (address >= 100).then(|| format!("f{address}"))
     }

@@ -69,7 +69,7 @@ impl Containers {
 
     /// What files say about the container of a control group, if that was not returned before. Repeated calls are
     /// cheap.
-    pub fn of_new(&mut self, cgroup: &Text) -> Option<Container> {
+    pub fn look_up_new(&mut self, cgroup: &Text) -> Option<Container> {
         let id = place_of(cgroup).container.filter(ContainerId::has_files)?;
         let looks = self.looks.get_or_insert_with((id.user, id.id.clone()), || MAX_LOOKS);
         *looks = looks.checked_sub(1)?;

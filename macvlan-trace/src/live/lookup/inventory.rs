@@ -18,7 +18,7 @@ use rustix::{
 };
 
 use super::{
-    namespaces::{self, Closed, Namespace, Namespaces},
+    namespaces::{self, Closed, FoundNamespaces, Namespace},
     netlink::{Below, Netlink},
 };
 use crate::{
@@ -95,7 +95,7 @@ pub fn host_netns() -> Option<u32> {
 /// The work of the thread.
 struct Survey<'a, V> {
     view: &'a mut V,
-    found: Namespaces,
+    found: FoundNamespaces,
     /// The thread's first namespace, to return to.
     home: OwnedFd,
     /// The namespace that the thread is in.
@@ -112,7 +112,7 @@ impl<'a, V: KernelView> Survey<'a, V> {
         let home =
             rustix::fs::open("/proc/thread-self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
                 .context("/proc/thread-self/ns/net cannot be opened: is /proc mounted?")?;
-        let found = Namespaces::find();
+        let found = FoundNamespaces::find();
         let inventory = Inventory { unreadable: found.unreadable, ..Inventory::default() };
         let here = namespaces::inode_of(&home);
         Ok(Self { view, found, home, here, likely: vec![0], elsewhere: BTreeMap::new(), inventory })

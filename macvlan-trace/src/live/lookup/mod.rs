@@ -52,11 +52,11 @@ impl Lookup {
     pub fn explain(&mut self, fact: Fact, stream: &mut VecDeque<Fact>) {
         let at = fact.at;
         for netns in named_in(&fact.what) {
-            if let Some(name) = self.names.of_new(netns) {
+            if let Some(name) = self.names.look_up_new(netns) {
                 stream.push_back(Fact { at, what: What::NetnsName { netns: *netns, name } });
             }
         }
-        if let Some(container) = cgroup_in(&fact.what).and_then(|path| self.containers.of_new(path)) {
+        if let Some(container) = cgroup_in(&fact.what).and_then(|path| self.containers.look_up_new(path)) {
             stream.push_back(Fact { at, what: What::Container(container) });
         }
         match &fact.what {

@@ -27,7 +27,7 @@ pub(super) const NSFS: u32 = 0x6e73_6673;
 
 /// What was found.
 #[derive(Default)]
-pub struct Namespaces {
+pub struct FoundNamespaces {
     /// The namespaces; the machine's own is the first.
     pub all: Vec<Namespace>,
     /// Processes whose namespace may not be read.
@@ -65,7 +65,7 @@ pub enum Closed {
     Refused,
 }
 
-impl Namespaces {
+impl FoundNamespaces {
     /// Looks for them. Processes that end meanwhile are passed over.
     ///
     /// It does not find namespaces that only an open descriptor or a socket keeps: nobody lives in them.
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn our_own_namespace_is_found_and_can_be_opened() {
-        let found = Namespaces::find();
+        let found = FoundNamespaces::find();
         let own = read_link(Path::new("/proc/self/ns/net"), b"net").unwrap();
         let place = found.places[&own];
         let file = found.all[place].open().unwrap();

@@ -31,7 +31,7 @@ pub struct Names {
 
 impl Names {
     /// The name of a namespace, if it has one that was not returned before. Repeated calls are cheap.
-    pub fn of_new(&mut self, netns: &Netns) -> Option<Text> {
+    pub fn look_up_new(&mut self, netns: &Netns) -> Option<Text> {
         let inode = netns.inode?;
         let looks = self.looks.get_or_insert_with(*netns, || MAX_LOOKS);
         *looks = looks.checked_sub(1)?;
@@ -120,16 +120,16 @@ mod tests {
         let mut names = Names::default();
         let nameless = Netns { ptr: 1, cookie: None, inode: Some(NsInode(1)) };
         for _ in 0..10 {
-            assert_eq!(names.of_new(&nameless), None);
+            assert_eq!(names.look_up_new(&nameless), None);
         }
         assert_eq!(names.looks.get(&nameless), Some(&0));
         names.ended(&nameless);
-        names.of_new(&nameless);
+        names.look_up_new(&nameless);
         assert!(
             names.looks.get(&nameless).is_some_and(|looks| *looks > 0),
             "the next one at its address is looked for anew"
         );
-        assert_eq!(names.of_new(&Netns { inode: None, ..nameless }), None);
+        assert_eq!(names.look_up_new(&Netns { inode: None, ..nameless }), None);
         assert_eq!(names.looks.len(), 1);
     }
 

@@ -153,7 +153,7 @@ impl<M: Machine> Symbols<M> {
     }
 }
 
-impl<M: Machine> decode::Symbols for Symbols<M> {
+impl<M: Machine> decode::Resolve for Symbols<M> {
     fn resolve(&mut self, address: u64, at: Ktime) -> Option<String> {
         Self::resolve(self, address, at).map(str::to_owned)
     }

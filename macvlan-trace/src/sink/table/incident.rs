@@ -13,11 +13,11 @@ const REMEDIES: usize = 8;
 
 /// The latest incidents, by number; the block of the last one is open.
 #[derive(Debug, Default)]
-pub(super) struct Incidents(Bounded<u64, Told, KEPT>);
+pub(super) struct Blocks(Bounded<u64, Block, KEPT>);
 
 /// What the table has shown of one.
 #[derive(Debug)]
-struct Told {
+struct Block {
     why: Why,
     remedies: Bounded<String, (), REMEDIES>,
 }
@@ -38,7 +38,7 @@ pub(super) enum Heading {
     },
 }
 
-impl Incidents {
+impl Blocks {
     /// What stands above an event's row.
     pub(super) fn heading(&mut self, event: &Event) -> Heading {
         let why = Why::of(event);
@@ -51,7 +51,7 @@ impl Incidents {
             return Heading::Full { remedy: told.is_new(event.verdict.remedy.as_ref()) };
         }
         let like = event.recurrence.is_some_and(|before| self.has_said(before.first_incident, &why));
-        let mut told = Told { why, remedies: Bounded::default() };
+        let mut told = Block { why, remedies: Bounded::default() };
         let heading = if like {
             Heading::Like
         } else {
@@ -64,14 +64,14 @@ impl Incidents {
     /// Whether the block of an incident has shown the same, whichever process it was. It is remembered as long as it
     /// repeats.
     fn has_said(&mut self, incident: u64, why: &Why) -> bool {
-        let is_like = |told: &Told| {
+        let is_like = |told: &Block| {
             told.why.rule == why.rule && told.why.confidence == why.confidence && told.why.cause == why.cause
         };
         self.0.get(&incident).is_some_and(is_like) && self.0.get_mut(&incident).is_some()
     }
 }
 
-impl Told {
+impl Block {
     /// Whether a remedy has not been given yet; it counts as given from now on.
     fn is_new(&mut self, remedy: Option<&String>) -> bool {
         let Some(remedy) = remedy.filter(|remedy| self.remedies.get(*remedy).is_none()) else { return false };
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn the_same_cause_is_said_once_whichever_link_it_names_and_however_old_that_was() {
-        let mut incidents = Incidents::default();
+        let mut incidents = Blocks::default();
         let mut told = |name: &str, former: &[&str], age: &str| {
             let mut event =
                 event(1, &format!("sh (PID 812) ended, {age} after {name} came up; {name} went too."));
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn another_rule_culprit_confidence_or_cause_is_said_and_its_remedy_once() {
-        let mut incidents = Incidents::default();
+        let mut incidents = Blocks::default();
         let first = event(1, "ip asked for it.");
         assert_eq!(incidents.heading(&first), FULL);
         let changes: [fn(&mut Event); 4] = [
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn incidents_that_take_turns_are_named_at_each_turn() {
-        let mut incidents = Incidents::default();
+        let mut incidents = Blocks::default();
         let (one, two) = (event(1, "a"), event(2, "b"));
         assert_eq!([&one, &two].map(|event| incidents.heading(event)), [FULL; 2]);
         assert_eq!(
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_comes_again_is_not_explained_again_while_it_goes_on() {
-        let mut incidents = Incidents::default();
+        let mut incidents = Blocks::default();
         let mut again = |incident, first_incident, cause| {
             let mut event = event(incident, cause);
             event.recurrence = Some(Recurrence { count: 2, first_incident, since_ns: 1 });
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_has_a_limit_and_forgets_the_oldest() {
-        let mut incidents = Incidents::default();
+        let mut incidents = Blocks::default();
         for incident in 0..=KEPT as u64 {
             assert_eq!(incidents.heading(&event(incident, "a")), FULL);
         }

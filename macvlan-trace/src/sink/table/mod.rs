@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 
 use self::grid::{Column, Grid, Size};
-use self::incident::{Heading, Incidents};
+use self::incident::{Blocks, Heading};
 pub use self::look::Look;
 use super::Format;
 use crate::event::{Body, Event, EventKind, Record, Summary, When};
@@ -55,7 +55,7 @@ pub struct Table {
     details: Option<u16>,
     titles_are_due: bool,
     day: Option<Date>,
-    incidents: Incidents,
+    incidents: Blocks,
 }
 
 impl Table {
@@ -63,7 +63,7 @@ impl Table {
     #[must_use]
     pub fn new(look: Look) -> Self {
         let (rows, details) = columns(look.width);
-        Self { look, rows, details, titles_are_due: true, day: None, incidents: Incidents::default() }
+        Self { look, rows, details, titles_are_due: true, day: None, incidents: Blocks::default() }
     }
 }
 

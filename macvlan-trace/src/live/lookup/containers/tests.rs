@@ -37,7 +37,7 @@ impl Machine {
 
     /// What is told of the container of a control group.
     fn told(&self, cgroup: &str) -> Option<Container> {
-        Containers::new(self.0.path()).of_new(&Text::from(cgroup.replace("ID", ID).as_str()))
+        Containers::new(self.0.path()).look_up_new(&Text::from(cgroup.replace("ID", ID).as_str()))
     }
 
     /// Runtime and name.
@@ -279,7 +279,7 @@ fn what_is_no_plain_file_of_a_bearable_size_is_not_read() {
     assert_eq!(machine.told(DOCKER), None, "it is huge and empty");
 
     assert_eq!(
-        Containers::new(Path::new("/nowhere")).of_new(&Text::from(format!("/docker/{ID}").as_str())),
+        Containers::new(Path::new("/nowhere")).look_up_new(&Text::from(format!("/docker/{ID}").as_str())),
         None
     );
 }
@@ -300,14 +300,14 @@ fn a_container_is_told_once_and_not_looked_for_for_ever() {
     let mut containers = Containers::new(machine.0.path());
     let cgroup = Text::from(DOCKER.replace("ID", ID).as_str());
     // The first look comes before the file.
-    assert_eq!(containers.of_new(&cgroup), None);
+    assert_eq!(containers.look_up_new(&cgroup), None);
     machine.has_json(DOCKER_FILE, &json!({"Name": "/web"}));
-    assert_eq!(containers.of_new(&cgroup).unwrap().name.as_deref(), Some("web"));
-    assert_eq!(containers.of_new(&cgroup), None);
+    assert_eq!(containers.look_up_new(&cgroup).unwrap().name.as_deref(), Some("web"));
+    assert_eq!(containers.look_up_new(&cgroup), None);
 
     let other = Text::from(format!("/docker/{OTHER}").as_str());
     for _ in 0..10 {
-        assert_eq!(containers.of_new(&other), None);
+        assert_eq!(containers.look_up_new(&other), None);
     }
     assert_eq!(containers.looks.get(&(None, OTHER.to_owned())), Some(&0));
     assert_eq!(containers.looks.len(), 2);
