@@ -2,9 +2,13 @@
 //!
 //! They stay bytes until a sink renders them, because whoever chose them may be an attacker.
 
-use std::fmt::{self, Write as _};
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use smallvec::SmallVec;
 
 /// Bytes from the kernel, usually text.
 ///
@@ -13,14 +17,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// `/system.slice/a\x2db.service` stays what it is, and replacing every `\x5c` and `\x80` to `\xff` by its byte gives
 /// back what the kernel had.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Text(Vec<u8>);
+pub struct Text(SmallVec<[u8; INLINE]>);
+
+/// So many bytes stand in the value itself, at no cost in size: names of tasks, links and kinds are shorter.
+const INLINE: usize = 16;
 
 impl Text {
     /// The bytes up to the first NUL: a fixed array of the kernel's.
     #[must_use]
     pub fn from_padded(bytes: &[u8]) -> Self {
         let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-        Self(bytes[..end].to_vec())
+        Self(SmallVec::from_slice(&bytes[..end]))
     }
 
     /// The bytes.
@@ -37,13 +44,22 @@ impl Text {
 
     /// The bytes as text for comparison with text; invalid ones are replaced, so it is not for output.
     #[must_use]
-    pub fn to_lossy(&self) -> std::borrow::Cow<'_, str> {
+    pub fn to_lossy(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.0)
+    }
+
+    /// The bytes as text, if each of them stands for itself wherever it is written.
+    fn plain(&self) -> Option<&str> {
+        let is_plain = self.0.iter().fold(true, |all, byte| all & matches!(byte, b' '..=b'[' | b']'..=b'~'));
+        if is_plain { str::from_utf8(&self.0).ok() } else { None }
     }
 
     /// The string that stands for the bytes in JSON.
     #[must_use]
-    pub fn to_json(&self) -> String {
+    pub fn to_json(&self) -> Cow<'_, str> {
+        if let Some(plain) = self.plain() {
+            return Cow::Borrowed(plain);
+        }
         let mut out = String::with_capacity(self.0.len());
         for chunk in self.0.utf8_chunks() {
             let valid = chunk.valid();
@@ -58,13 +74,13 @@ impl Text {
                 let _ = write!(out, "\\x{byte:02x}");
             }
         }
-        out
+        Cow::Owned(out)
     }
 
     /// The bytes that a string of [`Text::to_json`] stands for.
     #[must_use]
     pub fn from_json(text: &str) -> Self {
-        let mut out = Vec::with_capacity(text.len());
+        let mut out = SmallVec::with_capacity(text.len());
         let mut rest = text;
         while let Some(at) = rest.find('\\') {
             out.extend_from_slice(&rest.as_bytes()[..at]);
@@ -95,13 +111,17 @@ fn reads_as_escape(text: &str) -> bool {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self(text.as_bytes().to_vec())
+        Self(SmallVec::from_slice(text.as_bytes()))
     }
 }
 
 impl From<Vec<u8>> for Text {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+        if bytes.len() <= INLINE {
+            Self(SmallVec::from_slice(&bytes))
+        } else {
+            Self(SmallVec::from_vec(bytes))
+        }
     }
 }
 
@@ -114,6 +134,9 @@ impl fmt::Debug for Text {
 /// Safe for a terminal: control characters, invisible and direction-changing ones and invalid bytes are escaped.
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(plain) = self.plain() {
+            return f.write_str(plain);
+        }
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
                 // `escape_debug` escapes characters that do not print, and also quotes and backslashes, which may stay.

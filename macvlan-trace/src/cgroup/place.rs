@@ -261,7 +261,7 @@ fn unescape(name: &[u8]) -> Vec<u8> {
 }
 
 fn text(name: &[u8]) -> String {
-    Text::from(name.to_vec()).to_json()
+    Text::from(name.to_vec()).to_json().into_owned()
 }
 
 #[cfg(test)]
