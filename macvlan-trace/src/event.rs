@@ -3,9 +3,10 @@
 //! An unknown value is `null`, never an empty string or zero. 64-bit ids are strings, because many readers of JSON hold
 //! numbers as doubles.
 
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 
-use crate::text::Text;
+use crate::{kernel::path::Path, text::Text};
 
 /// Version of what this module describes; it grows when a reader could misunderstand.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -44,9 +45,22 @@ pub enum Body {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct When {
     /// RFC 3339, UTC, nanoseconds.
-    pub time: String,
+    #[serde(serialize_with = "time")]
+    pub time: Timestamp,
     /// Nanoseconds since boot.
     pub boot_ns: u64,
+}
+
+impl When {
+    /// The time as it is written in JSON.
+    #[must_use]
+    pub fn rfc3339(&self) -> String {
+        format!("{:.9}", self.time)
+    }
+}
+
+fn time<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{time:.9}"))
 }
 
 impl Body {
@@ -476,7 +490,19 @@ pub struct Kernel {
     /// The function that the probe sits on.
     pub probe: String,
     /// The functions that led there, innermost first; an address that has no symbol is `?`.
-    pub stack: Vec<String>,
+    #[serde(rename = "stack", serialize_with = "functions")]
+    pub path: Path,
+}
+
+impl Kernel {
+    /// The functions by name, innermost first.
+    pub fn stack(&self) -> impl Iterator<Item = &str> {
+        self.path.functions().iter().map(|name| name.as_deref().unwrap_or("?"))
+    }
+}
+
+fn functions<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(path.functions().iter().map(|name| name.as_deref().unwrap_or("?")))
 }
 
 /// Records that the kernel could not hand over.

@@ -44,14 +44,14 @@ impl Clock {
     /// The public form of a time.
     #[must_use]
     pub fn when(&self, at: Ktime) -> When {
-        let timestamp = Timestamp::from_nanosecond(self.epoch(at)).unwrap_or(Timestamp::UNIX_EPOCH);
-        When { time: format!("{timestamp:.9}"), boot_ns: at.0 }
+        let time = Timestamp::from_nanosecond(self.epoch(at)).unwrap_or(Timestamp::UNIX_EPOCH);
+        When { time, boot_ns: at.0 }
     }
 
     /// The public form of the moment of boot.
     #[must_use]
     pub fn boot_time(&self) -> String {
-        self.when(Ktime(0)).time
+        self.when(Ktime(0)).rfc3339()
     }
 }
 
@@ -108,15 +108,7 @@ pub fn event(told: &Told<'_>, clock: Clock, known: &Correlator) -> Record {
             confidence: verdict.confidence,
             evidence: evidence(case, clock),
         },
-        kernel: Kernel {
-            probe: case.fact.probe.clone(),
-            stack: case
-                .fact
-                .stack
-                .iter()
-                .map(|name| name.clone().unwrap_or_else(|| "?".to_owned()))
-                .collect(),
-        },
+        kernel: Kernel { probe: case.fact.probe.clone(), path: case.fact.path.clone() },
     };
     let unseen = matches!(case.cause, Cause::Unseen(_));
     record(if unseen { Body::Unattributed(Box::new(event)) } else { Body::Event(Box::new(event)) })

@@ -91,10 +91,14 @@ fn tell(
     let missing = if names.is_empty() { String::new() } else { format!(", without {}", names.join(", ")) };
     row("hooks", format!("{}{missing}", begin.hooks.len() - without.len()))?;
     if let Some((first, last)) = &counts.span {
-        row("from", first.time.clone())?;
+        row("from", first.rfc3339())?;
         row(
             "to",
-            format!("{}{}", last.time, if reading.is_whole { "" } else { ", where the record is cut off" }),
+            format!(
+                "{}{}",
+                last.rfc3339(),
+                if reading.is_whole { "" } else { ", where the record is cut off" }
+            ),
         )?;
     }
     row("files", reading.files.to_string())?;

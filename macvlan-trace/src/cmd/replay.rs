@@ -186,7 +186,7 @@ impl<F: FnMut(Fact) -> Result<()>> State<'_, F> {
     fn read(&mut self, source: &Source) -> Result<()> {
         let mut damaged = 0;
         let mut is_record = false;
-        for item in source.open()? {
+        for item in source.items()? {
             match item {
                 Ok(item) => {
                     is_record = true;

@@ -200,12 +200,12 @@ pub struct Kill {
 }
 
 /// Whether the current task has nothing to do with the path: it is a kernel thread, or was interrupted.
-pub fn is_innocent(task: &TaskRef, path: Path<'_>) -> bool {
+pub fn is_innocent(task: &TaskRef, path: &Path) -> bool {
     task.kthread || task.process.tgid == 0 || path.is_interrupted()
 }
 
 /// How a reference dropped, by the path.
-pub fn drop_path(task: &TaskRef, path: Path<'_>) -> Drop {
+pub fn drop_path(task: &TaskRef, path: &Path) -> Drop {
     if is_innocent(task, path) {
         Drop::Deferred
     } else if path.unmounts() {

@@ -283,10 +283,10 @@ impl Correlator {
         let by = match fact.change {
             LinkChange::UnseenDown => Cause::Unseen(self.gaps.reason_for(fact.change)),
             // A path without names does not show whether an interrupt runs on top of the process.
-            LinkChange::CarrierLost | LinkChange::CarrierBack if !fact.path().has_names() => Cause::Worker,
+            LinkChange::CarrierLost | LinkChange::CarrierBack if !fact.path.has_names() => Cause::Worker,
             _ => self.cause_of_act(fact, &actor, fact.home()),
         };
-        let passed_on = fact.parent.as_ref().filter(|_| fact.path().takes_vlans_along());
+        let passed_on = fact.parent.as_ref().filter(|_| fact.path.takes_vlans_along());
         let by = match passed_on.and_then(|below| self.parents.passed_on(at, below, fact.change)) {
             Some(change) if matches!(by, Cause::Worker) => change.by.clone(),
             _ => by,
@@ -307,7 +307,7 @@ impl Correlator {
             below: fact.parent.clone(),
             by,
             follows,
-            stack: fact.stack.clone(),
+            path: fact.path.clone(),
         });
         // A change of carrier becomes an event when the links themselves report it, if it lasts.
         let Some(what) = what else { return Vec::new() };
@@ -442,7 +442,7 @@ impl Correlator {
         parent_up.is_some_and(|up| match &up.by {
             Cause::Request(task) => task.task.process == fact.task.process && task.task.tid == fact.task.tid,
             _ => false,
-        }) && fact.path().sets_up()
+        }) && fact.path.sets_up()
     }
 
     /// How a change came about.
@@ -476,7 +476,7 @@ impl Correlator {
         // A parent stays while a link is made on it. `ip link set` also asks for a "new" link, and if it moves a
         // device, the kernel deletes what cannot stay on that device, such as a VXLAN
         // (`vxlan_handle_lowerdev_unregister`).
-        if lost_parent.is_none() && fact.path().makes_link() {
+        if lost_parent.is_none() && fact.path.makes_link() {
             return Some(Cause::CreationFailed(Rc::clone(actor)));
         }
         // Only a kernel worker deletes the links of a namespace that has ended. If another task acts, the namespace lives,
@@ -488,7 +488,7 @@ impl Correlator {
         }
         if let Some(parent) = lost_parent {
             let mut by = self.cause_of_act(fact, actor, parent.netns);
-            if matches!(by, Cause::Worker) && fact.path().tears_down_netns() {
+            if matches!(by, Cause::Worker) && fact.path.tears_down_netns() {
                 // A veth is deleted with the namespace of its other end.
                 let peer = self.parents.peer(parent);
                 by = peer.and_then(|netns| self.netns.ended(&netns)).map_or(by, Cause::NamespaceEnded);
@@ -497,16 +497,16 @@ impl Correlator {
             return Some(Cause::ParentDeleted { parent: parent.clone(), by });
         }
         if let Some(netns) = fact.link.netns.as_ref().filter(|_| fact.task.kthread) {
-            if fact.path().tears_down_netns() {
+            if fact.path.tears_down_netns() {
                 return Some(Cause::NamespaceEnded(self.netns.end_unseen(at, netns, actor)));
             }
         }
-        fact.path().unregisters_kind().then(|| Cause::ModuleUnloaded(Rc::clone(actor)))
+        fact.path.unregisters_kind().then(|| Cause::ModuleUnloaded(Rc::clone(actor)))
     }
 
     /// The cause of a task's act on a device: the task's own request, or the end of the device's namespace.
     fn cause_of_act(&self, fact: &LinkFact, actor: &Rc<Task>, home: Option<Netns>) -> Cause {
-        if !blame::is_innocent(&fact.task, fact.path()) {
+        if !blame::is_innocent(&fact.task, &fact.path) {
             return Cause::Request(Rc::clone(actor));
         }
         home.and_then(|netns| self.netns.ended(&netns)).map_or(Cause::Worker, Cause::NamespaceEnded)

@@ -163,7 +163,7 @@ impl Namespaces {
 
     /// The last reference to a namespace dropped, or its last mount and file; `own` if the tracer itself dropped it.
     pub fn end(&mut self, at: Ktime, end: &NetnsEnd, task: Rc<Task>, own: bool) {
-        let drop = if own { Drop::Deferred } else { blame::drop_path(&end.task, end.path()) };
+        let drop = if own { Drop::Deferred } else { blame::drop_path(&end.task, &end.path) };
         let namespace = self.living(&end.netns);
         if end.last {
             let trigger = namespace.trigger(at, drop, &task, end.whole_process);

@@ -32,8 +32,8 @@ pub struct ParentChange {
     pub by: Cause,
     /// The same change of a device below, which this one followed in a kernel worker: the one that began it.
     pub follows: Option<Rc<ParentChange>>,
-    /// The kernel path, innermost first.
-    pub stack: Vec<Option<String>>,
+    /// The kernel path.
+    pub path: Path,
 }
 
 impl ParentChange {
@@ -41,12 +41,6 @@ impl ParentChange {
     #[must_use]
     pub fn first(&self) -> &Self {
         self.follows.as_deref().unwrap_or(self)
-    }
-
-    /// The kernel path.
-    #[must_use]
-    pub fn path(&self) -> Path<'_> {
-        Path(&self.stack)
     }
 }
 

@@ -273,6 +273,25 @@ impl What {
         };
         one.into_iter().chain(other)
     }
+
+    /// The kernel path on which it happened, where that is told.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Link(fact) | Self::Parent(fact) => Some(&fact.path),
+            Self::NetnsEnd(end) => Some(&end.path),
+            _ => None,
+        }
+    }
+
+    /// The same, to be filled in.
+    pub fn path_mut(&mut self) -> Option<&mut Path> {
+        match self {
+            Self::Link(fact) | Self::Parent(fact) => Some(&mut fact.path),
+            Self::NetnsEnd(end) => Some(&mut end.path),
+            _ => None,
+        }
+    }
 }
 
 /// A link changed, in the context of a task.
@@ -296,8 +315,9 @@ pub struct LinkFact {
     pub error: Option<u32>,
     /// The IP address that was removed.
     pub address: Option<Address>,
-    /// The kernel path, innermost first; `None` where a symbol is not known.
-    pub stack: Vec<Option<String>>,
+    /// The kernel path. A record keeps it beside the fact, by number.
+    #[serde(skip)]
+    pub path: Path,
 }
 
 impl LinkFact {
@@ -305,12 +325,6 @@ impl LinkFact {
     #[must_use]
     pub fn home(&self) -> Option<Netns> {
         self.from.map(|(netns, _)| netns).or(self.link.netns)
-    }
-
-    /// The kernel path.
-    #[must_use]
-    pub fn path(&self) -> Path<'_> {
-        Path(&self.stack)
     }
 }
 
@@ -440,17 +454,12 @@ pub struct NetnsEnd {
     pub whole_process: bool,
     /// Whether that was the last reference; otherwise a task or a socket still holds it.
     pub last: bool,
-    /// The kernel path, innermost first; `None` where a symbol is not known.
-    pub stack: Vec<Option<String>>,
+    /// The kernel path. A record keeps it beside the fact, by number.
+    #[serde(skip)]
+    pub path: Path,
 }
 
-impl NetnsEnd {
-    /// The kernel path.
-    #[must_use]
-    pub fn path(&self) -> Path<'_> {
-        Path(&self.stack)
-    }
-}
+impl NetnsEnd {}
 
 /// A link that was there before the tracer: its past is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

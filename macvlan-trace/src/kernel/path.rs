@@ -3,23 +3,106 @@
 //! All names of kernel functions that verdicts depend on are here, in one table of questions. `macvlan-trace check`
 //! shows which of them a kernel has; a kernel test checks each kernel of the matrix.
 
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// Prefixes of the name of a system call: `__SYSCALL_DEFINEx` of include/linux/syscalls.h, and asm/syscall_wrapper.h of
 /// each architecture.
 const SYSTEM_CALL: [&str; 5] = ["__do_sys_", "__se_sys_", "__x64_sys_", "__ia32_sys_", "__arm64_sys_"];
 
-/// The functions that called one another, innermost first; `None` for one without a name.
-#[derive(Clone, Copy, Debug)]
-pub struct Path<'a>(pub &'a [Option<String>]);
+/// The functions that called one another. A copy shares them: many facts have the same path.
+#[derive(Clone)]
+pub struct Path(Arc<Inner>);
 
-impl Path<'_> {
-    /// Whether any function on it has a name.
+struct Inner {
+    functions: Functions,
+    /// A bit for each question to which the answer is yes.
+    answers: u32,
+}
+
+/// Innermost first; `None` for one without a name.
+pub type Functions = Box<[Option<Box<str>>]>;
+
+impl Path {
+    /// The path of these functions, innermost first.
     #[must_use]
-    pub fn has_names(self) -> bool {
-        self.0.iter().any(Option::is_some)
+    pub fn new(functions: Functions) -> Self {
+        let is_on_it = |question: &&Question| {
+            let names = functions.iter().flatten();
+            names.into_iter().any(|symbol| question.functions.iter().any(|function| function.is(symbol)))
+        };
+        let answers = QUESTIONS
+            .iter()
+            .zip(0..)
+            .filter(|(question, _)| is_on_it(question))
+            .fold(0, |answers, (_, bit)| answers | 1 << bit);
+        Self(Arc::new(Inner { functions, answers }))
     }
 
-    fn has_any(self, functions: &[Function]) -> bool {
-        self.0.iter().flatten().any(|symbol| functions.iter().any(|function| function.is(symbol)))
+    /// The functions, innermost first; `None` for one without a name.
+    #[must_use]
+    pub fn functions(&self) -> &[Option<Box<str>>] {
+        &self.0.functions
+    }
+
+    /// Whether any function on it has a name.
+    #[must_use]
+    pub fn has_names(&self) -> bool {
+        self.functions().iter().any(Option::is_some)
+    }
+
+    fn answers(&self, question: Index) -> bool {
+        self.0.answers & 1 << question as u32 != 0
+    }
+}
+
+impl Default for Path {
+    /// A path of which nothing is known.
+    fn default() -> Self {
+        Self::new(Functions::default())
+    }
+}
+
+impl<'a> FromIterator<Option<&'a str>> for Path {
+    fn from_iter<I: IntoIterator<Item = Option<&'a str>>>(functions: I) -> Self {
+        Self::new(functions.into_iter().map(|function| function.map(Box::from)).collect())
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.functions().fmt(f)
+    }
+}
+
+impl PartialEq for Path {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.functions() == other.functions()
+    }
+}
+
+impl Eq for Path {}
+
+impl Hash for Path {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.functions().hash(state);
+    }
+}
+
+impl Serialize for Path {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.functions().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Path {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Functions::deserialize(deserializer).map(Self::new)
     }
 }
 
@@ -94,12 +177,19 @@ macro_rules! questions {
             }),*
         ];
 
-        impl Path<'_> {
+        /// The place of each in that table.
+        #[derive(Clone, Copy)]
+        #[expect(non_camel_case_types, reason = "they are the names of the methods")]
+        enum Index { $($name),* }
+
+        const _: () = assert!(QUESTIONS.len() <= u32::BITS as usize);
+
+        impl Path {
             $(
                 $(#[$doc])*
                 #[must_use]
-                pub fn $name(self) -> bool {
-                    self.has_any(const { &[$($function),*] })
+                pub fn $name(&self) -> bool {
+                    self.answers(Index::$name)
                 }
             )*
         }

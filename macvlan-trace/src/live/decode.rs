@@ -9,20 +9,25 @@ use macvlan_trace_common as wire;
 use zerocopy::FromBytes;
 
 use crate::{
+    bounded::Bounded,
     fact::{
         Address, Ancestor, Cgroup, Exit, ExitStatus, Fact, Ktime, Link, LinkChange, LinkFact, Netns,
         NetnsEnd, NetnsMove, NsInode, Oom, ProcessId, Signal, Task, TaskRef, What,
     },
+    kernel::path::{Functions, Path},
     text::Text,
 };
 
 #[cfg(test)]
 mod tests;
 
+/// Kernel paths kept. A busy machine shows some hundred.
+const MAX_PATHS: usize = 1024;
+
 /// Looks up functions by return address.
 pub trait Resolve {
     /// The function that an address lay in at that time.
-    fn resolve(&mut self, address: u64, at: Ktime) -> Option<String>;
+    fn resolve(&mut self, address: u64, at: Ktime) -> Option<&str>;
 }
 
 /// Turns records into facts, and notices gaps.
@@ -33,13 +38,15 @@ pub struct Decoder {
     last: HashMap<(u32, u32), u64>,
     /// Records that are missing by their sequence numbers.
     gaps: u64,
+    /// The kernel paths that were seen last.
+    paths: Bounded<Functions, Path, MAX_PATHS>,
 }
 
 impl Decoder {
     /// A decoder for probes that sit on these functions.
     #[must_use]
     pub fn new(probes: HashMap<u16, &'static str>) -> Self {
-        Self { probes, last: HashMap::new(), gaps: 0 }
+        Self { probes, last: HashMap::new(), gaps: 0, paths: Bounded::default() }
     }
 
     /// Records that never arrived, so far.
@@ -117,7 +124,7 @@ impl Decoder {
                 netns: netns(&record.netns),
                 whole_process: record.threads == 1,
                 last: record.last != 0,
-                stack: stack(bytes, size_of::<wire::NetnsEndRecord>(), record.stack, symbols)?,
+                path: self.path(bytes, size_of::<wire::NetnsEndRecord>(), record.stack, symbols)?,
             })
         } else {
             return Ok(None);
@@ -125,7 +132,7 @@ impl Decoder {
         Ok(Some(Fact { at: Ktime(header.boot_ns), what }))
     }
 
-    fn link(&self, bytes: &[u8], task: TaskRef, symbols: &mut dyn Resolve) -> Result<Option<LinkFact>> {
+    fn link(&mut self, bytes: &[u8], task: TaskRef, symbols: &mut dyn Resolve) -> Result<Option<LinkFact>> {
         const CHANGES: [(wire::LinkChange, LinkChange); 13] = [
             (wire::LinkChange::Created, LinkChange::Created),
             (wire::LinkChange::Up, LinkChange::Up),
@@ -155,9 +162,28 @@ impl Decoder {
             error: (record.error != 0).then_some(record.error),
             address: address(&record.address),
             from: (record.from.ptr != 0).then(|| (netns(&record.from), record.from_ifindex)),
-            stack: stack(bytes, size_of::<wire::LinkRecord>(), record.stack, symbols)?,
+            path: self.path(bytes, size_of::<wire::LinkRecord>(), record.stack, symbols)?,
         }))
     }
+
+    /// The kernel path that begins at `at` in a record. Links go on few paths, so each is kept once.
+    fn path(&mut self, bytes: &[u8], at: usize, entries: u32, symbols: &mut dyn Resolve) -> Result<Path> {
+        let time = Ktime(fixed::<wire::Header>(bytes)?.boot_ns);
+        let stack = take(&mut &bytes[at..], entries as usize * size_of::<u64>(), "kernel stack")?;
+        let functions = functions(stack, time, symbols);
+        Ok(match self.paths.get_mut(&functions) {
+            Some(path) => path.clone(),
+            None => self.paths.get_or_insert_with(functions.clone(), || Path::new(functions)).clone(),
+        })
+    }
+}
+
+fn functions(mut stack: &[u8], at: Ktime, symbols: &mut dyn Resolve) -> Functions {
+    let mut functions = Vec::with_capacity(stack.len() / size_of::<u64>());
+    while stack.has_remaining() {
+        functions.push(symbols.resolve(stack.get_u64_ne(), at).map(Box::from));
+    }
+    functions.into()
 }
 
 /// The fixed part of a record.
@@ -255,17 +281,6 @@ fn cgroup_path(bytes: &[u8], cut: bool) -> Text {
         path.push(b'/');
     }
     Text::from(path)
-}
-
-fn stack(bytes: &[u8], at: usize, entries: u32, symbols: &mut dyn Resolve) -> Result<Vec<Option<String>>> {
-    let time = Ktime(fixed::<wire::Header>(bytes)?.boot_ns);
-    let mut tail = &bytes[at..];
-    let mut stack = take(&mut tail, entries as usize * 8, "kernel stack")?;
-    let mut names = Vec::with_capacity(entries as usize);
-    while stack.has_remaining() {
-        names.push(symbols.resolve(stack.get_u64_ne(), time));
-    }
-    Ok(names)
 }
 
 fn task_ref(task: &wire::TaskRef) -> TaskRef {

@@ -5,14 +5,17 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{FORMAT, Header};
-use crate::fact::Fact;
+use crate::{
+    fact::{Fact, Ktime, What},
+    kernel::path::Path,
+};
 
 /// `{"crc":"0123abcd",`
 const PREFIX: usize = 18;
 const OPEN: &[u8; 8] = b"{\"crc\":\"";
 const CLOSE: &[u8; 2] = b"\",";
 
-/// What a line says.
+/// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
     /// A segment begins.
@@ -21,6 +24,24 @@ pub enum Item {
     Fact(Fact),
     /// A fact of an earlier segment, for readers without that one.
     Again(Fact),
+}
+
+/// What a line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// It needs no other line.
+    Item(Item),
+    /// A fact, and the kernel path on which it happened. Its own is not filled in.
+    OnPath(Fact, NumberedPath),
+}
+
+/// A kernel path by its number: the first fact of a segment that happened on it tells what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberedPath {
+    /// Its number. No other path of the run has it.
+    pub number: u32,
+    /// The functions, innermost first, where they are told.
+    pub functions: Option<Path>,
 }
 
 /// Why a line is left out.
@@ -86,6 +107,26 @@ struct OwnedHeaderLine {
 }
 
 #[derive(Serialize)]
+struct FactLine<'a> {
+    at: Ktime,
+    what: &'a What,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    functions: Option<&'a Path>,
+}
+
+#[derive(Deserialize)]
+struct OwnedFactLine {
+    at: Ktime,
+    what: What,
+    #[serde(default)]
+    path: Option<u32>,
+    #[serde(default)]
+    functions: Option<Path>,
+}
+
+#[derive(Serialize)]
 struct AgainLine<'a> {
     again: &'a Fact,
 }
@@ -111,9 +152,15 @@ pub fn put_header(header: &Header, out: &mut Vec<u8>) {
     put(&HeaderLine { record: header }, out);
 }
 
-/// Appends the line of a fact.
-pub fn put_fact(fact: &Fact, out: &mut Vec<u8>) {
-    put(fact, out);
+/// Appends the line of a fact, with its path.
+pub fn put_fact(fact: &Fact, path: Option<&NumberedPath>, out: &mut Vec<u8>) {
+    let line = FactLine {
+        at: fact.at,
+        what: &fact.what,
+        path: path.map(|path| path.number),
+        functions: path.and_then(|path| path.functions.as_ref()),
+    };
+    put(&line, out);
 }
 
 /// Appends the line of a fact of an earlier segment.
@@ -137,7 +184,7 @@ fn put(value: &impl Serialize, out: &mut Vec<u8>) {
 }
 
 /// Reads a line without its end; it is scratch space afterwards.
-pub fn read(line: &mut [u8]) -> Result<Item, Fault> {
+pub fn read(line: &mut [u8]) -> Result<Line, Fault> {
     let Some(rest) = line.get(PREFIX..).filter(|_| line.starts_with(OPEN) && line[..PREFIX].ends_with(CLOSE))
     else {
         return Err(Fault::Foreign);
@@ -148,23 +195,30 @@ pub fn read(line: &mut [u8]) -> Result<Item, Fault> {
         return Err(Fault::Changed);
     }
     line[PREFIX - 1] = b'{';
-    let object = &line[PREFIX - 1..];
-    let unknown = |error: serde_json::Error| Fault::NotUnderstood(error.to_string());
-    if object.starts_with(b"{\"record\":") {
-        let AnyHeader { record: AnyFormat { format } } = serde_json::from_slice(object).map_err(unknown)?;
+    let unknown = |error: &dyn fmt::Display| Fault::NotUnderstood(error.to_string());
+    // At once, which is faster than each string by itself.
+    let object = str::from_utf8(&line[PREFIX - 1..]).map_err(|error| unknown(&error))?;
+    let unknown = |error: serde_json::Error| unknown(&error);
+    if object.starts_with("{\"record\":") {
+        let AnyHeader { record: AnyFormat { format } } = serde_json::from_str(object).map_err(unknown)?;
         if format > FORMAT {
             return Err(Fault::Future { format });
         }
-        return serde_json::from_slice(object)
-            .map(|OwnedHeaderLine { record }| Item::Header(Box::new(record)))
+        return serde_json::from_str(object)
+            .map(|OwnedHeaderLine { record }| Line::Item(Item::Header(Box::new(record))))
             .map_err(unknown);
     }
-    if object.starts_with(b"{\"again\":") {
-        return serde_json::from_slice(object)
-            .map(|OwnedAgainLine { again }| Item::Again(again))
+    if object.starts_with("{\"again\":") {
+        return serde_json::from_str(object)
+            .map(|OwnedAgainLine { again }| Line::Item(Item::Again(again)))
             .map_err(unknown);
     }
-    serde_json::from_slice(object).map(Item::Fact).map_err(unknown)
+    let OwnedFactLine { at, what, path, functions } = serde_json::from_str(object).map_err(unknown)?;
+    let fact = Fact { at, what };
+    Ok(match path {
+        Some(number) => Line::OnPath(fact, NumberedPath { number, functions }),
+        None => Line::Item(Item::Fact(fact)),
+    })
 }
 
 /// Where another line begins within one, if the newline between them is lost. These bytes cannot occur in a string:
@@ -177,26 +231,28 @@ pub fn begins_within(line: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        fact::{Ktime, What},
-        testing::story::begin,
-    };
+    use crate::testing::story::begin;
 
     fn header() -> Header {
         let What::Begin(run) = begin(&["do_exit"]).what else { panic!("it begins") };
         Header::new(3, Ktime(7), *run)
     }
 
-    fn lines() -> Vec<(Item, Vec<u8>)> {
+    fn lines() -> Vec<(Line, Vec<u8>)> {
         let fact = Fact { at: Ktime(9), what: What::Lost { records: 4 } };
         let mut lines = Vec::new();
         let mut out = Vec::new();
         put_header(&header(), &mut out);
-        lines.push((Item::Header(Box::new(header())), std::mem::take(&mut out)));
-        put_fact(&fact, &mut out);
-        lines.push((Item::Fact(fact.clone()), std::mem::take(&mut out)));
+        lines.push((Line::Item(Item::Header(Box::new(header()))), std::mem::take(&mut out)));
+        put_fact(&fact, None, &mut out);
+        lines.push((Line::Item(Item::Fact(fact.clone())), std::mem::take(&mut out)));
         put_again(&fact, &mut out);
-        lines.push((Item::Again(fact), out));
+        lines.push((Line::Item(Item::Again(fact.clone())), std::mem::take(&mut out)));
+        for functions in [None, Some([Some("cleanup_net"), None].into_iter().collect())] {
+            let path = NumberedPath { number: 7, functions };
+            put_fact(&fact, Some(&path), &mut out);
+            lines.push((Line::OnPath(fact.clone(), path), std::mem::take(&mut out)));
+        }
         lines
     }
 

@@ -3,6 +3,7 @@
 //! docs/record.md describes the format.
 
 mod context;
+mod encode;
 mod line;
 mod read;
 mod segments;
@@ -11,6 +12,7 @@ mod write;
 
 use serde::{Deserialize, Serialize};
 
+pub use encode::Encoder;
 pub use line::{Damage, Fault, Item};
 pub use read::{Reader, Source, no_record};
 pub use segments::Rotation;
@@ -21,6 +23,9 @@ use crate::fact::{Begin, Fact, Ktime, What};
 
 /// Version of the format; it grows when an older reader could misunderstand.
 pub const FORMAT: u32 = 1;
+
+/// Kernel paths that have a number at a time. A new one takes the place of the one that was used least recently.
+const MAX_PATHS: usize = 1024;
 
 /// The first line of each segment: describes the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

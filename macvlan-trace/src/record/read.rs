@@ -3,19 +3,23 @@
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::mpsc::{Receiver, sync_channel},
+    thread, vec,
 };
 
 use anyhow::{Context as _, Result, bail};
 use flate2::bufread::MultiGzDecoder;
 
 use super::{
-    Header,
-    line::{self, Damage, Fault, Item},
+    Header, MAX_PATHS,
+    line::{self, Damage, Fault, Item, Line, NumberedPath},
     segments,
 };
 use crate::{
+    bounded::Bounded,
     fact::{Begin, Fact, What},
+    kernel::path::Path,
     text::Text,
 };
 
@@ -35,12 +39,14 @@ pub struct Reader<R> {
     /// Where the next line begins in a damaged one without its end.
     rest: Option<usize>,
     ended: bool,
+    /// What the numbers of paths stand for.
+    paths: Bounded<u32, Path, MAX_PATHS>,
 }
 
 impl<R: BufRead> Reader<R> {
     /// A reader of this input.
     pub fn new(input: R) -> Self {
-        Self { input, number: 0, line: Vec::new(), rest: None, ended: false }
+        Self { input, number: 0, line: Vec::new(), rest: None, ended: false, paths: Bounded::default() }
     }
 
     /// Fills `line` with the next line, without its end; `None` at the end of the input, else whether all of it is there.
@@ -72,6 +78,33 @@ impl<R: BufRead> Reader<R> {
         }
         Ok(Some(false))
     }
+
+    /// What a line tells.
+    fn item(&mut self, line: Line) -> Item {
+        match line {
+            Line::Item(item) => {
+                // Another run counts its paths anew. Its header may be damaged, and so may the beginning after that.
+                let begins = match &item {
+                    Item::Header(_) => true,
+                    Item::Fact(fact) | Item::Again(fact) => matches!(fact.what, What::Begin(_)),
+                };
+                if begins {
+                    self.paths.clear();
+                }
+                item
+            }
+            Line::OnPath(mut fact, NumberedPath { number, functions }) => {
+                if let Some(functions) = functions {
+                    self.paths.insert(number, functions);
+                }
+                // The line with the functions may be damaged: then the path is unknown.
+                if let (Some(path), Some(known)) = (fact.what.path_mut(), self.paths.get_mut(&number)) {
+                    *path = known.clone();
+                }
+                Item::Fact(fact)
+            }
+        }
+    }
 }
 
 impl<R: BufRead> Iterator for Reader<R> {
@@ -84,7 +117,7 @@ impl<R: BufRead> Iterator for Reader<R> {
         let fault = match self.fill() {
             Ok(None) => return None,
             Ok(Some(is_whole)) => match line::read(&mut self.line) {
-                Ok(item) => return Some(Ok(item)),
+                Ok(line) => return Some(Ok(self.item(line))),
                 Err(fault) if is_whole => {
                     self.rest = line::begins_within(&self.line);
                     fault
@@ -98,6 +131,46 @@ impl<R: BufRead> Iterator for Reader<R> {
             }
         };
         Some(Err(Damage { line: self.number, fault }))
+    }
+}
+
+/// Lines that are read ahead at a time.
+const BATCH: usize = 256;
+/// Batches that may wait.
+const BATCHES: usize = 4;
+
+/// Reads a file in a thread of its own, while the facts before are being judged.
+pub struct Ahead {
+    batches: Receiver<Vec<Result<Item, Damage>>>,
+    batch: vec::IntoIter<Result<Item, Damage>>,
+}
+
+impl Ahead {
+    fn of(mut lines: Reader<Box<dyn BufRead + Send>>) -> io::Result<Self> {
+        let (sender, batches) = sync_channel(BATCHES);
+        thread::Builder::new().name("reader".to_owned()).spawn(move || {
+            loop {
+                let batch: Vec<_> = lines.by_ref().take(BATCH).collect();
+                // Nobody wants more, or there is no more.
+                if batch.is_empty() || sender.send(batch).is_err() {
+                    break;
+                }
+            }
+        })?;
+        Ok(Self { batches, batch: Vec::new().into_iter() })
+    }
+}
+
+impl Iterator for Ahead {
+    type Item = Result<Item, Damage>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(item) = self.batch.next() {
+                return Some(item);
+            }
+            self.batch = self.batches.recv().ok()?.into_iter();
+        }
     }
 }
 
@@ -116,7 +189,7 @@ pub struct Source {
 impl Source {
     /// A path, or `-` for standard input.
     #[must_use]
-    pub fn new(path: &Path) -> Self {
+    pub fn new(path: &std::path::Path) -> Self {
         Self { path: (path.as_os_str() != "-").then(|| path.to_owned()) }
     }
 
@@ -135,9 +208,19 @@ impl Source {
         }
     }
 
-    /// Opens it. Refuses a file that is not a record.
-    pub fn open(&self) -> Result<Reader<Box<dyn BufRead>>> {
-        let file: Box<dyn Read> = match &self.path {
+    /// Its items in order. Refuses a file that is not a record. A file is read ahead; standard input may come from a live
+    /// run, so each line of it is told at once.
+    pub fn items(&self) -> Result<Box<dyn Iterator<Item = Result<Item, Damage>>>> {
+        let lines = self.open()?;
+        if self.is_stdin() {
+            return Ok(Box::new(lines));
+        }
+        let ahead = Ahead::of(lines).context("no thread could be started to read; see `ulimit -u`")?;
+        Ok(Box::new(ahead))
+    }
+
+    fn open(&self) -> Result<Reader<Box<dyn BufRead + Send>>> {
+        let file: Box<dyn Read + Send> = match &self.path {
             Some(path) => {
                 // A segment may have been compressed since it was listed.
                 let file = File::open(path)
@@ -148,7 +231,7 @@ impl Source {
         };
         let mut input = BufReader::with_capacity(CHUNK, file);
         let head = input.fill_buf().with_context(|| format!("cannot read {}", self.name()))?;
-        let input: Box<dyn BufRead> = if head.starts_with(GZIP) {
+        let input: Box<dyn BufRead + Send> = if head.starts_with(GZIP) {
             Box::new(BufReader::with_capacity(CHUNK, MultiGzDecoder::new(input)))
         } else {
             Box::new(input)

@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use super::{
     Header,
     context::Context,
+    encode::Encoder,
     line,
     segments::{self, Rotation},
 };
@@ -42,6 +43,7 @@ pub struct Recorder {
     /// A tick that has not been written: of several in a row, only the last matters.
     tick: Option<Fact>,
     line: Vec<u8>,
+    encoder: Encoder,
 }
 
 impl Recorder {
@@ -72,6 +74,7 @@ impl Recorder {
             context: Context::default(),
             tick: None,
             line: Vec::new(),
+            encoder: Encoder::default(),
         })
     }
 
@@ -87,7 +90,7 @@ impl Recorder {
             What::Begin(run) => {
                 self.line.clear();
                 line::put_header(&Header::new(self.segment, fact.at, (**run).clone()), &mut self.line);
-                self.put_line()?;
+                self.pending.extend_from_slice(&self.line);
             }
             What::Tick => {
                 self.tick = Some(fact.clone());
@@ -97,15 +100,27 @@ impl Recorder {
         }
         // A tick before another fact is redundant, unless that fact has an earlier time.
         if let Some(tick) = self.tick.take().filter(|tick| tick.at > fact.at) {
-            self.line.clear();
-            line::put_fact(&tick, &mut self.line);
-            self.put_line()?;
+            self.put_fact(&tick)?;
         }
-        self.line.clear();
-        line::put_fact(fact, &mut self.line);
-        self.put_line()?;
+        self.put_fact(fact)?;
         self.context.note(fact);
         Ok(())
+    }
+
+    fn put_fact(&mut self, fact: &Fact) -> io::Result<()> {
+        self.make_line(fact);
+        if !self.has_room() {
+            self.rotate()?;
+            // The new segment does not have its path yet.
+            self.make_line(fact);
+        }
+        self.pending.extend_from_slice(&self.line);
+        Ok(())
+    }
+
+    fn make_line(&mut self, fact: &Fact) {
+        self.line.clear();
+        self.encoder.put(fact, &mut self.line);
     }
 
     /// Writes what was taken.
@@ -138,40 +153,33 @@ impl Recorder {
         self.begin_segment()
     }
 
-    /// Adds the line to the pending ones; if it has no room, begins the next segment.
-    fn put_line(&mut self) -> io::Result<()> {
-        let size = self.written + (self.pending.len() + self.line.len()) as u64;
-        if let Some(rotation) = self.rotation.filter(|rotation| size > rotation.size) {
-            if self.written + self.pending.len() as u64 > 0 {
-                self.rotate(rotation)?;
-            }
-        }
-        self.pending.extend_from_slice(&self.line);
-        Ok(())
+    /// Whether the line fits into the file. An empty file takes any line.
+    fn has_room(&self) -> bool {
+        let there = self.written + self.pending.len() as u64;
+        let size = there + self.line.len() as u64;
+        there == 0 || self.rotation.is_none_or(|rotation| size <= rotation.size)
     }
 
-    fn rotate(&mut self, rotation: Rotation) -> io::Result<()> {
+    fn rotate(&mut self) -> io::Result<()> {
         self.flush()?;
         let full = self.segment_path.clone();
         self.number += 1;
         self.segment_path = segments::path_of(&self.path, self.number);
-        if let Some(files) = rotation.files {
+        if let Some(files) = self.rotation.and_then(|rotation| rotation.files) {
             segments::keep(&self.path, files.get() - 1)?;
         }
         self.file = open(&self.segment_path)?;
         if full.exists() {
             segments::compress(full);
         }
-        let line = std::mem::take(&mut self.line);
-        self.begin_segment()?;
-        self.line = line;
-        Ok(())
+        self.begin_segment()
     }
 
     /// Writes a header, and the facts that later ones refer to, as far as there is room.
     fn begin_segment(&mut self) -> io::Result<()> {
         self.written = 0;
         self.segment += 1;
+        self.encoder.begin_segment();
         let Some((began, run)) = self.context.begin() else { return Ok(()) };
         let header = Header::new(self.segment, *began, run.clone());
         let mut lines = Vec::new();

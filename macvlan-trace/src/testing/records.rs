@@ -72,10 +72,7 @@ pub(crate) fn record(body: Body) -> Record {
 pub(crate) fn when(seconds: i64) -> When {
     let start: jiff::Timestamp = "2026-11-24T01:02:03.123456789Z".parse().unwrap();
     let time = start + jiff::SignedDuration::from_secs(seconds);
-    When {
-        time: format!("{time:.9}"),
-        boot_ns: 93_123_456_789 + u64::try_from(seconds).unwrap() * 1_000_000_000,
-    }
+    When { time, boot_ns: 93_123_456_789 + u64::try_from(seconds).unwrap() * 1_000_000_000 }
 }
 
 /// A process in a systemd service.
@@ -164,9 +161,10 @@ pub(crate) fn event(kind: EventKind) -> Event {
         },
         kernel: Kernel {
             probe: "unregister_netdevice_queue".into(),
-            stack: ["unregister_netdevice_queue", "macvlan_dellink", "rtnl_dellink", "rtnetlink_rcv_msg"]
-                .map(Into::into)
-                .to_vec(),
+            path: ["unregister_netdevice_queue", "macvlan_dellink", "rtnl_dellink", "rtnetlink_rcv_msg"]
+                .map(Some)
+                .into_iter()
+                .collect(),
         },
     }
 }
@@ -205,7 +203,7 @@ pub(crate) fn record_with_names(bytes: &[u8]) -> Record {
     let said = String::from_utf8_lossy(bytes).into_owned();
     event.verdict.cause = format!("{said} asked for it.");
     event.verdict.remedy = Some(format!("Ask {said}."));
-    event.kernel.stack.push(said);
+    event.kernel.path = event.kernel.stack().map(Some).chain([Some(&*said)]).collect();
     event.actor = Some(culprit.clone());
     event.culprit = Some(culprit);
     record(Body::Event(Box::new(event)))

@@ -1,6 +1,6 @@
 //! Stories for tests: facts as the kernel and the lookups send them, and the output that they lead to.
 //!
-//! Facts are the only input. So every story also runs a second time from a copy that went through JSON, and the output
+//! Facts are the only input. So every story also runs a second time from a copy that went through a record, and the output
 //! has to be the same.
 
 pub mod cast;
@@ -22,6 +22,7 @@ use crate::{
         NetnsEnd, NetnsMove, NsInode, Oom, Own, ProcessId, Resident, Signal, Stock, Task, TaskRef, What,
     },
     pipeline::{Pipeline, View},
+    record::{Encoder, Item, Reader},
     sink::{Direct, json::Json},
     text::Text,
 };
@@ -259,7 +260,7 @@ impl Macvlan {
             from: None,
             error: None,
             address: None,
-            stack: path.iter().map(|frame| Some((*frame).to_owned())).collect(),
+            path: path.iter().copied().map(Some).collect(),
         }
     }
 }
@@ -465,39 +466,39 @@ impl Story {
     /// The last reference to a namespace drops on that path, while the task is current.
     pub fn drops(&mut self, task: &Task, netns: Netns, path: &[&str]) -> &mut Self {
         self.introduce(task);
-        let stack = path.iter().map(|frame| Some((*frame).to_owned())).collect();
+        let path = path.iter().copied().map(Some).collect();
         self.fact(What::NetnsEnd(NetnsEnd {
             task: task.task.clone(),
             netns,
             whole_process: true,
             last: true,
-            stack,
+            path,
         }))
     }
 
     /// The same, but no symbol is known.
     pub fn drops_namelessly(&mut self, task: &Task, netns: Netns) -> &mut Self {
         self.introduce(task);
-        let stack = vec![None; 8];
+        let path = [None; 8].into_iter().collect();
         self.fact(What::NetnsEnd(NetnsEnd {
             task: task.task.clone(),
             netns,
             whole_process: true,
             last: true,
-            stack,
+            path,
         }))
     }
 
     /// The last mount or file of a namespace goes, and something else still holds it.
     pub fn lets_go(&mut self, task: &Task, netns: Netns, path: &[&str]) -> &mut Self {
         self.introduce(task);
-        let stack = path.iter().map(|frame| Some((*frame).to_owned())).collect();
+        let path = path.iter().copied().map(Some).collect();
         self.fact(What::NetnsEnd(NetnsEnd {
             task: task.task.clone(),
             netns,
             whole_process: true,
             last: false,
-            stack,
+            path,
         }))
     }
 
@@ -535,12 +536,21 @@ impl Story {
     pub fn tell(&self) -> Told {
         let stream = || iter::once(&self.begin).chain(&self.facts);
         let live = tell(stream().cloned());
-        let replayed = tell(stream().map(|fact| {
-            let line = serde_json::to_string(fact).expect("a fact can be written");
-            let read: Fact = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"));
-            assert_eq!(read, *fact, "a fact that was written and read is another: {line}");
-            read
-        }));
+        let (mut encoder, mut lines) = (Encoder::default(), Vec::new());
+        stream().for_each(|fact| encoder.put(fact, &mut lines));
+        let items = Reader::new(&lines[..]).map(|item| item.expect("a line that was written can be read"));
+        let read: Vec<Fact> = items
+            .filter_map(|item| match item {
+                Item::Fact(fact) => Some(fact),
+                _ => None,
+            })
+            .collect();
+        assert!(
+            stream().eq(&read),
+            "what was written and read is another: {}",
+            String::from_utf8_lossy(&lines)
+        );
+        let replayed = tell(read.into_iter());
         assert_eq!(live, replayed, "a replay tells something else");
         let records = live.lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect();
         Told { records }

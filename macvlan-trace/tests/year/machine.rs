@@ -214,7 +214,7 @@ impl Machine {
             from: None,
             error: None,
             address: None,
-            stack: stack(path),
+            path: path.iter().copied().map(Some).collect(),
         }
     }
 
@@ -261,7 +261,7 @@ impl Machine {
             netns,
             whole_process: true,
             last: true,
-            stack: stack(path),
+            path: path.iter().copied().map(Some).collect(),
         }));
     }
 
@@ -318,10 +318,6 @@ fn link(dev: u64, netns: Netns, ifindex: u32, name: &str) -> Link {
         mode: Some(4),
         driver: None,
     }
-}
-
-fn stack(path: &[&str]) -> Vec<Option<String>> {
-    path.iter().map(|frame| Some((*frame).to_owned())).collect()
 }
 
 /// SplitMix64: numbers that look random, and are the same in every run.

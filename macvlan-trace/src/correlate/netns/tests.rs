@@ -236,7 +236,7 @@ fn a_thread_of_a_living_process_is_never_the_culprit() {
             netns,
             whole_process: false,
             last: true,
-            stack: home.iter().map(|frame| Some((*frame).to_owned())).collect(),
+            path: home.iter().copied().map(Some).collect(),
         };
         story.fact(crate::fact::What::NetnsEnd(end)).is_torn_down(&link);
         story.tell().last().verdict("container-exited", "likely").culprit(&resident);

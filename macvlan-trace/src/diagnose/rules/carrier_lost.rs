@@ -46,7 +46,7 @@ pub const RULE: Rule = Rule {
             });
         };
         let (how, remedy) = match &first.below {
-            Some(other) if first.path().closes_veth() => (
+            Some(other) if first.path.closes_veth() => (
                 format!(
                     "set {}, the other end of {}, down, and with that {parent}, the parent of {link},",
                     other.name, first.parent.name

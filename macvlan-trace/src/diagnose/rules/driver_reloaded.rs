@@ -15,7 +15,7 @@ pub const RULE: Rule = Rule {
     judge: |case| {
         let Cause::ParentDeleted { parent, by } = &case.cause else { return None };
         let Cause::Request(task) = &**by else { return None };
-        let (deed, confidence) = deed(case.fact.path())?;
+        let (deed, confidence) = deed(&case.fact.path)?;
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
@@ -39,7 +39,7 @@ pub const RULE: Rule = Rule {
 /// What the task did, the outermost act first: the kernel removes a device together with its virtual functions. The
 /// path does not show which module or device it was: it may be one further below, such as the controller of a USB
 /// adapter.
-fn deed(path: Path<'_>) -> Option<(&'static str, Confidence)> {
+fn deed(path: &Path) -> Option<(&'static str, Confidence)> {
     if path.unloads_module() || path.unregisters_kind() {
         Some(("unloaded a kernel module", Confidence::Certain))
     } else if path.unbinds_driver() {

@@ -62,7 +62,7 @@ pub const RULE: Rule = Rule {
 /// with ENETDOWN.
 fn below_that_took_it(change: &ParentChange) -> Option<&Link> {
     let below = change.below.as_ref().filter(|below| !below.is_up())?;
-    change.path().takes_vlans_along().then_some(below)
+    change.path.takes_vlans_along().then_some(below)
 }
 
 #[cfg(test)]

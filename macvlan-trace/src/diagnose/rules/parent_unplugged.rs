@@ -14,9 +14,9 @@ pub const RULE: Rule = Rule {
         let Cause::ParentDeleted { parent, by } = &case.cause else { return None };
         let (parent, link) = (&parent.name, &case.fact.link.name);
         let (cause, culprit, confidence) = match &**by {
-            Cause::Request(task) if case.fact.path().closes_tun() => {
+            Cause::Request(task) if case.fact.path.closes_tun() => {
                 // The kernel closes the descriptors of a process that ends (`exit_files`). Somebody may have ended it.
-                let (how, confidence) = if case.fact.path().exits() {
+                let (how, confidence) = if case.fact.path.exits() {
                     (format!("ended with {parent} open"), Confidence::Likely)
                 } else {
                     (format!("closed {parent}"), Confidence::Certain)
@@ -31,7 +31,7 @@ pub const RULE: Rule = Rule {
                 )
             }
             // Software can also cut the power of a hub or a slot, and then the same worker removes the device.
-            Cause::Worker if case.fact.path().releases_device() => (
+            Cause::Worker if case.fact.path.releases_device() => (
                 format!(
                     "The parent {parent} of {link} was unplugged or taken away by its bus; no process was seen to ask \
                      for it"

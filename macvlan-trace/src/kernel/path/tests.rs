@@ -3,37 +3,37 @@ use std::{collections::BTreeSet, fs, path::Path as File};
 use super::*;
 use crate::live::probe::catalog::HOOKS;
 
-fn path(symbols: &[&str]) -> Vec<Option<String>> {
-    symbols.iter().map(|symbol| (!symbol.is_empty()).then(|| (*symbol).to_owned())).collect()
+fn path(symbols: &[&str]) -> Path {
+    symbols.iter().map(|symbol| (!symbol.is_empty()).then_some(*symbol)).collect()
 }
 
 #[test]
 fn a_function_is_known_by_its_whole_name_and_by_what_the_compiler_made_of_it() {
     for symbol in ["cleanup_net", "cleanup_net.part.0", "cleanup_net.isra.0.cold", "cleanup_net.llvm.77"] {
-        assert!(Path(&path(&["", symbol])).tears_down_netns(), "{symbol}");
+        assert!(path(&["", symbol]).tears_down_netns(), "{symbol}");
     }
     for symbol in ["cleanup_net_ops", "__cleanup_net", "cleanup", "", ".cleanup_net"] {
-        assert!(!Path(&path(&[symbol])).tears_down_netns(), "{symbol}");
+        assert!(!path(&[symbol]).tears_down_netns(), "{symbol}");
     }
 }
 
 #[test]
 fn a_system_call_is_known_on_every_architecture() {
     for symbol in ["__x64_sys_setns", "__arm64_sys_setns", "__do_sys_setns", "__se_sys_setns.isra.0"] {
-        assert!(Path(&path(&[symbol])).switches_namespaces(), "{symbol}");
+        assert!(path(&[symbol]).switches_namespaces(), "{symbol}");
     }
     for symbol in ["setns", "sys_setns", "__x64_sys_setns2", "__x64_sys_"] {
-        assert!(!Path(&path(&[symbol])).switches_namespaces(), "{symbol}");
+        assert!(!path(&[symbol]).switches_namespaces(), "{symbol}");
     }
 }
 
 #[test]
 fn a_path_without_names_answers_nothing() {
     let nameless = path(&["", ""]);
-    assert!(!Path(&nameless).has_names());
-    assert!(!Path(&[]).has_names());
-    assert!(!Path(&nameless).is_interrupted());
-    assert!(Path(&path(&["", "x"])).has_names());
+    assert!(!nameless.has_names());
+    assert!(!Path::default().has_names());
+    assert!(!nameless.is_interrupted());
+    assert!(path(&["", "x"]).has_names());
 }
 
 #[test]

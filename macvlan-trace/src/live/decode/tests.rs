@@ -12,11 +12,13 @@ use super::*;
 use crate::testing::story::Random;
 
 /// Names every address by its number, but for those below 100.
-struct Numbers;
+#[derive(Default)]
+struct Numbers(String);
 
 impl Resolve for Numbers {
-    fn resolve(&mut self, address: u64, _: Ktime) -> Option<String> {
-        (address >= 100).then(|| format!("f{address}"))
+    fn resolve(&mut self, address: u64, _: Ktime) -> Option<&str> {
+        self.0 = format!("f{address}");
+        (address >= 100).then_some(self.0.as_str())
     }
 }
 
@@ -26,7 +28,7 @@ fn decoder() -> Decoder {
 
 /// Decodes one record that has to be well-formed.
 fn decode(bytes: &[u8]) -> What {
-    let fact = decoder().decode(bytes, &mut Numbers).expect("the record is well-formed");
+    let fact = decoder().decode(bytes, &mut Numbers::default()).expect("the record is well-formed");
     fact.expect("its kind is known").what
 }
 
@@ -39,7 +41,7 @@ fn decode_task(bytes: &[u8]) -> Task {
 
 /// Why a record is refused.
 fn refusal(bytes: &[u8]) -> String {
-    match decoder().decode(bytes, &mut Numbers) {
+    match decoder().decode(bytes, &mut Numbers::default()) {
         Err(error) => error.to_string(),
         Ok(fact) => panic!("it was taken for {fact:?}"),
     }
@@ -332,7 +334,7 @@ fn a_change_of_a_link_is_told_whole() {
     assert_eq!(parent.driver, Some(Text::from("virtio_net")));
     assert!(!parent.registered, "a parent in state 2 is unregistering");
     assert_eq!(fact.from, None);
-    assert_eq!(fact.stack, [Some("f100".to_owned()), None, Some("f102".to_owned())]);
+    assert_eq!(*fact.path.functions(), [Some("f100".into()), None, Some("f102".into())]);
 }
 
 #[test]
@@ -363,7 +365,7 @@ fn a_change_of_a_parent_is_told_as_such() {
     assert_eq!((fact.change, fact.link.name), (LinkChange::Down, Text::from("eth0")));
     assert_eq!((fact.link.flags, fact.flags_after), (0x1003, 0x1002));
     assert_eq!(fact.parent, None, "nothing lies below a NIC");
-    assert_eq!(fact.stack, [Some("f100".to_owned())]);
+    assert_eq!(*fact.path.functions(), [Some("f100".into())]);
 }
 
 #[test]
@@ -447,7 +449,7 @@ fn only_a_process_of_one_thread_goes_whole() {
 #[test]
 fn the_end_of_a_namespace_brings_its_path() {
     let What::NetnsEnd(end) = decode(&netns_end(&[100, 7])) else { panic!("an end") };
-    assert_eq!(end.stack, [Some("f100".to_owned()), None]);
+    assert_eq!(*end.path.functions(), [Some("f100".into()), None]);
     assert_eq!(end.netns.ptr, BLUE.ptr);
     assert!(end.whole_process);
 }
@@ -457,17 +459,20 @@ fn a_record_that_is_cut_is_refused_wherever_it_is_cut() {
     for (name, whole) in every_kind() {
         for len in 0..whole.len() {
             // As it may come: shorter than it says.
-            let said = decoder().decode(&whole[..len], &mut Numbers);
+            let said = decoder().decode(&whole[..len], &mut Numbers::default());
             assert!(said.is_err(), "{name} of {len} bytes was taken for {said:?}");
             // And even if its length agrees.
             if len >= 8 {
                 let mut bytes = whole[..len].to_vec();
                 bytes[4..8].copy_from_slice(&u32::try_from(len).unwrap().to_ne_bytes());
-                let said = decoder().decode(&bytes, &mut Numbers);
+                let said = decoder().decode(&bytes, &mut Numbers::default());
                 assert!(said.is_err(), "{name} that says {len} bytes was taken for {said:?}");
             }
         }
-        assert!(decoder().decode(&whole, &mut Numbers).is_ok_and(|fact| fact.is_some()), "{name} is whole");
+        assert!(
+            decoder().decode(&whole, &mut Numbers::default()).is_ok_and(|fact| fact.is_some()),
+            "{name} is whole"
+        );
     }
 }
 
@@ -489,11 +494,11 @@ fn a_link_that_is_freed_is_told_by_its_address() {
 #[test]
 fn kinds_and_changes_that_are_not_known_are_skipped() {
     for kind in [0, 99, 0x1234, u16::MAX] {
-        let fact = decoder().decode(&with_kind(exit(0), kind), &mut Numbers).expect("no error");
+        let fact = decoder().decode(&with_kind(exit(0), kind), &mut Numbers::default()).expect("no error");
         assert_eq!(fact, None, "kind {kind}");
     }
     for change in [0, 99, u16::MAX] {
-        let fact = decoder().decode(&link(change, &[100]), &mut Numbers).expect("no error");
+        let fact = decoder().decode(&link(change, &[100]), &mut Numbers::default()).expect("no error");
         assert_eq!(fact, None, "change {change}");
     }
 }
@@ -590,7 +595,7 @@ fn the_deepest_path_and_the_longest_chain_fit() {
     assert_eq!(path.as_bytes().len(), MAX_CGROUP_DEPTH * 201);
     let stack = [100; MAX_STACK];
     let What::Link(fact) = decode(&link(WireChange::Down as u16, &stack)) else { panic!("a link") };
-    assert_eq!(fact.stack.len(), MAX_STACK);
+    assert_eq!(fact.path.functions().len(), MAX_STACK);
 }
 
 #[test]
@@ -618,7 +623,7 @@ fn numbered(cpu: u32, lane: u32, seq: u64) -> Vec<u8> {
 fn a_gap_is_counted_once_for_each_cpu_and_lane() {
     let mut decoder = decoder();
     let mut gaps = |cpu, lane, seq| {
-        decoder.decode(&numbered(cpu, lane, seq), &mut Numbers).expect("it is well-formed");
+        decoder.decode(&numbered(cpu, lane, seq), &mut Numbers::default()).expect("it is well-formed");
         decoder.gaps()
     };
     assert_eq!(gaps(0, 0, 1), 0);
@@ -634,11 +639,11 @@ fn a_gap_is_counted_once_for_each_cpu_and_lane() {
 #[test]
 fn records_that_are_skipped_or_refused_are_no_gap() {
     let mut decoder = decoder();
-    decoder.decode(&with_kind(numbered(0, 0, 1), 77), &mut Numbers).expect("it is skipped");
+    decoder.decode(&with_kind(numbered(0, 0, 1), 77), &mut Numbers::default()).expect("it is skipped");
     let mut lying = link_record(WireChange::Down as u16);
     (lying.header.seq, lying.stack) = (2, 9);
-    decoder.decode(&bytes(&lying, &[]), &mut Numbers).expect_err("it is refused");
-    decoder.decode(&numbered(0, 0, 3), &mut Numbers).expect("it is well-formed");
+    decoder.decode(&bytes(&lying, &[]), &mut Numbers::default()).expect_err("it is refused");
+    decoder.decode(&numbered(0, 0, 3), &mut Numbers::default()).expect("it is well-formed");
     assert_eq!(decoder.gaps(), 0);
 }
 
@@ -646,7 +651,7 @@ fn records_that_are_skipped_or_refused_are_no_gap() {
 fn no_sequence_number_is_too_large() {
     let mut decoder = decoder();
     for cpu in 0..3 {
-        decoder.decode(&numbered(cpu, 0, u64::MAX), &mut Numbers).expect("it is well-formed");
+        decoder.decode(&numbered(cpu, 0, u64::MAX), &mut Numbers::default()).expect("it is well-formed");
     }
     assert_eq!(decoder.gaps(), u64::MAX);
 }
@@ -689,13 +694,13 @@ fn no_bytes_make_it_panic_or_take_more_than_they_hold() {
     for _ in 0..50_000 {
         let mut bytes = seeds[random.below(seeds.len())].1.clone();
         mutate(&mut bytes, &mut random);
-        match decoder.decode(&bytes, &mut Numbers) {
+        match decoder.decode(&bytes, &mut Numbers::default()) {
             Ok(Some(fact)) => {
                 taken += 1;
                 let told = match fact.what {
                     What::Task(task) => task.ancestors.len() * 32 + task.args.map_or(0, |args| args.len()),
-                    What::Link(link) => link.stack.len() * 8,
-                    What::NetnsEnd(end) => end.stack.len() * 8,
+                    What::Link(link) => link.path.functions().len() * 8,
+                    What::NetnsEnd(end) => end.path.functions().len() * 8,
                     _ => 0,
                 };
                 assert!(told < bytes.len(), "{told} bytes told of {bytes:?}");

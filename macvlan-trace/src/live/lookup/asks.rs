@@ -25,7 +25,7 @@ pub fn torn_down_in(what: &What) -> Option<Netns> {
         What::NetnsEnd(end) if end.last => Some(end.netns),
         What::Link(fact) if fact.change == LinkChange::Deleted && fact.task.kthread => {
             let with_parent = fact.parent.as_ref().is_some_and(|parent| !parent.registered);
-            fact.home().filter(|_| !with_parent && fact.path().tears_down_netns())
+            fact.home().filter(|_| !with_parent && fact.path.tears_down_netns())
         }
         _ => None,
     }

@@ -154,8 +154,8 @@ impl<M: Machine> Symbols<M> {
 }
 
 impl<M: Machine> decode::Resolve for Symbols<M> {
-    fn resolve(&mut self, address: u64, at: Ktime) -> Option<String> {
-        Self::resolve(self, address, at).map(str::to_owned)
+    fn resolve(&mut self, address: u64, at: Ktime) -> Option<&str> {
+        Self::resolve(self, address, at)
     }
 }
 

@@ -29,7 +29,7 @@ fn record(path: &Path, rotation: Option<Rotation>, facts: &[Fact]) {
 
 /// The facts in a file, without those that it repeats.
 fn read(path: &Path) -> Vec<Fact> {
-    let items = Source::new(path).open().unwrap().map(|item| item.unwrap());
+    let items = Source::new(path).items().unwrap().map(|item| item.unwrap());
     let fact = |item| match item {
         Item::Fact(fact) => Some(fact),
         _ => None,
@@ -90,7 +90,7 @@ fn a_segment_repeats_what_its_facts_refer_to() {
     let path = folder.path().join("r.rec");
     record(&path, Some(Rotation { size: 64 << 10, files: None }), &run(300));
     let last = segments::list(&path).unwrap().pop().unwrap();
-    let items = Source::new(&last.path).open().unwrap().map(|item| item.unwrap());
+    let items = Source::new(&last.path).items().unwrap().map(|item| item.unwrap());
     let again: Vec<_> =
         items.filter_map(|item| if let Item::Again(fact) = item { Some(fact) } else { None }).collect();
     assert!(matches!(again[0].what, What::Begin(_)));

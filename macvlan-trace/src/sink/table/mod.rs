@@ -5,9 +5,9 @@ mod incident;
 mod look;
 mod words;
 
+use jiff::ZonedDateTime;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ZonedDateTime};
 
 use self::grid::{Column, Grid, Size};
 use self::incident::{Blocks, Heading};
@@ -71,7 +71,7 @@ impl Format for Table {
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) {
         let text = match &record.body {
             Body::Run(run) => {
-                self.day = self.local(&run.when).map(|time| time.date());
+                self.day = Some(self.local(&run.when).date());
                 let lines = words::opening(run, self.look.stop_hint);
                 lines.iter().map(|line| self.paragraph(line)).collect()
             }
@@ -125,9 +125,9 @@ impl Table {
         text += &self.heading(event);
         let row = self.rows.row(self.cells(event));
         text += &if self.look.color { painted(&row, event.event) } else { row };
-        if self.look.stack && !event.kernel.stack.is_empty() {
+        if self.look.stack && event.kernel.stack().next().is_some() {
             let mark = format!("{:1$}↳", "", usize::from(EVENT_AT));
-            text += &self.beside(&mark, &words::safe(&event.kernel.stack.join(" ← ")));
+            text += &self.beside(&mark, &words::safe(&event.kernel.stack().collect::<Vec<_>>().join(" ← ")));
         }
         text
     }
@@ -204,7 +204,7 @@ impl Table {
 
     /// A line that announces a new day, since the times have no date.
     fn new_day(&mut self, when: &When) -> String {
-        let Some(day) = self.local(when).map(|time| time.date()) else { return String::new() };
+        let day = self.local(when).date();
         match self.day.replace(day) {
             Some(before) if before != day => format!("--- {day} ---\n"),
             _ => String::new(),
@@ -212,12 +212,11 @@ impl Table {
     }
 
     fn time(&self, when: &When) -> String {
-        words::known(self.local(when).map(|time| time.strftime("%H:%M:%S.%3f").to_string()))
+        self.local(when).strftime("%H:%M:%S.%3f").to_string()
     }
 
-    fn local(&self, when: &When) -> Option<ZonedDateTime> {
-        let time: Timestamp = when.time.parse().ok()?;
-        Some(time.to_zoned_datetime(self.look.zone.clone().unwrap_or(TimeZone::UTC)))
+    fn local(&self, when: &When) -> ZonedDateTime {
+        when.time.to_zoned_datetime(self.look.zone.clone().unwrap_or(TimeZone::UTC))
     }
 }
 
