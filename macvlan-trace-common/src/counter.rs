@@ -8,8 +8,8 @@ pub enum Counter {
     RingFull = 0,
     /// Records dropped because a program interrupted another on the same CPU.
     Nested = 1,
-    /// States that did not fit into a map: effects come out as unattributed, moves as downs, and what ended a
-    /// namespace is not known.
+    /// Entries that did not fit into a map: effects come out as unattributed, moves as downs, and the reason for the
+    /// end of a namespace is not known.
     MapFull = 2,
 }
 

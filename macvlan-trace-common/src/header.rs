@@ -2,11 +2,11 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Version of the layouts in this crate. The object and its loader are built together, so a mismatch is a
-/// defect and never a matter of migration.
+/// Version of the layouts in this crate. The object and its loader are built together, so a mismatch is a bug, and
+/// there is no migration.
 pub const ABI: u16 = 2;
 
-/// What a record tells.
+/// What a record reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Kind {
@@ -55,7 +55,7 @@ pub struct Header {
     pub task: TaskRef,
 }
 
-/// A task, in the few bytes that every record can afford.
+/// A task, in the few bytes that every record has for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct TaskRef {
@@ -63,8 +63,8 @@ pub struct TaskRef {
     pub tgid: u32,
     /// Thread id, as seen from the initial pid namespace.
     pub tid: u32,
-    /// When the process (its first thread) started, in nanoseconds since boot; 0 if unknown. With `tgid` it
-    /// names a process for good: process ids are reused.
+    /// When the process (its first thread) started, in nanoseconds since boot; 0 if unknown. Together with `tgid` it
+    /// identifies a process for good: process ids are reused.
     pub start_boot_ns: u64,
     /// `task_struct.comm` of the thread, padded with NUL.
     pub comm: [u8; 16],

@@ -1,9 +1,9 @@
-//! What the kernel side and the user side of macvlan-trace share: the records on the ring, the settings that
-//! user space hands down, and the counters that it reads back.
+//! Shared by the kernel side and the user side of macvlan-trace: the records on the ring, the settings that user space
+//! passes down, and the counters that it reads.
 //!
-//! A record is a fixed part, whose layout is one of the structs here, and a tail of variable length that the
-//! fixed part's lengths describe. Integers are in the machine's own byte order: both sides run on one machine.
-//! Nothing here is public interface: the public form of an event is macvlan-trace's JSON.
+//! A record is a fixed part, whose layout is one of the structs here, and a tail of variable length that the fixed
+//! part's lengths describe. Integers are in the machine's own byte order: both sides run on one machine. None of this
+//! is a public interface: the public form of an event is macvlan-trace's JSON.
 
 #![no_std]
 

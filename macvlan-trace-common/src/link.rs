@@ -21,7 +21,7 @@ pub const IFF_UP: u32 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 pub enum LinkChange {
-    /// It was made and joined to its parent. Of a parent: it carries the link that the record before it tells of.
+    /// It was made and joined to its parent. For a parent: it carries the link of the record before.
     Created = 1,
     /// It was set up.
     Up = 2,
@@ -106,7 +106,7 @@ pub struct LinkState {
 }
 
 /// [`Kind::Link`](crate::Kind::Link): something happened to a macvlan or macvtap link, in the context of the task that
-/// is responsible for the call. [`Kind::Parent`](crate::Kind::Parent): the same of a device that carries such links.
+/// made the call. [`Kind::Parent`](crate::Kind::Parent): the same for a device that carries such links.
 ///
 /// Tail: `stack` × `u64`, the kernel path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -118,7 +118,7 @@ pub struct LinkRecord {
     pub change: u16,
     /// One of [`Probe`].
     pub probe: u16,
-    /// `IFF_*` once the call is done.
+    /// `IFF_*` after the call.
     pub flags_after: u32,
     /// The link; before the change, except where it was created, renamed, moved or given an address.
     pub link: LinkState,
@@ -128,7 +128,7 @@ pub struct LinkRecord {
     pub from: NetnsRef,
     /// The index that a moved link had there; 0 unless moved.
     pub from_ifindex: u32,
-    /// What a request failed with, `errno`; 0 for none.
+    /// The error of a failed request, `errno`; 0 for none.
     pub error: u32,
     /// The address that was removed.
     pub address: IpAddress,

@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// The value of an offset that this kernel lacks. What stands there is unknown.
+/// The value of an offset that this kernel lacks. The field is unknown then.
 pub const MISSING: u32 = u32::MAX;
 
 macro_rules! offsets {
@@ -15,7 +15,7 @@ macro_rules! offsets {
         }
 
         impl Offsets {
-            /// Knows nothing.
+            /// All offsets missing.
             pub const UNKNOWN: Self = Self { $($name: MISSING,)* };
             /// The names of the fields, in their order.
             pub const NAMES: &'static [&'static str] = &[$(stringify!($name),)*];

@@ -19,7 +19,7 @@ pub struct OomRecord {
     pub target: TaskRef,
     /// The cgroup whose limit was reached.
     pub limit: CgroupRef,
-    /// 1 if it was a cgroup's limit; 0 if the machine had no more.
+    /// 1 if it was a cgroup's limit; 0 if the machine had no memory left.
     pub limited: u32,
     /// Zero.
     pub reserved: u32,

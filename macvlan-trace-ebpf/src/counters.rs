@@ -1,4 +1,4 @@
-//! What is counted.
+//! The counters.
 
 use aya_ebpf::{macros::map, maps::PerCpuArray};
 use macvlan_trace_common::Counter;

@@ -1,8 +1,8 @@
 //! The only place that reads kernel memory.
 //!
 //! A field that this kernel lacks, an address that is null and a read that faults all come out as zero, which stands
-//! for unknown on the wire. There is no branch for them: two outcomes of each of fifty reads are more paths than the
-//! verifier walks (it took two minutes and refused three programs), and the helper clears what it cannot fill.
+//! for unknown on the wire. There is no branch for these cases: with two outcomes for each of fifty reads, the verifier
+//! has too many paths to walk (it took two minutes and refused three programs). The helper clears what it cannot read.
 
 use aya_ebpf::helpers::generated;
 use macvlan_trace_common::{MISSING, Offsets, Settings};
@@ -12,7 +12,7 @@ use zerocopy::FromBytes;
 #[unsafe(no_mangle)]
 static OFFSETS: Offsets = Offsets::UNKNOWN;
 
-/// What user space hands down.
+/// The settings from user space.
 #[unsafe(no_mangle)]
 static SETTINGS: Settings =
     Settings { own_tgid: 0, own_pidns: 0, changeupper: 0, host_netns: 0, macvlan_mode: 0 };
@@ -37,14 +37,14 @@ macro_rules! read {
 }
 pub(crate) use read;
 
-/// One number of [`OFFSETS`]. The read is volatile, because the compiler would take the value from the object.
+/// One number of [`OFFSETS`]. The read is volatile; otherwise the compiler would use the value in the object file.
 #[inline(always)]
 pub fn load(pick: impl FnOnce(&'static Offsets) -> *const u32) -> u32 {
     // SAFETY: `pick` returns the address of a field of the static that it is given.
     unsafe { core::ptr::read_volatile(pick(&OFFSETS)) }
 }
 
-/// What user space handed down.
+/// Reads the settings from user space.
 #[inline(always)]
 pub fn settings() -> Settings {
     // SAFETY: a static is readable.
@@ -55,7 +55,7 @@ pub fn settings() -> Settings {
 #[inline(always)]
 pub fn field<T: FromBytes>(base: u64, offset: u32) -> T {
     let mut value = T::new_zeroed();
-    // The verifier knows the offsets, since they stand in a frozen map: this is no branch to it.
+    // The verifier knows the offsets, since they are in a frozen map, so it sees no branch here.
     if offset != MISSING {
         let src = (base + u64::from(offset)) as *const core::ffi::c_void;
         // SAFETY: `value` has the size of a `T`, any bytes are a `T`, and the helper checks `src`.

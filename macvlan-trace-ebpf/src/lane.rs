@@ -44,7 +44,7 @@ pub struct Lane {
     pub buffer: Buffer,
 }
 
-/// This CPU's lane, for one program; one that interrupted another is counted as a loss, and gets none.
+/// This CPU's lane, for one program. A program that interrupted another gets none, and counts as a loss.
 #[inline(always)]
 pub fn occupy(number: u32) -> Option<&'static mut Lane> {
     let lane = current(number)?;
@@ -56,7 +56,7 @@ pub fn occupy(number: u32) -> Option<&'static mut Lane> {
     Some(lane)
 }
 
-/// This CPU's lane, for the program that it was handed to.
+/// This CPU's lane, for the program that was tail-called.
 #[inline(always)]
 pub fn current(number: u32) -> Option<&'static mut Lane> {
     // SAFETY: the map's slot belongs to this CPU, and `busy` keeps a second program out.
@@ -64,7 +64,7 @@ pub fn current(number: u32) -> Option<&'static mut Lane> {
 }
 
 impl Lane {
-    /// The lane is free again.
+    /// Frees the lane.
     #[inline(always)]
     pub fn release(&mut self) {
         self.busy = 0;
@@ -85,7 +85,7 @@ impl Lane {
         }
     }
 
-    /// Completes the head of the record in the buffer and sends its first `len` bytes; whether there was room.
+    /// Completes the head of the record in the buffer and sends its first `len` bytes. Returns whether there was room.
     #[inline(always)]
     pub fn send(&mut self, kind: Kind, lane: u32, current: u64, len: usize) -> bool {
         let seq = self.seq + 1;

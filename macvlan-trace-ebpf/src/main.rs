@@ -1,8 +1,8 @@
-//! The kernel side of macvlan-trace: one thin program a hook. A program reads its arguments, leaves at once
-//! when they are none of its business, captures what will be gone a moment later, and sends a record. What can
-//! be decided later from recorded facts is decided in user space.
+//! The kernel side of macvlan-trace: one thin program per hook. A program reads its arguments, returns at once if they
+//! do not matter, captures what will be gone a moment later, and sends a record. User space decides everything that can
+//! be decided later from facts.
 //!
-//! In layers, of which each uses only those below it (`cargo test -p xtask layers` reads that off the sources):
+//! It has layers, and each uses only those below it (`cargo test -p xtask layers` checks the sources):
 //!
 //! | layer | what it does |
 //! |---|---|

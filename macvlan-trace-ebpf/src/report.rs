@@ -1,7 +1,7 @@
 //! Sends what a hook has found worth sending.
 //!
-//! Hooks only decide, and hand over with a tail call: capturing a task takes the verifier longer than everything else,
-//! and so it walks through that once, and not once a hook.
+//! Hooks only decide, and hand over with a tail call. The verifier spends more time on capturing a task than on
+//! everything else, and so does that once, not once per hook.
 
 use aya_ebpf::{
     EbpfContext,
@@ -115,8 +115,8 @@ fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
         Some(moved) => (moved.from, moved.from_ifindex),
         None => (NetnsRef::NONE, 0),
     };
-    // Whoever ends either namespace from now on may be the reason for what happens to the link. A deletion is no
-    // reason to watch: the namespace may be one that has just ended.
+    // From now on, the end of either namespace may explain a change of the link. A deletion is no reason to watch: the
+    // namespace may have just ended.
     let lives = matches!(change.what, LinkChange::Created | LinkChange::Moved | LinkChange::Up);
     if lives {
         watched::watch(record.link.netns.ptr);
@@ -124,8 +124,8 @@ fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
     }
     let len = size_of::<LinkRecord>() + stack as usize * 8;
     lane.send(change.of, KPROBE, task::current(), len);
-    // A veth that carries the link goes when the namespace of its other end does. At its deletion the kernel has
-    // forgotten which that was (`veth_dellink`), so it is reported now.
+    // A veth that carries the link is deleted with the namespace of its other end. By then the kernel has forgotten the
+    // other end (`veth_dellink`), so report it now.
     let peer = if lives && traced { netdev::peer(lower) } else { 0 };
     if peer != 0 {
         let record = lane.buffer.record::<LinkRecord>();

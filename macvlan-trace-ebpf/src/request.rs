@@ -26,10 +26,10 @@ pub struct Change {
     pub of: Kind,
     pub what: LinkChange,
     pub probe: Probe,
-    /// `IFF_*` once the call is done; `None` for those of now.
+    /// `IFF_*` after the call; `None` for the present ones.
     pub flags_after: Option<u32>,
     pub moved: Option<Move>,
-    /// What a request failed with; 0 for none.
+    /// The error of a failed request; 0 for none.
     pub error: u32,
     /// The IP address that it is about.
     pub address: IpAddress,

@@ -3,7 +3,7 @@
 /// Room for the largest record, and for one more name at its end while a path is walked.
 pub const SIZE: usize = 8192;
 
-/// The bytes of a record: a fixed part, and what stands behind it.
+/// The bytes of a record: a fixed part, and its tail.
 #[repr(C, align(8))]
 pub struct Buffer([u8; SIZE]);
 
@@ -16,7 +16,7 @@ impl Buffer {
         unsafe { &mut *self.0.as_mut_ptr().cast::<R>() }
     }
 
-    /// What stands at an offset.
+    /// The address of the byte at an offset.
     ///
     /// # Safety
     /// The offset must be less than [`SIZE`].

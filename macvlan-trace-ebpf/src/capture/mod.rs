@@ -1,5 +1,5 @@
-//! Captures what a record tells, as it is at this instant. What is here fills its part of a record, wherever that is
-//! built and whoever asked for it.
+//! Captures the contents of a record at this instant. The functions here fill their part of a record, and know neither
+//! where it is built nor which hook asked for it.
 
 pub mod buffer;
 pub mod netdev;

@@ -1,4 +1,4 @@
-//! Captures links and what they stand on.
+//! Captures links and the devices below them.
 
 use macvlan_trace_common::{IFF_UP, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH, KIND_VLAN, Kind, LinkState};
 
@@ -8,8 +8,7 @@ use crate::{
 };
 
 /// `struct macvlan_dev` (include/linux/if_macvlan.h) is private to a module, so vmlinux's BTF does not describe it.
-/// Both pointers are compared with what the device itself says before the mode, which user space knows the place of,
-/// is believed.
+/// User space knows where the mode is. It is used only if both pointers here agree with the device's own.
 mod macvlan_dev {
     pub const DEV: u32 = 0;
     pub const LOWERDEV: u32 = 48;
@@ -21,8 +20,9 @@ const VETH_PEER: u32 = 0;
 /// `__LINK_STATE_NOCARRIER` of `enum netdev_state_t`, include/linux/netdevice.h.
 const NOCARRIER: u64 = 1 << 2;
 
-/// Devices upon another that are looked at before that is taken for a parent. The verifier follows each of them through
-/// all that comes after: with 16 it took 1.1 s of an emulated 7.3 for the five programs that look, with 4 0.4 s.
+/// How many devices on another one are looked at; if there are more, it is taken for a parent. The verifier follows
+/// each of them through the rest of the program: on an emulated 7.3, the five programs that look took it 1.1 s with 16,
+/// and 0.4 s with 4.
 const MAX_UPPERS: u32 = 4;
 
 /// The kind of record for a change of the device; `None` for a device that does not matter.
@@ -37,10 +37,10 @@ pub fn role(dev: u64) -> Option<Kind> {
     }
 }
 
-/// Whether a traced link stands on the device, or is the first that stands on a device upon it, such as a VLAN or a
-/// bond. With more devices upon it than can be looked at, that is assumed.
+/// Whether a traced link is on the device, or is the first one on a device on it, such as a VLAN or a bond. Also true
+/// if there are more devices on it than can be looked at.
 ///
-/// To look at all that stands on each would be a loop in a loop, for which the verifier takes seconds.
+/// Looking at all devices on each would be a loop in a loop, for which the verifier takes seconds.
 #[inline(always)]
 pub fn is_parent(dev: u64) -> bool {
     let mut node: u64 = read!(dev, dev_upper);
@@ -87,7 +87,7 @@ pub fn is_traced(dev: u64) -> bool {
 fn kind(dev: u64) -> [u8; 16] {
     let ops: u64 = read!(dev, dev_link_ops);
     let mut kind = [0; 16];
-    // SAFETY: the buffer has 16 bytes. What stands behind the NUL is not copied: it is another string.
+    // SAFETY: the buffer has 16 bytes. The bytes after the NUL are not copied: they are another string.
     unsafe { string(read!(ops, link_ops_kind), kind.as_mut_ptr(), 16) };
     kind
 }
@@ -117,7 +117,7 @@ pub fn stands_on_working(dev: u64) -> bool {
     lower != 0 && is_up(lower) && is_registered(lower) && !is_dismantled(lower)
 }
 
-/// Whether the device is a registered one: neither half made nor on its way out.
+/// Whether the device is registered: neither half made nor being deleted.
 #[inline(always)]
 pub fn is_registered(dev: u64) -> bool {
     read!(dev, dev_reg_state as u8) == LinkState::REGISTERED
@@ -130,13 +130,13 @@ pub fn is_unregistering(dev: u64) -> bool {
     read!(dev, dev_reg_state as u8) == LinkState::UNREGISTERING
 }
 
-/// Whether the device is unregistered: gone for everybody who does not still refer to it.
+/// Whether the device is unregistered: only those that still refer to it can use it.
 #[inline(always)]
 pub fn is_unregistered(dev: u64) -> bool {
     read!(dev, dev_reg_state as u8) == LinkState::UNREGISTERED
 }
 
-/// Whether `unregister_netdevice_many` has the device already: what it does to it is part of the deletion. A VLAN is
+/// Whether `unregister_netdevice_many` is already deleting the device: further changes are part of that. A VLAN is
 /// closed, and deleted, with the device below it.
 #[inline(always)]
 pub fn is_dismantled(dev: u64) -> bool {
@@ -144,7 +144,7 @@ pub fn is_dismantled(dev: u64) -> bool {
     with_lower || read!(dev, dev_dismantle as u8) == 1
 }
 
-/// Describes a device; nothing but zeroes for none.
+/// Describes a device; all zero for none.
 #[inline(always)]
 pub fn fill(dev: u64, out: &mut LinkState) {
     out.dev = dev;
@@ -182,7 +182,7 @@ pub fn peer(dev: u64) -> u64 {
     if kind(peer) == KIND_VETH { peer } else { 0 }
 }
 
-/// What takes the device's carrier along: the other end of a veth, else the device below; 0 for none.
+/// The device whose carrier this one follows: the other end of a veth, else the device below; 0 for none.
 #[inline(always)]
 pub fn beneath(dev: u64) -> u64 {
     let peer = peer(dev);

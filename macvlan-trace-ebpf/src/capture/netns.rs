@@ -30,7 +30,7 @@ pub fn of_task(task: u64) -> u64 {
     read!(nsproxy, nsproxy_net)
 }
 
-/// Whether nothing refers to the namespace any more. Where the kernel does not tell, it goes on.
+/// Whether nothing refers to the namespace any more. If the kernel lacks the field, the answer is no.
 #[inline(always)]
 pub fn has_ended(net: u64) -> bool {
     field_or(net, offset!(net_count), 1u32) == 0

@@ -21,7 +21,7 @@ const SIGNAL_GROUP_EXIT: u32 = 4;
 const MAX_LEN: usize =
     size_of::<TaskRecord>() + MAX_ANCESTORS * size_of::<Ancestor>() + MAX_ARGS + MAX_CGROUP_PATH;
 
-/// What tells one state of a task from another: while it stays the same, so does the task's record.
+/// Identifies the state of a task: while this stays the same, so does the task's record.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct Fingerprint {
@@ -143,8 +143,8 @@ pub fn fill(buffer: &mut Buffer, task: u64) -> usize {
     fill_cgroup(buffer, kn, at, |buffer| &mut buffer.record::<TaskRecord>().cgroup)
 }
 
-/// A length, read back from the record. In a register the verifier would know a different one for each way out of
-/// the loop that found it, and walk the rest of the program once for each; what comes from a map is one unknown.
+/// A length, read back from the record. In a register, the verifier would track a different value for each exit of the
+/// loop that found it, and walk the rest of the program once for each. A value from a map is one unknown.
 #[inline(always)]
 fn stored(length: &u32) -> usize {
     // SAFETY: a reference is readable.
@@ -217,7 +217,7 @@ fn cgroup_node(task: u64) -> u64 {
 }
 
 /// Describes a cgroup by its `kernfs_node`, in the part of the record that `place` finds, and writes the names of its
-/// path, leaf first, to `at`; where they end.
+/// path, leaf first, to `at`. Returns where they end.
 #[inline(always)]
 pub fn fill_cgroup(
     buffer: &mut Buffer,
@@ -241,7 +241,7 @@ pub fn fill_cgroup(
         // SAFETY: at most 2047 + 4095 + 256 bytes into the buffer.
         let len = unsafe { string(name, buffer.at(to), NAME as u32) };
         if len <= 0 {
-            // A name that cannot be read is a path that is not known: its root is never reached.
+            // If a name cannot be read, the path is unknown: the loop does not reach the root.
             break;
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 1 to NAME

@@ -40,7 +40,7 @@ pub fn inet6_address(ctx: ProbeContext) -> u32 {
 
 #[inline(always)]
 fn report(ctx: &ProbeContext, dev: u64, probe: Probe, address: IpAddress) {
-    // A link that goes down, moves or is deleted loses its addresses as a part of that.
+    // If a link goes down, moves or is deleted, losing its addresses is part of that.
     if netdev::is_traced(dev)
         && netdev::is_up(dev)
         && netdev::is_registered(dev)

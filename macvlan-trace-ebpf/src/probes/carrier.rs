@@ -1,4 +1,4 @@
-//! `netif_carrier_off(dev)` and `netif_carrier_on(dev)`: what drivers, the other end of a veth and macvlan itself call,
+//! `netif_carrier_off(dev)` and `netif_carrier_on(dev)`: drivers, the other end of a veth and macvlan itself call them,
 //! in a process, a kernel worker or an interrupt.
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
@@ -41,9 +41,9 @@ fn report(ctx: &ProbeContext, dev: u64, what: LinkChange, probe: Probe) {
     }
     let Some(of) = netdev::role(dev) else { return };
     let news = match of {
-        // The loss that a parent's own end, or its going down, brings is part of that.
+        // If the parent is deleted or goes down, the link's loss is part of that.
         Kind::Link => what == LinkChange::CarrierBack || netdev::stands_on_working(dev),
-        // A driver drops the carrier of what it closes, and puts up that of what it opens.
+        // A driver drops the carrier of a device that it closes, and sets that of a device that it opens.
         _ => netdev::is_up(dev) && !announced::is_announced(dev, DOWN),
     };
     if news {

@@ -1,5 +1,5 @@
-//! `__dev_change_net_namespace(dev, net, …)`, or `dev_change_net_namespace` before 5.13: a link goes to another
-//! network namespace. It is closed on its way, which is no down of its own.
+//! `__dev_change_net_namespace(dev, net, …)`, or `dev_change_net_namespace` before 5.13: a link moves to another
+//! network namespace. The move closes it, which is not a down of its own.
 
 use aya_ebpf::{
     macros::{kprobe, kretprobe},

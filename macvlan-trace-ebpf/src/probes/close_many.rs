@@ -1,5 +1,5 @@
-//! `__dev_close_many(head)`: lies under every way down, `dev_close` inside the kernel among them. What the probe on
-//! the flags has reported, and what is part of a deletion or a move, is no event of its own.
+//! `__dev_close_many(head)`: every way to set a link down calls it, also `dev_close` inside the kernel. A down that the
+//! probe on the flags has reported, or that is part of a deletion or a move, is not an event of its own.
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;

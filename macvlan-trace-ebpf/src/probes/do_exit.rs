@@ -13,8 +13,8 @@ use crate::{
 /// What `do_coredump` adds to the code of a process whose core it has written.
 const CORE_DUMPED: u32 = 0x80;
 
-/// Reports the end of a process that lives in a watched network namespace, and forgets what a return that was missed has
-/// left behind of any: the next task of its number has nothing to do with that.
+/// Reports the end of a process that lives in a watched network namespace. For any task, forgets what a missed return
+/// has left behind: the next task with its id has nothing to do with that.
 #[kprobe]
 pub fn do_exit(ctx: ProbeContext) -> u32 {
     moves::forget();
@@ -25,7 +25,7 @@ pub fn do_exit(ctx: ProbeContext) -> u32 {
         return 0;
     }
     let Some(code) = ctx.arg::<u32>(0) else { return 0 };
-    // The thread that has dumped the core alone knows that it is; the others had to end first.
+    // Only the thread that dumped the core knows that; the others had to end first.
     if code & CORE_DUMPED == 0 && !task::ends_process(current) {
         return 0;
     }

@@ -1,4 +1,4 @@
-//! `free_netdev(dev)`: the end of a device, which a reference that somebody forgot to drop puts off for ever.
+//! `free_netdev(dev)`: the end of a device. A leaked reference delays it for ever.
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use macvlan_trace_common::{FreedRecord, Kind};
@@ -8,7 +8,7 @@ use crate::{
     lane::{KPROBE, occupy},
 };
 
-/// Reports that a deleted link is freed. One that could not be made is freed too, and was none.
+/// Reports that a deleted link is freed. Skips a device whose creation failed: it never was a link.
 #[kprobe]
 pub fn free_netdev(ctx: ProbeContext) -> u32 {
     let Some(dev) = ctx.arg::<u64>(0) else { return 0 };

@@ -1,4 +1,4 @@
-//! One file a hook.
+//! One file per hook.
 
 mod address;
 mod carrier;

@@ -1,12 +1,12 @@
-//! `oom_kill_process(oc, message)`: the kernel has run out of memory, and has chosen whom to kill for it. The signal that
-//! follows does not tell that, and the tracepoint `oom:mark_victim` does not tell whose limit was reached.
+//! `oom_kill_process(oc, message)`: the kernel has run out of memory, and has chosen whom to kill for it. The signal
+//! that follows does not say that, and the tracepoint `oom:mark_victim` does not say whose limit was reached.
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
 
 use crate::{capture::netns, kread::read, report::hand_over, request::Request, state::watched};
 
-/// `oom_control.order` where no memory was wanted: somebody asked for a kill by SysRq.
+/// `oom_control.order` if nobody needed memory: somebody asked for a kill by SysRq.
 const SYSRQ: u32 = u32::MAX;
 
 /// Reports a process of a watched network namespace that is chosen.

@@ -1,6 +1,6 @@
 //! `rtnetlink_event(nb, event, info)`: a notifier that sees every change of every device, in the context of the task
-//! that causes it. It reports what needs no probe of its own, and it is the independent second entry in the books:
-//! an effect that no probe has announced is reported as unseen.
+//! that causes it. It reports changes that need no probe of their own. It is also the independent check: it reports an
+//! effect that no probe has announced as unseen.
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
@@ -30,7 +30,7 @@ const NETDEV_CHANGENAME: u64 = 11;
 pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
     let (Some(event), Some(info)) = (ctx.arg::<u64>(1), ctx.arg::<u64>(2)) else { return 0 };
     let (dev, what) = if event == u64::from(settings().changeupper) {
-        // A macvlan is whole once it is joined to its parent, of which this is an event.
+        // A macvlan is complete once it is joined to its parent, which is this event.
         if read!(info, changeupper_linking as u8) != 1 {
             return 0;
         }
@@ -43,7 +43,7 @@ pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
             NETDEV_CHANGENAME => LinkChange::Renamed,
             NETDEV_DOWN => LinkChange::UnseenDown,
             NETDEV_UNREGISTER => {
-                // At its end a namespace loses its loopback device at the latest, so here no end is missed.
+                // A namespace that ends always loses its loopback device, so this misses no end.
                 watched::forget_ended(read!(read!(info, notifier_dev), dev_net));
                 LinkChange::UnseenDeleted
             }
@@ -54,8 +54,8 @@ pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
     let Some(of) = netdev::role(dev) else { return 0 };
     let mut change = Change::new(of, what, Probe::Notifier);
     let news = match what {
-        // What is traced has a hook of its own for this, which sees the first of several that are closed at once. Parents
-        // are closed together: 8021q takes all that stands on a NIC down with it.
+        // Traced links have a hook of their own for this, which sees the first of several that are closed at once.
+        // Parents are closed together: 8021q closes all VLANs on a NIC with it.
         LinkChange::Down => {
             change = Change::down(of, netdev::flags(dev), Probe::Notifier);
             of == Kind::Parent

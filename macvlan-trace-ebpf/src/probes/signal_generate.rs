@@ -19,7 +19,7 @@ const SEND_SIG_NOINFO: u64 = 0;
 const SEND_SIG_PRIV: u64 = 1;
 /// `si_code` of what a process sends: `SI_USER`, `SI_QUEUE`, `SI_TKILL`.
 const SENT_BY_PROCESS: [i32; 3] = [0, -1, -6];
-/// Signals of the kernel's own that end a process from without: `SIGHUP`, `SIGINT`, `SIGQUIT` from a terminal,
+/// Signals of the kernel itself that end a process from outside: `SIGHUP`, `SIGINT`, `SIGQUIT` from a terminal,
 /// `SIGKILL` from the OOM killer or a dying pid namespace.
 const FROM_KERNEL: [i32; 4] = [1, 2, 3, 9];
 

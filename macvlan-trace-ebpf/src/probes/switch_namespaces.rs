@@ -11,11 +11,11 @@ use crate::{
     state::{own, watched},
 };
 
-/// Reports a task that enters or leaves a watched network namespace, and tells the tracer where it is itself.
+/// Reports a task that enters or leaves a watched network namespace, and notes the one that the tracer itself enters.
 #[kprobe]
 pub fn switch_namespaces(ctx: ProbeContext) -> u32 {
     let (Some(task), Some(new)) = (ctx.arg::<u64>(0), ctx.arg::<u64>(1)) else { return 0 };
-    // At the end of a task there is no new one; a task that is being made is not current.
+    // A task that ends has no new namespaces; a task that is being made is not current.
     if new == 0 || task != task::current() {
         return 0;
     }

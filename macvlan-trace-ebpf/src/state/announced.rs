@@ -1,4 +1,4 @@
-//! Which changes of a device have been reported and are still to come.
+//! Which changes of a device were announced and have not taken effect yet.
 
 use aya_ebpf::{macros::map, maps::HashMap};
 use macvlan_trace_common::Counter;
@@ -14,7 +14,7 @@ pub const DELETED: u32 = 2;
 #[map]
 static PENDING: HashMap<u64, u32> = HashMap::with_max_entries(65_536, 0);
 
-/// Remembers that a change is reported, before it is; whether it was not already.
+/// Notes a change before it is reported. Returns whether it was not announced already.
 #[inline(always)]
 pub fn announce(dev: u64, change: u32) -> bool {
     let before = pending(dev);
@@ -27,20 +27,20 @@ pub fn announce(dev: u64, change: u32) -> bool {
     true
 }
 
-/// What was reported of the device and is still to come.
+/// The announced changes of the device.
 #[inline(always)]
 fn pending(dev: u64) -> u32 {
     // SAFETY: the value is copied at once.
     unsafe { PENDING.get(dev) }.copied().unwrap_or(0)
 }
 
-/// Whether a change was reported and is still to come.
+/// Whether a change is announced.
 #[inline(always)]
 pub fn is_announced(dev: u64, change: u32) -> bool {
     pending(dev) & change != 0
 }
 
-/// The effect of a change is here; whether the change was reported.
+/// The effect of a change has come. Returns whether the change was announced.
 #[inline(always)]
 pub fn settle(dev: u64, change: u32) -> bool {
     let before = pending(dev);
@@ -54,7 +54,7 @@ pub fn settle(dev: u64, change: u32) -> bool {
     before & change != 0
 }
 
-/// A new life, or a new time up, begins: whatever is pending was left over by an effect that the notifier missed.
+/// The device is new, or came up again: if an announcement is left, the notifier missed its effect.
 #[inline(always)]
 pub fn forget(dev: u64, change: u32) {
     settle(dev, change);

@@ -1,8 +1,8 @@
-//! What one program leaves for the next, in maps. It is kept before anything is sent, so that a full ring costs a line
-//! and never an attribution.
+//! State that one program leaves for the next, in maps. A program writes it before it sends anything, so a full ring
+//! costs an output line, never an attribution.
 //!
-//! Every map is of one piece, made when the programs are loaded: before 6.1 the kernel warns of a program of ours that
-//! would have to allocate (`check_map_prog_compatibility`), since it may interrupt the allocator.
+//! Every map is allocated in full when the programs are loaded: before 6.1 the kernel warns of tracing programs with
+//! maps that allocate (`check_map_prog_compatibility`), since they may interrupt the allocator.
 
 pub mod announced;
 pub mod moves;

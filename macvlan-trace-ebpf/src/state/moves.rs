@@ -5,11 +5,11 @@ use macvlan_trace_common::{Counter, Kind, NetnsRef};
 
 use crate::{capture::netns, counters::count, kread::read};
 
-/// Devices on their way, by the thread that moves them.
+/// Devices that are being moved, by the thread that moves them.
 #[map]
 static MOVES: HashMap<u64, Move> = HashMap::with_max_entries(1_024, 0);
 
-/// A device on its way.
+/// A device that is being moved.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Move {
@@ -30,7 +30,7 @@ pub struct Move {
 pub fn begin(dev: u64, of: Kind, to: u64) {
     let mut from = NetnsRef::NONE;
     netns::fill(read!(dev, dev_net), &mut from);
-    // `__dev_change_net_namespace` does nothing then, and says that it went well.
+    // Then `__dev_change_net_namespace` does nothing, and returns success.
     if from.ptr == to {
         forget();
         return;
@@ -52,8 +52,8 @@ pub fn end() -> Option<Move> {
 
 /// Whether the current task is moving the device: what happens to it meanwhile is part of the move.
 ///
-/// Once the device is in the other namespace, nothing more of the move happens to it: `__dev_change_net_namespace` closes
-/// it before. If the task is still known to move it then, the return was missed, and hides nothing by that.
+/// Once the device is in the other namespace, nothing more of the move happens to it: `__dev_change_net_namespace`
+/// closes it before. If the entry is still there, the return probe was missed; the entry then hides no changes.
 #[inline(always)]
 pub fn is_moving(dev: u64) -> bool {
     let net: u64 = read!(dev, dev_net);

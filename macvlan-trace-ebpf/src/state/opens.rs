@@ -5,14 +5,14 @@ use macvlan_trace_common::Counter;
 
 use crate::{capture::netdev, counters::count};
 
-/// Links that are being set up, by the thread that does.
+/// Links that are being set up, by the thread that sets them up.
 #[map]
 static OPENS: HashMap<u64, u64> = HashMap::with_max_entries(1_024, 0);
 
 /// The current task begins to set a device up.
 ///
-/// Setting a link of a traced kind up sets no other device up (`macvlan_open`). So what the task is still known to set up
-/// was left behind by a return that was missed.
+/// Setting a link of a traced kind up sets no other device up (`macvlan_open`). So if the task already has an entry, a
+/// missed return probe left it behind.
 #[inline(always)]
 pub fn begin(dev: u64) {
     if !netdev::is_traced(dev) {

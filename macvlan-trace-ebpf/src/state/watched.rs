@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Network namespaces whose tasks matter, by address: those that hold a traced link or the parent of one. The value
-/// means nothing. User space knows no more of them either.
+/// means nothing. User space has the same limit.
 #[map]
 static NETNS: HashMap<u64, u32> = HashMap::with_max_entries(16_384, 0);
 
