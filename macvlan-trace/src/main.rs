@@ -21,7 +21,7 @@ fn main() -> ExitCode {
             cmd::explain::run(rule.as_deref(), &mut stdout().lock()).map(|()| 0).map_err(Into::into)
         }
         Some(Verb::Replay(args)) => {
-            cmd::replay::run(args, &mut io::BufWriter::new(stdout().lock()), &mut io::stderr())
+            cmd::replay::run(args, &mut io::BufWriter::new(stdout()), &mut io::stderr())
         }
         Some(Verb::Info { files }) => cmd::info::run(files, &mut stdout().lock(), &mut io::stderr()),
         None => match cmd::trace::Options::of(cli) {

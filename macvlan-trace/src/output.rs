@@ -130,7 +130,7 @@ impl Output {
 
 impl Sink for Output {
     /// Never fails: [`Output::has_ended`] says whether the output can no longer be written to.
-    fn record(&mut self, taken: &Record) -> io::Result<()> {
+    fn record(&mut self, taken: Record) -> io::Result<()> {
         // The last record is small, and nobody should miss it.
         let is_last = matches!(taken.body, Body::Summary(_));
         if !is_last && !self.queue.has_room(self.room) {
@@ -140,7 +140,7 @@ impl Sink for Output {
         if let Some(omitted) = self.omitted.take() {
             self.push(&record(Body::Omitted(omitted)));
         }
-        self.push(taken);
+        self.push(&taken);
         Ok(())
     }
 }
@@ -277,8 +277,8 @@ mod tests {
     #[test]
     fn what_is_taken_is_written_in_order() {
         let (mut output, reader, _) = output(ROOM);
-        (1..=9).for_each(|seq| output.record(&event(seq)).unwrap());
-        output.record(&summary()).unwrap();
+        (1..=9).for_each(|seq| output.record(event(seq)).unwrap());
+        output.record(summary()).unwrap();
         let reading = thread::spawn(|| lines(reader));
         assert_eq!(output.finish(Duration::from_secs(60)), 0);
         let written = reading.join().unwrap();
@@ -293,7 +293,7 @@ mod tests {
         const ALL: u64 = 3000;
         let (mut output, mut reader, _) = output(ROOM);
         // Nobody reads: the pipe fills, then the queue, then events are left out.
-        (1..ALL).for_each(|seq| output.record(&event(seq)).unwrap());
+        (1..ALL).for_each(|seq| output.record(event(seq)).unwrap());
         assert!(output.omitted.is_some(), "a pipe holds 64 KiB");
         assert!(output.queue.lock().bytes < 2 * ROOM, "memory stays bounded");
         // Somebody reads until there is room again.
@@ -303,8 +303,8 @@ mod tests {
             reader.read_line(&mut line).unwrap();
             early.push(serde_json::from_str(&line).unwrap());
         }
-        output.record(&event(ALL)).unwrap();
-        output.record(&summary()).unwrap();
+        output.record(event(ALL)).unwrap();
+        output.record(summary()).unwrap();
         let reading = thread::spawn(|| lines(reader));
         assert_eq!(output.finish(Duration::from_secs(60)), 0);
         early.extend(reading.join().unwrap());
@@ -330,8 +330,8 @@ mod tests {
     #[test]
     fn a_reader_that_never_reads_again_holds_nobody() {
         let (mut output, reader, _) = output(256 << 10);
-        (1..=1000).for_each(|seq| output.record(&event(seq)).unwrap());
-        output.record(&summary()).unwrap();
+        (1..=1000).for_each(|seq| output.record(event(seq)).unwrap());
+        output.record(summary()).unwrap();
         assert!(output.finish(Duration::from_millis(10)) > 0);
         drop(reader);
     }
@@ -340,11 +340,11 @@ mod tests {
     fn a_reader_that_has_left_is_no_failure_and_ends_the_output() {
         let (mut output, reader, ended) = output(ROOM);
         drop(reader);
-        output.record(&event(1)).unwrap();
+        output.record(event(1)).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(ended.notified());
         assert!(output.has_ended());
-        output.record(&event(2)).unwrap();
+        output.record(event(2)).unwrap();
         assert_eq!(output.problem(), None);
         assert_eq!(output.finish(Duration::ZERO), 0);
     }
@@ -354,7 +354,7 @@ mod tests {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let ended = Arc::new(Notify::new());
         let mut output = Output::start(Box::new(Json), full, Arc::clone(&ended)).unwrap();
-        output.record(&event(1)).unwrap();
+        output.record(event(1)).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(ended.notified());
         let problem = output.problem().expect("it is said");
@@ -372,7 +372,7 @@ mod tests {
             File::from(reader).read_to_string(&mut text).unwrap();
             text
         });
-        (1..=200).for_each(|seq| output.record(&event(seq)).unwrap());
+        (1..=200).for_each(|seq| output.record(event(seq)).unwrap());
         assert_eq!(output.finish(Duration::from_secs(60)), 0);
         assert_eq!(reading.join().unwrap().lines().count(), 200);
     }

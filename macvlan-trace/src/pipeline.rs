@@ -104,7 +104,7 @@ impl<S: Sink> Pipeline<S> {
                 continue;
             }
             let when = self.clock.when(remark.at);
-            self.sink.record(&record(Body::Notice(publish::remark(when, &remark))))?;
+            self.sink.record(record(Body::Notice(publish::remark(when, &remark))))?;
         }
         let when = self.clock.when(fact.at);
         match &fact.what {
@@ -115,7 +115,7 @@ impl<S: Sink> Pipeline<S> {
             What::Stock(stock) => self.opening.stock(stock, &self.correlator),
             What::Watching(watching) => {
                 if let Some(run) = std::mem::take(&mut self.opening).run(*watching, self.clock) {
-                    self.sink.record(&record(Body::Run(Box::new(run))))?;
+                    self.sink.record(record(Body::Run(Box::new(run))))?;
                 }
             }
             What::Clock { boot } => self.clock = Clock::new(*boot),
@@ -124,13 +124,13 @@ impl<S: Sink> Pipeline<S> {
                 // If an unknown amount may be missing from a record, only the verdicts show it.
                 if *records > 0 {
                     let lost = Lost { when, records: *records, total: self.totals.lost };
-                    self.sink.record(&record(Body::Lost(lost)))?;
+                    self.sink.record(record(Body::Lost(lost)))?;
                 }
             }
-            What::Full => self.sink.record(&record(Body::Notice(publish::full(when))))?,
+            What::Full => self.sink.record(record(Body::Notice(publish::full(when))))?,
             What::End => {
                 let summary = self.totals.summary(when);
-                self.sink.record(&record(Body::Summary(Box::new(summary))))?;
+                self.sink.record(record(Body::Summary(Box::new(summary))))?;
             }
             _ => {}
         }
@@ -143,7 +143,7 @@ impl<S: Sink> Pipeline<S> {
             self.totals.seq += 1;
             let told = publish::Told { seq: self.totals.seq, case: &case, verdict: &verdict, recurrence };
             let record = publish::event(&told, self.clock, &self.correlator);
-            self.publish(case.at, &record)?;
+            self.publish(case.at, record)?;
         }
         Ok(())
     }
@@ -187,7 +187,7 @@ impl<S: Sink> Pipeline<S> {
         self.correlator.evicted().into_iter().chain(own)
     }
 
-    fn publish(&mut self, at: Ktime, record: &Record) -> io::Result<()> {
+    fn publish(&mut self, at: Ktime, record: Record) -> io::Result<()> {
         let in_time = self.view.spans(self.clock.epoch(at));
         let shown = match &record.body {
             Body::Event(event) if in_time && self.view.filter.shows(event) => {

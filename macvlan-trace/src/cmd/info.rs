@@ -50,7 +50,7 @@ struct Counts {
 }
 
 impl Sink for Counts {
-    fn record(&mut self, record: &Record) -> io::Result<()> {
+    fn record(&mut self, record: Record) -> io::Result<()> {
         let when = record.body.when().clone();
         match &mut self.span {
             Some((_, last)) => *last = when,

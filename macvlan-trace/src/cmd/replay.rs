@@ -4,6 +4,7 @@ use std::{
     fmt,
     io::{self, Write},
     path::PathBuf,
+    thread,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -15,15 +16,17 @@ use crate::{
     filter::NetnsChoice,
     pipeline::{Pipeline, View},
     record::{Damage, Fault, Item, Recorder, Selection, Source, no_record},
-    sink::Direct,
+    sink::{Direct, beside::Beside},
     text::Text,
 };
 
 /// How many damaged lines of a file are listed; the others are counted.
 const NAMED: u64 = 10;
+/// So many records of a file are handed to the output at a time.
+const RECORDS_AT_ONCE: usize = 64;
 
 /// Writes the output to `out`, and what is wrong with the records to `notes`.
-pub fn run(args: &ReplayArgs, out: &mut impl Write, notes: &mut dyn Write) -> Result<u8> {
+pub fn run(args: &ReplayArgs, out: &mut (impl Write + Send), notes: &mut dyn Write) -> Result<u8> {
     let view = view(args)?;
     let runs = in_order(&args.files)?;
     let mut small = match &args.write {
@@ -35,16 +38,26 @@ pub fn run(args: &ReplayArgs, out: &mut impl Write, notes: &mut dyn Write) -> Re
     };
     for run in runs {
         let format = screen::format(args.view.output, screen::look(args.view.verbose > 0, false));
-        let mut pipeline = Pipeline::new(view.clone(), Direct::new(format, &mut *out));
-        let mut selection = Selection::default();
-        for_each_fact(&run, notes, &mut |fact| {
-            let before = pipeline.shown();
-            let shown = small.is_some().then(|| fact.clone());
-            pipeline.take(fact)?;
-            if let Some(fact) = shown.filter(|_| pipeline.shown() > before) {
-                selection.add(&fact);
-            }
-            Ok(())
+        let selection = thread::scope(|scope| {
+            let written = Direct::new(format, &mut *out);
+            let sink = Beside::start(scope, written, run.records_at_once())
+                .context("cannot start a thread to write; see `ulimit -u`")?;
+            let mut pipeline = Pipeline::new(view.clone(), sink);
+            let mut selection = Selection::default();
+            let read = for_each_fact(&run, notes, &mut |fact| {
+                let before = pipeline.shown();
+                let shown = small.is_some().then(|| fact.clone());
+                pipeline.take(fact)?;
+                if let Some(fact) = shown.filter(|_| pipeline.shown() > before) {
+                    selection.add(&fact);
+                }
+                Ok(())
+            });
+            // What was told before an error is written.
+            let written = pipeline.into_sink().finish();
+            read?;
+            written?;
+            anyhow::Ok(selection)
         })?;
         if let Some(small) = &mut small {
             write_small(&run, selection, small)?;
@@ -96,6 +109,13 @@ fn namespaces(view: &ViewArgs) -> Result<Vec<NetnsChoice>> {
 /// The segments of one run, in order.
 pub struct Run {
     segments: Vec<Segment>,
+}
+
+impl Run {
+    /// How many records the output is handed at a time: those of a live run, which comes through standard input, one by one.
+    fn records_at_once(&self) -> usize {
+        if self.segments.iter().any(|segment| segment.source.is_stdin()) { 1 } else { RECORDS_AT_ONCE }
+    }
 }
 
 struct Segment {

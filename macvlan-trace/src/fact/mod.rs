@@ -1,5 +1,8 @@
 //! Facts: what the kernel's probes and the lookups report, in one order. Everything after this stage is computed from
 //! facts alone, so a recorded stream gives the same answers again.
+//!
+//! In a record an unknown field is left out, and a process, an ancestor or a namespace, which stand in nearly every fact,
+//! is an array of its fields.
 
 use std::net::IpAddr;
 
@@ -21,6 +24,7 @@ pub struct NsInode(pub u32);
 
 /// A network namespace at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "(u64, Option<u64>, Option<NsInode>)", into = "(u64, Option<u64>, Option<NsInode>)")]
 pub struct Netns {
     /// Address of the `struct net`: identity while it lives.
     pub ptr: u64,
@@ -28,6 +32,18 @@ pub struct Netns {
     pub cookie: Option<u64>,
     /// Inode number.
     pub inode: Option<NsInode>,
+}
+
+impl From<(u64, Option<u64>, Option<NsInode>)> for Netns {
+    fn from((ptr, cookie, inode): (u64, Option<u64>, Option<NsInode>)) -> Self {
+        Self { ptr, cookie, inode }
+    }
+}
+
+impl From<Netns> for (u64, Option<u64>, Option<NsInode>) {
+    fn from(Netns { ptr, cookie, inode }: Netns) -> Self {
+        (ptr, cookie, inode)
+    }
 }
 
 impl Netns {
@@ -44,11 +60,24 @@ impl Netns {
 
 /// Identifies a process for good: ids are reused, but not together with start times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "(u32, Ktime)", into = "(u32, Ktime)")]
 pub struct ProcessId {
     /// Process id.
     pub tgid: u32,
     /// When its first thread started.
     pub start: Ktime,
+}
+
+impl From<(u32, Ktime)> for ProcessId {
+    fn from((tgid, start): (u32, Ktime)) -> Self {
+        Self { tgid, start }
+    }
+}
+
+impl From<ProcessId> for (u32, Ktime) {
+    fn from(ProcessId { tgid, start }: ProcessId) -> Self {
+        (tgid, start)
+    }
 }
 
 /// A task, as every record carries it.
@@ -61,10 +90,13 @@ pub struct TaskRef {
     /// Name of the thread.
     pub comm: Text,
     /// Whether it is a kernel thread.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub kthread: bool,
     /// Process id inside its own pid namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ns_tgid: Option<u32>,
     /// Its pid namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pidns: Option<NsInode>,
     /// Depth of that namespace: 0 is the initial one.
     pub pidns_level: u32,
@@ -84,25 +116,32 @@ pub struct Task {
     /// Who it is.
     pub task: TaskRef,
     /// Argument vector; `None` if it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<Text>>,
     /// Real user id.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
     /// Login user id; `None` if nobody logged in.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub login_uid: Option<u32>,
     /// Parents, nearest first.
     pub ancestors: Vec<Ancestor>,
     /// Its cgroup.
     pub cgroup: Cgroup,
     /// Its network namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub netns: Option<Netns>,
     /// Its mount namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mntns: Option<NsInode>,
     /// Its controlling terminal, such as `pts/0`; `None` for a process without.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tty: Option<Text>,
 }
 
 /// A parent, or a parent's parent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(ProcessId, Text)", into = "(ProcessId, Text)")]
 pub struct Ancestor {
     /// Its process.
     pub process: ProcessId,
@@ -110,12 +149,26 @@ pub struct Ancestor {
     pub comm: Text,
 }
 
+impl From<(ProcessId, Text)> for Ancestor {
+    fn from((process, comm): (ProcessId, Text)) -> Self {
+        Self { process, comm }
+    }
+}
+
+impl From<Ancestor> for (ProcessId, Text) {
+    fn from(Ancestor { process, comm }: Ancestor) -> Self {
+        (process, comm)
+    }
+}
+
 /// A control group.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cgroup {
     /// `kernfs_node.id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<u64>,
     /// Path from the hierarchy's root.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<Text>,
 }
 
@@ -124,26 +177,33 @@ pub struct Cgroup {
 pub struct Link {
     /// Address of the `struct net_device`: its identity while it lives. `None` from a netlink dump, which has no
     /// addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub dev: Option<u64>,
     /// Where it is; `None` if a dump does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub netns: Option<Netns>,
     /// Index in that namespace.
     pub ifindex: u32,
     /// Name.
     pub name: Text,
     /// `rtnl_link_ops.kind`; `None` for a device without, such as a NIC.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Text>,
     /// `IFF_*`.
     pub flags: u32,
     /// RFC 2863 state, `IF_OPER_*`; `None` from a netlink dump.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub operstate: Option<u8>,
     /// Whether it is registered: false once its own deletion has begun.
     pub registered: bool,
     /// Hardware address.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<[u8; 6]>,
     /// `enum macvlan_mode`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<u32>,
     /// Name of the driver of a physical or emulated NIC; `None` for a device that software made.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<Text>,
 }
 
@@ -308,12 +368,16 @@ pub struct LinkFact {
     /// `IFF_*` after the call.
     pub flags_after: u32,
     /// The link below.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<Link>,
     /// Where a moved link came from: the namespace, and its index there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<(Netns, u32)>,
     /// The error of a failed request, `errno`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<u32>,
     /// The IP address that was removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<Address>,
     /// The kernel path. A record keeps it beside the fact, by number.
     #[serde(skip)]
@@ -363,6 +427,7 @@ pub enum ExitStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal {
     /// Who sent it; `None` for the kernel.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sender: Option<TaskRef>,
     /// Who got it.
     pub target: TaskRef,
@@ -386,6 +451,7 @@ pub struct Oom {
     /// The namespace that the target lives in.
     pub netns: Netns,
     /// The control group whose limit was reached; `None` where the machine itself had no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<Cgroup>,
 }
 
@@ -408,12 +474,16 @@ pub struct Container {
     /// Its id, as in the path of its control group.
     pub id: String,
     /// The user whose rootless runtime made it; `None` for the machine's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<u32>,
     /// `docker`, `podman`, `containerd`, `cri-o`, `lxc`, `systemd-nspawn`; `None` if no file says.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime: Option<String>,
     /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The Kubernetes pod that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<Pod>,
 }
 
@@ -421,12 +491,16 @@ pub struct Container {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Pod {
     /// Its uid.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
     /// Its quality of service: `guaranteed`, `burstable` or `besteffort`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub qos: Option<String>,
     /// Its namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
@@ -467,5 +541,6 @@ pub struct Stock {
     /// The link.
     pub link: Link,
     /// The link below it; `None` where it could not be found.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<Link>,
 }

@@ -134,7 +134,7 @@ impl<R: BufRead> Iterator for Reader<R> {
     }
 }
 
-/// Lines that are read ahead at a time.
+/// Lines of a file that are handed over at a time.
 const BATCH: usize = 256;
 /// Batches that may wait.
 const BATCHES: usize = 4;
@@ -146,11 +146,11 @@ pub struct Ahead {
 }
 
 impl Ahead {
-    fn of(mut lines: Reader<Box<dyn BufRead + Send>>) -> io::Result<Self> {
+    fn of(mut lines: Reader<Box<dyn BufRead + Send>>, at_once: usize) -> io::Result<Self> {
         let (sender, batches) = sync_channel(BATCHES);
         thread::Builder::new().name("reader".to_owned()).spawn(move || {
             loop {
-                let batch: Vec<_> = lines.by_ref().take(BATCH).collect();
+                let batch: Vec<_> = lines.by_ref().take(at_once).collect();
                 // Nobody wants more, or there is no more.
                 if batch.is_empty() || sender.send(batch).is_err() {
                     break;
@@ -208,15 +208,11 @@ impl Source {
         }
     }
 
-    /// Its items in order. Refuses a file that is not a record. A file is read ahead; standard input may come from a live
-    /// run, so each line of it is told at once.
-    pub fn items(&self) -> Result<Box<dyn Iterator<Item = Result<Item, Damage>>>> {
-        let lines = self.open()?;
-        if self.is_stdin() {
-            return Ok(Box::new(lines));
-        }
-        let ahead = Ahead::of(lines).context("no thread could be started to read; see `ulimit -u`")?;
-        Ok(Box::new(ahead))
+    /// Its items in order, read ahead. Refuses a file that is not a record. Standard input may come from a live run, so
+    /// each line of it is handed over at once.
+    pub fn items(&self) -> Result<Ahead> {
+        let at_once = if self.is_stdin() { 1 } else { BATCH };
+        Ahead::of(self.open()?, at_once).context("cannot start a thread to read; see `ulimit -u`")
     }
 
     fn open(&self) -> Result<Reader<Box<dyn BufRead + Send>>> {

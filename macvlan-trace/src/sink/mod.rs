@@ -1,5 +1,6 @@
 //! The output formats, one file each.
 
+pub mod beside;
 pub mod json;
 pub mod table;
 
@@ -21,7 +22,7 @@ pub trait Sink {
     /// Takes one record.
     ///
     /// The error is the stream's own: a closed pipe is [`io::ErrorKind::BrokenPipe`], which ends a run quietly.
-    fn record(&mut self, record: &Record) -> io::Result<()>;
+    fn record(&mut self, record: Record) -> io::Result<()>;
 }
 
 /// Writes each record before it takes the next one: for a replay, which can wait for its reader.
@@ -39,9 +40,9 @@ impl<W: Write> Direct<W> {
 }
 
 impl<W: Write> Sink for Direct<W> {
-    fn record(&mut self, record: &Record) -> io::Result<()> {
+    fn record(&mut self, record: Record) -> io::Result<()> {
         self.bytes.clear();
-        self.format.write(record, &mut self.bytes);
+        self.format.write(&record, &mut self.bytes);
         // Somebody may be reading along, so write at once.
         self.out.write_all(&self.bytes)?;
         self.out.flush()

@@ -6,12 +6,11 @@
 pub mod cast;
 
 use std::{
-    cell::RefCell,
     collections::HashSet,
     fmt,
     io::{self, Write},
     iter,
-    rc::Rc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde_json::Value;
@@ -593,18 +592,22 @@ fn tell(facts: impl Iterator<Item = Fact>) -> String {
 
 /// Memory that a sink writes to.
 #[derive(Clone, Default)]
-pub struct Shared(Rc<RefCell<Vec<u8>>>);
+pub struct Shared(Arc<Mutex<Vec<u8>>>);
 
 impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What was written.
     pub fn text(&self) -> String {
-        String::from_utf8(self.0.borrow().clone()).expect("JSON is UTF-8")
+        String::from_utf8(self.lock().clone()).expect("JSON is UTF-8")
     }
 }
 
 impl Write for Shared {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().write(bytes)
+        self.lock().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -44,7 +44,7 @@ struct Event {
 }
 
 impl Sink for Told {
-    fn record(&mut self, record: &Record) -> io::Result<()> {
+    fn record(&mut self, record: Record) -> io::Result<()> {
         if let Body::Event(event) | Body::Unattributed(event) = &record.body {
             self.0.borrow_mut().push(Event {
                 event: event.event,

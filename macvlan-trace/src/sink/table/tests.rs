@@ -216,7 +216,7 @@ fn hostile_names_do_not_steer_the_terminal() {
 fn each_record_is_one_write() {
     for record in records::records() {
         let mut writes = Writes::default();
-        Direct::new(Box::new(Table::new(look(Some(80)))), &mut writes).record(&record).unwrap();
+        Direct::new(Box::new(Table::new(look(Some(80)))), &mut writes).record(record.clone()).unwrap();
         assert!(writes.only().ends_with('\n'));
     }
 }
