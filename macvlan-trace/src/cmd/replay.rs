@@ -15,7 +15,7 @@ use crate::{
     fact::{Fact, Ktime, What},
     filter::NetnsChoice,
     pipeline::{Pipeline, View},
-    record::{Damage, Fault, Item, Recorder, Selection, Source, no_record},
+    record::{Damage, Fault, Item, MAX_SUBJECTS, Recorder, Selection, Source, no_record},
     sink::{Direct, beside::Beside},
     text::Text,
 };
@@ -75,6 +75,12 @@ fn write_small(run: &Run, mut selection: Selection, small: &mut Recorder) -> Res
             is_news |= selection.follow(&fact);
             Ok(())
         })?;
+        if selection.is_too_large() {
+            bail!(
+                "the shown events are about more than {MAX_SUBJECTS} links, namespaces or tasks, too many for -w: show \
+                 fewer, with a filter, --since or -c"
+            );
+        }
         if !is_news {
             break;
         }

@@ -16,7 +16,7 @@ pub use encode::Encoder;
 pub use line::{Damage, Fault, Item};
 pub use read::{Reader, Source, no_record};
 pub use segments::Rotation;
-pub use select::Selection;
+pub use select::{MAX_SUBJECTS, Selection};
 pub use write::Recorder;
 
 use crate::fact::{Begin, Fact, Ktime, What};

@@ -3,25 +3,29 @@
 //! It selects too many rather than too few: the whole history of a link and of the devices below it, and all facts
 //! about a namespace in which the link was. Facts about other links on the same parent are included where they matter.
 
-use std::collections::HashSet;
+use std::hash::Hash;
 
 use crate::{
+    bounded::Bounded,
     cgroup::place_of,
     fact::{Fact, Link, LinkChange, LinkFact, Netns, ProcessId, TaskRef, What},
     text::Text,
 };
 
+/// Subjects of one sort that a small record can be about.
+pub const MAX_SUBJECTS: usize = 1 << 16;
+
 /// The subjects of the events. It is given all facts in order, again and again, until it finds nothing new.
 #[derive(Debug, Default)]
 pub struct Selection {
-    links: HashSet<u64>,
-    below: HashSet<u64>,
+    links: Set<u64>,
+    below: Set<u64>,
     /// Parents whose other links matter.
-    shared: HashSet<u64>,
-    netns: HashSet<u64>,
-    places: HashSet<(u64, u32)>,
-    tasks: HashSet<(ProcessId, u32)>,
-    containers: HashSet<String>,
+    shared: Set<u64>,
+    netns: Set<u64>,
+    places: Set<(u64, u32)>,
+    tasks: Set<(ProcessId, u32)>,
+    containers: Set<String>,
 }
 
 impl Selection {
@@ -107,6 +111,16 @@ impl Selection {
         }
     }
 
+    /// Whether there were too many subjects to keep them all.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        let numbers = [&self.links, &self.below, &self.shared, &self.netns];
+        numbers.into_iter().any(Set::is_too_small)
+            || self.places.is_too_small()
+            || self.tasks.is_too_small()
+            || self.containers.is_too_small()
+    }
+
     fn is_own(&self, fact: &LinkFact) -> bool {
         fact.link.dev.is_some_and(|dev| self.links.contains(&dev))
     }
@@ -131,6 +145,40 @@ impl Selection {
     }
 }
 
+/// Subjects of one sort.
+#[derive(Debug)]
+struct Set<K: Hash + Eq>(Bounded<K, (), MAX_SUBJECTS>);
+
+impl<K: Hash + Eq> Default for Set<K> {
+    fn default() -> Self {
+        Self(Bounded::default())
+    }
+}
+
+impl<K: Hash + Eq> Set<K> {
+    fn insert(&mut self, subject: K) {
+        self.0.get_or_insert_with(subject, || ());
+    }
+
+    fn extend(&mut self, subjects: impl IntoIterator<Item = K>) {
+        for subject in subjects {
+            self.insert(subject);
+        }
+    }
+
+    fn contains(&self, subject: &K) -> bool {
+        self.0.get(subject).is_some()
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn is_too_small(&self) -> bool {
+        self.0.evicted() > 0
+    }
+}
+
 /// Where a fact sees a link.
 fn places(fact: &LinkFact) -> impl Iterator<Item = (Netns, u32)> {
     fact.from.into_iter().chain(fact.link.netns.map(|netns| (netns, fact.link.ifindex)))
@@ -142,4 +190,25 @@ fn key(task: &TaskRef) -> (ProcessId, u32) {
 
 fn container_of(path: &Text) -> Option<String> {
     place_of(path).container.map(|container| container.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::story::{Story, macvlan, netns, process};
+
+    #[test]
+    fn too_many_subjects_are_noticed() {
+        let mut selection = Selection::default();
+        let mut add = |ifindex: u32| {
+            let link = macvlan("macvlan0", netns(1), ifindex).at(u64::from(ifindex));
+            let mut story = Story::new();
+            story.deletes(&process("ip", 901), &link);
+            story.into_facts().iter().for_each(|fact| selection.add(fact));
+            selection.is_too_large()
+        };
+        let most = u32::try_from(MAX_SUBJECTS).unwrap();
+        assert!(!(1..=most).any(&mut add));
+        assert!(add(most + 1));
+    }
 }
