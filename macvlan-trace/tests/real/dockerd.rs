@@ -28,17 +28,12 @@ pub fn start() {
     if !answers() {
         start_daemon();
     }
-    import("alpine");
+    if ask("/images/alpine:latest/json").is_none() {
+        docker("import /usr/share/guest/alpine.tar alpine:latest");
+    }
     if ask("/networks/mv").is_none() {
         ip("link set eth0 up");
         docker(&format!("network create --driver macvlan --subnet {SUBNET} --opt parent=eth0 mv"));
-    }
-}
-
-/// Docker has this image of the guest's.
-pub fn import(image: &str) {
-    if ask(&format!("/images/{image}:latest/json")).is_none() {
-        docker(&format!("import /usr/share/guest/{image}.tar {image}:latest"));
     }
 }
 

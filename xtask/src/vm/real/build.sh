@@ -62,8 +62,8 @@ copy_programs() {
     done
 }
 
-# Container images, since nothing can be pulled: `docker import /usr/share/guest/alpine.tar alpine:latest`. It has
-# busybox, ip, and an apk that finds everything installed; python.tar has python3 besides.
+# A container image, since none can be pulled: `docker import /usr/share/guest/alpine.tar alpine:latest`. It has busybox,
+# ip, and an apk that finds everything installed.
 images=usr/share/guest tree=usr/share/guest/tree
 mkdir -p "$tree/bin" "$tree/etc" "$tree/proc" "$tree/root" "$tree/sbin" "$tree/sys" "$tree/tmp"
 cp usr/bin/busybox "$tree/bin/"
@@ -76,12 +76,6 @@ chmod +x "$tree/sbin/apk"
 printf 'root:x:0:0:root:/root:/bin/sh\n' >"$tree/etc/passwd"
 printf 'root:x:0:\n' >"$tree/etc/group"
 tar -C "$tree" -cf "$images/alpine.tar" .
-python=$(readlink usr/bin/python3)
-copy_programs "$tree" "/usr/bin/$python"
-ln -s "$python" "$tree/usr/bin/python3"
-mkdir -p "$tree/usr/lib"
-cp -r "usr/lib/$python" "$tree/usr/lib/"
-tar -C "$tree" -cf "$images/python.tar" .
 rm -rf "$tree"
 
 # Nothing is left for systemd to bring up to date.
