@@ -185,14 +185,17 @@ with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         client.sendall(b"HTTP/1.1 200 OK\r\n\r\nHello World!")
 "#;
 
-/// `docker build` of a Dockerfile.
+/// `docker build` of a Dockerfile. Its commands need no network: to give each of them one costs seconds under emulation.
 fn build(image: &str, dockerfile: &str) {
     let folder = format!("/tmp/{image}");
     fs::create_dir_all(&folder).expect("a folder can be made");
     fs::write(format!("{folder}/Dockerfile"), dockerfile).expect("a file can be made");
     let mut build = Command::new("docker");
     // The builder of the days before plug-ins, which needs no pull.
-    let output = build.env("DOCKER_BUILDKIT", "0").args(["build", "--tag", image, &folder]).output();
+    let output = build
+        .env("DOCKER_BUILDKIT", "0")
+        .args(["build", "--network", "none", "--tag", image, &folder])
+        .output();
     let output = output.expect("docker is installed");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
