@@ -87,11 +87,16 @@ pub fn own_netns() -> u64 {
 }
 
 /// Waits until something is so.
+///
+/// It pauses for as long as a look took, since to look may mean to start a program: so no more than half of an emulated
+/// processor is taken from those who are waited for.
 pub fn until(what: &str, mut check: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let mut looked = Instant::now();
+    let deadline = looked + PATIENCE;
     while !check() {
         assert!(Instant::now() < deadline, "it never happened: {what}");
-        thread::sleep(Duration::from_millis(10));
+        thread::sleep(looked.elapsed().max(Duration::from_millis(10)));
+        looked = Instant::now();
     }
 }
 
