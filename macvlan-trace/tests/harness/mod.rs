@@ -253,6 +253,11 @@ impl Unit {
         Self { folder, made }
     }
 
+    /// One whose path is nearly as long as a record can hold: of what happens in it, a little is much to tell.
+    pub fn deep() -> Self {
+        Self::new(&["a"; 14].map(|letter| letter.repeat(250)).join("/"))
+    }
+
     /// Writes one of its files, for which its controller is turned on.
     pub fn set(&self, file: &str, value: &str) {
         let controller = file.split('.').next().unwrap_or_default();

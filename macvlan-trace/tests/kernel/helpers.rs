@@ -1,11 +1,15 @@
 //! Programs that a shell cannot write: this binary runs itself for them.
 
 use std::{
+    fs::File,
     io::{Write as _, stdin, stdout},
     net::{TcpListener, TcpStream},
+    os::fd::AsFd as _,
 };
 
-use crate::harness::{Container, ip};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::harness::{Container, Unit, ip};
 
 /// Starts the helper of that name as the main process of a container, with what a shell does `before`. It waits for
 /// [`Container::go`].
@@ -57,8 +61,7 @@ pub fn owner_of_tap(name: &str) -> Container {
 #[ignore = "is run as the owner of a tap"]
 fn holds_a_tap() {
     let name = std::env::var("TAP").expect("the device has a name");
-    let tun =
-        std::fs::File::options().read(true).write(true).open("/dev/net/tun").expect("tun can be opened");
+    let tun = File::options().read(true).write(true).open("/dev/net/tun").expect("tun can be opened");
     let request = tap_request(&name);
     // SAFETY: TUNSETIFF reads an ifreq, of which name and flags are set, and which lives until the call is over.
     let result =
@@ -81,4 +84,23 @@ fn tap_request(name: &str) -> [u8; 40] {
     request[..name.len()].copy_from_slice(name.as_bytes());
     request[16..18].copy_from_slice(&(IFF_TAP | IFF_NO_PI).to_ne_bytes());
     request
+}
+
+/// A process of the unit goes to a named network namespace and back, a thousand times.
+pub fn commute(unit: &Unit, to: &str) {
+    let own = std::env::current_exe().expect("this binary has a path").to_string_lossy().into_owned();
+    unit.sh(&format!("NETNS=/run/netns/{to} exec {own} --exact helpers::commutes --ignored"));
+}
+
+#[test]
+#[ignore = "is run as a process that changes its network namespace"]
+fn commutes() {
+    let there = std::env::var("NETNS").expect("the namespace has a path");
+    let ways = [&there, "/proc/self/ns/net"].map(|path| File::open(path).expect("it is there"));
+    for _ in 0..1000 {
+        for way in &ways {
+            move_into_link_name_space(way.as_fd(), Some(LinkNameSpaceType::Network))
+                .expect("it can be entered");
+        }
+    }
 }
