@@ -24,6 +24,7 @@ mod record;
 mod state;
 mod stock;
 mod storms;
+mod taint;
 mod verifier;
 #[path = "../harness/whole_run.rs"]
 mod whole_run;
