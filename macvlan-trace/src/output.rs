@@ -94,13 +94,7 @@ impl Output {
     pub fn problem(&self) -> Option<String> {
         let state = self.queue.lock();
         let error = state.failed.as_ref().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)?;
-        let remedy = match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                "make room there, or write elsewhere"
-            }
-            _ => "write elsewhere",
-        };
-        Some(format!("{error}; the rest of this run is not shown there: {remedy}"))
+        Some(format!("{error}; the rest of this run is not shown there: {}", remedy(error)))
     }
 
     /// Waits until everything is written, but no longer than `patience`. Returns how many records were not written in
@@ -143,6 +137,21 @@ impl Sink for Output {
         self.push(&taken);
         Ok(())
     }
+}
+
+/// What to do about an output that cannot be written to.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there, or write elsewhere",
+        _ => "write elsewhere",
+    }
+}
+
+/// The error of standard output, in one sentence.
+#[must_use]
+pub fn unwritten(error: io::Error) -> anyhow::Error {
+    let sentence = format!("cannot write to standard output: {error}: {}", remedy(&error));
+    if error.kind() == io::ErrorKind::BrokenPipe { error.into() } else { anyhow::Error::msg(sentence) }
 }
 
 /// Counts a record that is left out.

@@ -107,6 +107,7 @@ impl<S: Sink> Pipeline<S> {
             self.sink.record(record(Body::Notice(publish::remark(when, &remark))))?;
         }
         let when = self.clock.when(fact.at);
+        let is_shown = self.view.spans(self.clock.epoch(fact.at));
         match &fact.what {
             What::Begin(begin) => {
                 self.clock = Clock::new(begin.boot);
@@ -122,12 +123,12 @@ impl<S: Sink> Pipeline<S> {
             What::Lost { records } => {
                 self.totals.lost += records;
                 // If an unknown amount may be missing from a record, only the verdicts show it.
-                if *records > 0 {
+                if *records > 0 && is_shown {
                     let lost = Lost { when, records: *records, total: self.totals.lost };
                     self.sink.record(record(Body::Lost(lost)))?;
                 }
             }
-            What::Full => self.sink.record(record(Body::Notice(publish::full(when))))?,
+            What::Full if is_shown => self.sink.record(record(Body::Notice(publish::full(when))))?,
             What::End => {
                 let summary = self.totals.summary(when);
                 self.sink.record(record(Body::Summary(Box::new(summary))))?;

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
 };
 
@@ -14,6 +14,7 @@ use crate::{
     cli::{ReplayArgs, ViewArgs},
     fact::{Fact, Ktime, What},
     filter::NetnsChoice,
+    output,
     pipeline::{Pipeline, View},
     record::{Damage, Fault, Item, MAX_SUBJECTS, Recorder, Selection, Source, no_record},
     sink::{Direct, beside::Beside},
@@ -33,9 +34,13 @@ pub fn run(args: &ReplayArgs, out: &mut (impl Write + Send), notes: &mut dyn Wri
         Some(_) if runs.len() != 1 => {
             bail!("-w writes a record of one run, and these files are of {}", runs.len())
         }
-        Some(path) => Some(Recorder::create(path, None)?),
+        Some(path) => {
+            refuse_inputs(&runs, path)?;
+            Some(Recorder::create(path, None)?)
+        }
         None => None,
     };
+    let mut unwritten = None;
     for run in runs {
         let format = screen::format(args.view.output, screen::look(args.view.verbose > 0, false));
         let selection = thread::scope(|scope| {
@@ -45,6 +50,9 @@ pub fn run(args: &ReplayArgs, out: &mut (impl Write + Send), notes: &mut dyn Wri
             let mut pipeline = Pipeline::new(view.clone(), sink);
             let mut selection = Selection::default();
             let read = for_each_fact(&run, notes, &mut |fact| {
+                if pipeline.sink().has_failed() && small.is_none() {
+                    return Err(Stopped.into());
+                }
                 let before = pipeline.shown();
                 let shown = small.is_some().then(|| fact.clone());
                 pipeline.take(fact)?;
@@ -54,16 +62,49 @@ pub fn run(args: &ReplayArgs, out: &mut (impl Write + Send), notes: &mut dyn Wri
                 Ok(())
             });
             // What was told before an error is written.
-            let written = pipeline.into_sink().finish();
-            read?;
-            written?;
+            unwritten = pipeline.into_sink().finish().err();
+            match read {
+                Err(error) if error.is::<Stopped>() => {}
+                read => drop(read?),
+            }
             anyhow::Ok(selection)
         })?;
         if let Some(small) = &mut small {
             write_small(&run, selection, small)?;
         }
+        if let Some(error) = unwritten {
+            return Err(output::unwritten(error));
+        }
     }
     Ok(0)
+}
+
+/// Nobody takes what is told.
+#[derive(Debug)]
+struct Stopped;
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("nobody takes what is told")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// A small record needs several looks at its input, and must not be its input.
+fn refuse_inputs(runs: &[Run], out: &Path) -> Result<()> {
+    for Segment { source, .. } in runs.iter().flat_map(|run| &run.segments) {
+        if source.is_stream() {
+            bail!(
+                "-w reads the record several times, and {} can be read only once: name a file",
+                source.name()
+            );
+        }
+        if source.is_file(out) {
+            bail!("{} is what is replayed: name another file for -w", source.name());
+        }
+    }
+    Ok(())
 }
 
 /// Writes the facts that the shown events rest on.
@@ -118,41 +159,59 @@ pub struct Run {
 }
 
 impl Run {
-    /// How many records the output is handed at a time: those of a live run, which comes through standard input, one by one.
+    /// How many records the output is handed at a time: those of a stream, which may come from a live run, one by one.
     fn records_at_once(&self) -> usize {
-        if self.segments.iter().any(|segment| segment.source.is_stdin()) { 1 } else { RECORDS_AT_ONCE }
+        if self.segments.iter().any(|segment| segment.source.is_stream()) { 1 } else { RECORDS_AT_ONCE }
     }
 }
 
 struct Segment {
     source: Source,
-    number: u32,
+    /// Its number in the run, as far as it is known before it is read.
+    number: Option<u32>,
 }
 
 /// The runs that are recorded in these files, in the order of time.
 pub fn in_order(files: &[PathBuf]) -> Result<Vec<Run>> {
-    let sources: Vec<_> = files.iter().map(|path| Source::new(path)).collect();
+    let mut sources: Vec<_> = files.iter().map(|path| Source::new(path)).collect();
     if let [only] = &sources[..] {
-        // Standard input cannot be looked into first.
-        if only.is_stdin() {
-            return Ok(vec![Run { segments: vec![Segment { source: only.clone(), number: 0 }] }]);
+        // A stream cannot be looked into first.
+        if only.is_stream() {
+            return Ok(vec![Run { segments: vec![Segment { source: only.clone(), number: None }] }]);
         }
     }
-    if sources.iter().any(Source::is_stdin) {
-        bail!("`-` stands for one record; other files cannot stand beside it");
+    if let Some(stream) = sources.iter().find(|source| source.is_stream()) {
+        bail!("{} can be read only once: no other file can stand beside it", stream.name());
+    }
+    if sources.iter().any(|source| !source.is_empty()) {
+        sources.retain(|source| !source.is_empty());
     }
     let mut segments = Vec::new();
     for source in sources {
-        let header = source.header()?;
-        segments.push((header.run_key(), header.segment, source));
+        segments.push((source.header()?, source));
     }
-    segments.sort_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
-    // A segment that is being compressed may have two files.
-    segments.dedup_by(|one, other| (&one.0, one.1) == (&other.0, other.1));
-    let runs = segments.chunk_by(|one, other| one.0 == other.0);
-    let segment =
-        |(_, number, source): &(_, u32, Source)| Segment { source: source.clone(), number: *number };
-    Ok(runs.map(|run| Run { segments: run.iter().map(segment).collect() }).collect())
+    segments.sort_by_key(|(header, source)| (header.run_key(), header.segment, source.name()));
+    let mut runs = Vec::new();
+    for run in segments.chunk_by(|(one, _), (other, _)| one.run_key() == other.run_key()) {
+        let began = run.first().map(|(header, _)| header.began_at());
+        let mut segments: Vec<Segment> = Vec::new();
+        for (header, source) in run {
+            let same = segments.last().filter(|last| last.number == Some(header.segment));
+            match same {
+                // A segment that is being compressed has two files for a moment.
+                Some(last) if last.source.is_compressed_as(source) => {}
+                Some(last) => bail!(
+                    "{} and {} are the same part of one run: name one of them",
+                    last.source.name(),
+                    source.name()
+                ),
+                None => segments.push(Segment { source: source.clone(), number: Some(header.segment) }),
+            }
+        }
+        runs.push((began, Run { segments }));
+    }
+    runs.sort_by_key(|(began, _)| *began);
+    Ok(runs.into_iter().map(|(_, run)| run).collect())
 }
 
 /// How reading a run went.
@@ -175,19 +234,23 @@ pub fn for_each_fact(
     notes: &mut dyn Write,
     each: &mut impl FnMut(Fact) -> Result<()>,
 ) -> Result<Reading> {
-    let mut state =
-        State { notes, each, begun: false, repeats: false, last: Ktime(0), reading: Reading::default() };
-    let mut next = 0;
+    let mut state = State {
+        notes,
+        each,
+        source: String::new(),
+        run: None,
+        segment: None,
+        begun: false,
+        repeats: false,
+        lost_segments: false,
+        last: Ktime(0),
+        reading: Reading::default(),
+    };
     for Segment { source, number } in &run.segments {
-        let missing = number.saturating_sub(next);
-        if missing > 0 {
-            state.say(format_args!("{}: {} before it are not there", source.name(), segments(missing)));
-            state.reading.missing += missing;
-            state.lose(0)?;
+        state.source = source.name();
+        if let Some(number) = number {
+            state.begin_segment(*number);
         }
-        // If the segment before was read, the facts that this one repeats are known.
-        state.repeats = missing > 0;
-        next = number + 1;
         state.read(source)?;
     }
     if !state.reading.is_whole {
@@ -201,10 +264,18 @@ pub fn for_each_fact(
 struct State<'a, F> {
     notes: &'a mut dyn Write,
     each: &'a mut F,
+    /// The file that is being read.
+    source: String,
+    /// The run, as its headers tell it.
+    run: Option<(Option<String>, Ktime)>,
+    /// Number of the segment that is being read.
+    segment: Option<u32>,
     begun: bool,
     /// Whether the facts that a segment repeats are new.
     repeats: bool,
     last: Ktime,
+    /// Whether segments are missing that the stream does not tell of yet.
+    lost_segments: bool,
     reading: Reading,
 }
 
@@ -241,9 +312,39 @@ impl<F: FnMut(Fact) -> Result<()>> State<'_, F> {
         Ok(())
     }
 
+    /// Notes which segments are not there. A segment has two headers.
+    fn begin_segment(&mut self, number: u32) {
+        let next = match self.segment {
+            Some(current) if current == number => return,
+            current => current.map_or(0, |current| current + 1),
+        };
+        self.segment = Some(number);
+        let missing = number.saturating_sub(next);
+        // If the segment before was read, the facts that this one repeats are known.
+        self.repeats = missing > 0;
+        if missing > 0 {
+            let are = if missing == 1 {
+                "1 segment before it is"
+            } else {
+                &format!("{missing} segments before it are")
+            };
+            let source = self.source.clone();
+            self.say(format_args!("{source}: {are} not there"));
+            self.reading.missing += missing;
+            self.lost_segments = true;
+        }
+    }
+
     fn take(&mut self, item: Item) -> Result<()> {
         let fact = match item {
-            Item::Header(header) => header.begin(),
+            Item::Header(header) => {
+                let key = header.run_key();
+                if self.run.get_or_insert_with(|| key.clone()) != &key {
+                    bail!("{} holds more than one run: give each a file of its own", self.source);
+                }
+                self.begin_segment(header.segment);
+                header.begin()
+            }
             Item::Fact(fact) => fact,
             // If the beginning of the run is damaged, the stream begins here.
             Item::Again(fact) if self.repeats || !self.begun => fact,
@@ -251,11 +352,17 @@ impl<F: FnMut(Fact) -> Result<()>> State<'_, F> {
         };
         // Each header and the line after it hold the beginning, in case one of them is damaged.
         if matches!(fact.what, What::Begin(_)) && std::mem::replace(&mut self.begun, true) {
-            return Ok(());
+            return self.lose_segments();
         }
         self.last = self.last.max(fact.at);
         self.reading.is_whole = matches!(fact.what, What::End);
-        (self.each)(fact)
+        (self.each)(fact)?;
+        self.lose_segments()
+    }
+
+    /// What was in the segments that are not there is lost. How much that is, nobody knows.
+    fn lose_segments(&mut self) -> Result<()> {
+        if self.begun && std::mem::take(&mut self.lost_segments) { self.lose(0) } else { Ok(()) }
     }
 
     /// If this fails, there is nobody left to tell.
@@ -270,10 +377,6 @@ impl<F: FnMut(Fact) -> Result<()>> State<'_, F> {
         }
         (self.each)(Fact { at: self.last, what: What::Lost { records } })
     }
-}
-
-fn segments(count: u32) -> String {
-    if count == 1 { "1 segment".to_owned() } else { format!("{count} segments") }
 }
 
 #[cfg(test)]

@@ -55,10 +55,16 @@ impl Header {
         Fact { at: self.began, what: What::Begin(Box::new(self.run.clone())) }
     }
 
-    /// What the segments of one run have in common, in the order of runs.
+    /// The properties that the segments of one run share. The time of boot is not among them: somebody may set the clock
+    /// during a run.
     #[must_use]
-    pub fn run_key(&self) -> (i64, Option<String>) {
-        let began = i64::try_from(self.began.0).unwrap_or(i64::MAX);
-        (self.run.boot.saturating_add(began), self.run.boot_id.clone())
+    pub fn run_key(&self) -> (Option<String>, Ktime) {
+        (self.run.boot_id.clone(), self.began)
+    }
+
+    /// When the run began, in nanoseconds since the epoch.
+    #[must_use]
+    pub fn began_at(&self) -> i128 {
+        i128::from(self.run.boot) + i128::from(self.began.0)
     }
 }

@@ -1,8 +1,9 @@
 //! Reads records: plain or gzipped, whole or damaged.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, Read},
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::mpsc::{Receiver, sync_channel},
     thread, vec,
@@ -193,10 +194,33 @@ impl Source {
         Self { path: (path.as_os_str() != "-").then(|| path.to_owned()) }
     }
 
-    /// Whether it can be read only once.
+    /// Whether it can be read only once: standard input, a pipe, a FIFO.
     #[must_use]
-    pub fn is_stdin(&self) -> bool {
-        self.path.is_none()
+    pub fn is_stream(&self) -> bool {
+        self.path.as_ref().is_none_or(|path| {
+            fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+        })
+    }
+
+    /// Whether there is nothing in it: a segment whose run did not begin.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| {
+            fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0)
+        })
+    }
+
+    /// Whether it is this file.
+    #[must_use]
+    pub fn is_file(&self, file: &std::path::Path) -> bool {
+        let identity = |path: &std::path::Path| fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+        self.path.as_ref().and_then(|path| identity(path)).is_some_and(|own| identity(file) == Some(own))
+    }
+
+    /// Whether it is a file and the other one its compressed form.
+    #[must_use]
+    pub fn is_compressed_as(&self, other: &Self) -> bool {
+        self.path.as_deref().map(segments::compressed) == other.path && other.path.is_some()
     }
 
     /// Its name for messages.
@@ -208,10 +232,10 @@ impl Source {
         }
     }
 
-    /// Its items in order, read ahead. Refuses a file that is not a record. Standard input may come from a live run, so
-    /// each line of it is handed over at once.
+    /// Its items in order, read ahead. Refuses a file that is not a record. A stream may come from a live run, so each
+    /// line of it is handed over at once.
     pub fn items(&self) -> Result<Ahead> {
-        let at_once = if self.is_stdin() { 1 } else { BATCH };
+        let at_once = if self.is_stream() { 1 } else { BATCH };
         Ahead::of(self.open()?, at_once).context("cannot start a thread to read; see `ulimit -u`")
     }
 

@@ -23,6 +23,8 @@ use crate::{
 
 /// Repeated facts take at most this fraction of a segment.
 const CONTEXT_SHARE: u64 = 4;
+/// With so many bytes to write, nothing waits for a flush.
+const MAX_PENDING: usize = 1 << 16;
 
 /// Writes a record.
 pub struct Recorder {
@@ -35,6 +37,10 @@ pub struct Recorder {
     number: u32,
     /// Number of the segment in this run.
     segment: u32,
+    /// Whether the run has begun.
+    begun: bool,
+    /// Whether the file was made for this run.
+    is_new: bool,
     /// Bytes of whole lines in the file.
     written: u64,
     /// Lines that are not written yet.
@@ -47,7 +53,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Creates the file. Overwrites an existing one only if it is a record, or empty.
+    /// Opens the file, and creates it if it does not exist. What an earlier run wrote stays until this one begins: it may
+    /// not come to that. An existing file that is no record is refused.
     pub fn create(path: &Path, rotation: Option<Rotation>) -> Result<Self> {
         let number = match rotation {
             Some(_) => {
@@ -58,10 +65,9 @@ impl Recorder {
         };
         let segment_path = if rotation.is_some() { segments::path_of(path, number) } else { path.to_owned() };
         refuse_foreign(&segment_path)?;
-        if let Some(files) = rotation.and_then(|rotation| rotation.files) {
-            segments::keep(path, files.get() - 1).with_context(|| cannot("write the record to", path))?;
-        }
-        let file = open(&segment_path).with_context(|| cannot("write the record to", &segment_path))?;
+        let is_new = !segment_path.exists();
+        let file =
+            open(&segment_path, false).with_context(|| cannot("write the record to", &segment_path))?;
         Ok(Self {
             path: path.to_owned(),
             rotation,
@@ -69,6 +75,8 @@ impl Recorder {
             segment_path,
             number,
             segment: 0,
+            begun: false,
+            is_new,
             written: 0,
             pending: Vec::new(),
             context: Context::default(),
@@ -88,6 +96,7 @@ impl Recorder {
     pub fn take(&mut self, fact: &Fact) -> io::Result<()> {
         match &fact.what {
             What::Begin(run) => {
+                self.begin()?;
                 self.line.clear();
                 line::put_header(&Header::new(self.segment, fact.at, (**run).clone()), &mut self.line);
                 self.pending.extend_from_slice(&self.line);
@@ -104,7 +113,17 @@ impl Recorder {
         }
         self.put_fact(fact)?;
         self.context.note(fact);
-        Ok(())
+        if self.pending.len() >= MAX_PENDING { self.flush() } else { Ok(()) }
+    }
+
+    /// Removes what earlier runs left, as far as it is in the way.
+    fn begin(&mut self) -> io::Result<()> {
+        self.begun = true;
+        if let Some(files) = self.rotation.and_then(|rotation| rotation.files) {
+            segments::keep(&self.path, files.get())?;
+        }
+        // A pipe cannot be cut.
+        if self.file.metadata()?.is_file() { self.file.set_len(0) } else { Ok(()) }
     }
 
     fn put_fact(&mut self, fact: &Fact) -> io::Result<()> {
@@ -149,7 +168,7 @@ impl Recorder {
         if is_same {
             return Ok(());
         }
-        self.file = open(&self.segment_path)?;
+        self.file = open(&self.segment_path, true)?;
         self.begin_segment()
     }
 
@@ -168,7 +187,7 @@ impl Recorder {
         if let Some(files) = self.rotation.and_then(|rotation| rotation.files) {
             segments::keep(&self.path, files.get() - 1)?;
         }
-        self.file = open(&self.segment_path)?;
+        self.file = open(&self.segment_path, true)?;
         if full.exists() {
             segments::compress(full);
         }
@@ -183,8 +202,9 @@ impl Recorder {
         let Some((began, run)) = self.context.begin() else { return Ok(()) };
         let header = Header::new(self.segment, *began, run.clone());
         let mut lines = Vec::new();
+        // Twice, in case one of them is damaged.
         line::put_header(&header, &mut lines);
-        line::put_again(&header.begin(), &mut lines);
+        line::put_header(&header, &mut lines);
         let room = self.rotation.map_or(u64::MAX, |rotation| rotation.size / CONTEXT_SHARE);
         // Names, links and residents come first, then the tasks that were seen last.
         let (tasks, there): (Vec<_>, Vec<_>) =
@@ -203,17 +223,27 @@ impl Recorder {
     }
 }
 
+impl Drop for Recorder {
+    /// Leaves no empty file behind if the run never began.
+    fn drop(&mut self) {
+        if self.is_new && !self.begun && self.written == 0 {
+            let _ = fs::remove_file(&self.segment_path);
+        }
+    }
+}
+
 /// Only its owner may read the record: it holds arguments of processes.
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+fn open(path: &Path, empty: bool) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(empty).mode(0o600).open(path)
 }
 
 /// If somebody mistypes a name, they should not lose a file.
 fn refuse_foreign(path: &Path) -> Result<()> {
-    let Ok(mut file) = File::open(path) else { return Ok(()) };
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+    // To open a FIFO would wait for a writer.
+    if !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
         return Ok(());
     }
+    let Ok(mut file) = File::open(path) else { return Ok(()) };
     let mut head = Vec::new();
     let read = (&mut file).take(8).read_to_end(&mut head);
     if read.is_ok() && !head.is_empty() && !b"{\"crc\":\"".starts_with(&head[..]) {

@@ -19,6 +19,7 @@ pub struct Beside<'scope> {
     size: usize,
     batches: Option<SyncSender<Vec<Record>>>,
     worker: Option<ScopedJoinHandle<'scope, io::Result<()>>>,
+    failed: Option<io::Error>,
 }
 
 impl<'scope> Beside<'scope> {
@@ -32,38 +33,50 @@ impl<'scope> Beside<'scope> {
         let worker = thread::Builder::new().name("writer".to_owned()).spawn_scoped(scope, move || {
             batches.into_iter().flatten().try_for_each(|record| sink.record(record))
         })?;
-        Ok(Self { batch: Vec::new(), size, batches: Some(sender), worker: Some(worker) })
+        Ok(Self { batch: Vec::new(), size, batches: Some(sender), worker: Some(worker), failed: None })
     }
 
-    /// Waits until everything is written.
+    /// Whether the other sink takes no more. What comes after that is dropped.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Waits until everything is written; the error of the other sink.
     pub fn finish(mut self) -> io::Result<()> {
-        self.hand_over()?;
-        self.end()
+        self.hand_over();
+        self.end();
+        self.failed.map_or(Ok(()), Err)
     }
 
-    fn hand_over(&mut self) -> io::Result<()> {
+    fn hand_over(&mut self) {
         let batch = mem::take(&mut self.batch);
-        match &self.batches {
-            Some(batches) if batches.send(batch).is_ok() => Ok(()),
-            // The thread has ended early, and says why.
-            _ => self.end(),
+        if self.batches.as_ref().is_some_and(|batches| batches.send(batch).is_err()) {
+            self.end();
         }
     }
 
-    /// Ends the thread; what it has to say.
-    fn end(&mut self) -> io::Result<()> {
+    /// Ends the thread, and keeps what it has to say.
+    fn end(&mut self) {
         self.batches = None;
-        match self.worker.take().map(ScopedJoinHandle::join) {
-            Some(Ok(outcome)) => outcome,
-            Some(Err(_)) | None => Err(io::Error::other("the thread that writes has ended")),
-        }
+        let Some(worker) = self.worker.take() else { return };
+        self.failed = match worker.join() {
+            Ok(outcome) => outcome.err(),
+            Err(_) => Some(io::Error::other("the thread that writes has panicked")),
+        };
     }
 }
 
 impl Sink for Beside<'_> {
     fn record(&mut self, record: Record) -> io::Result<()> {
+        if self.has_failed() {
+            return Ok(());
+        }
         self.batch.push(record);
-        if self.batch.len() < self.size { Ok(()) } else { self.hand_over() }
+        if self.batch.len() >= self.size {
+            self.hand_over();
+        }
+        Ok(())
     }
 }
 
@@ -101,9 +114,11 @@ mod tests {
         for size in [1, 100] {
             thread::scope(|scope| {
                 let mut sink = Beside::start(scope, Direct::new(Box::new(Json), Closed), size).unwrap();
-                let failed = (0..50).find_map(|_| sink.record(records::deleted()).err());
-                let error = failed.or_else(|| sink.finish().err()).unwrap();
-                assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+                for _ in 0..500 {
+                    sink.record(records::deleted()).unwrap();
+                }
+                assert!(sink.has_failed());
+                assert_eq!(sink.finish().unwrap_err().kind(), io::ErrorKind::BrokenPipe);
             });
         }
     }

@@ -1,4 +1,8 @@
-use std::{fs, io, path::Path};
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::Path,
+};
 
 use clap::Parser as _;
 
@@ -239,4 +243,127 @@ fn a_small_record_tells_what_was_shown_with_the_same_verdicts() {
     assert_eq!(events(&replayed(&[&small], &view).unwrap()), events(&told));
     let size = |path: &Path| fs::metadata(path).unwrap().len();
     assert!(size(&small) * 5 < size(&file), "{} of {}", size(&small), size(&file));
+}
+
+/// A long run in segments of a record, in order.
+fn segments_of(folder: &Path, facts: &[Fact]) -> Vec<PathBuf> {
+    record(&folder.join("r.rec"), Some(Rotation { size: 64 << 10, files: None }), facts);
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_none_or(|extension| extension != "part"));
+    files.sort();
+    assert!(files.len() > 2, "{files:?}");
+    files
+}
+
+/// A run of several segments, during which somebody sets the clock.
+fn long_story() -> Vec<Fact> {
+    let (ip, link) = (process("ip", 901), macvlan("macvlan9", netns(1), 9));
+    let mut story = Story::new();
+    story.fact(What::Watching(crate::fact::Watching::default()));
+    for round in 0..400 {
+        story.sets_up(&ip, &link).sets_down(&ip, &link);
+        if round == 10 {
+            story.fact(What::Clock { boot: 3_600_000_000_000 });
+        }
+    }
+    story.fact(What::End);
+    story.into_stream().collect()
+}
+
+#[test]
+fn a_clock_that_was_set_does_not_tear_the_segments_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = segments_of(folder.path(), &long_story());
+    let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    let args = ["-o", "json", "-e", "all"];
+    assert_eq!(replayed(&files, &args).unwrap(), live(&long_story(), &args));
+}
+
+#[test]
+fn a_damaged_header_of_a_later_segment_costs_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = segments_of(folder.path(), &long_story());
+    let mut lines = Vec::new();
+    let file = if files[1].extension().is_some_and(|extension| extension == "gz") {
+        flate2::read::MultiGzDecoder::new(fs::File::open(&files[1]).unwrap())
+            .read_to_end(&mut lines)
+            .unwrap();
+        fs::remove_file(&files[1]).unwrap();
+        files[1].with_extension("")
+    } else {
+        lines = fs::read(&files[1]).unwrap();
+        files[1].clone()
+    };
+    lines[30] ^= 1;
+    fs::write(&file, lines).unwrap();
+    let files = [&files[0], &file].into_iter().chain(&files[2..]);
+    let args = ["-o", "json"];
+    let told = replayed(&files.map(PathBuf::as_path).collect::<Vec<_>>(), &args).unwrap();
+    let events = |told: &str| told.lines().filter(|line| line.contains(r#""type":"event""#)).count();
+    assert_eq!(events(&told), events(&live(&long_story(), &args)));
+    assert_eq!(told.matches(r#""type":"lost""#).count(), 1, "of the line");
+    assert_eq!(told.matches(r#""type":"summary""#).count(), 1);
+}
+
+#[test]
+fn segments_that_are_gone_are_a_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = segments_of(folder.path(), &long_story());
+    let files: Vec<&Path> = files[1..].iter().map(PathBuf::as_path).collect();
+    let mut notes = Vec::new();
+    let mut lost = 0;
+    let files: Vec<_> = files.into_iter().map(Path::to_owned).collect();
+    for run in in_order(&files).unwrap() {
+        let reading = for_each_fact(&run, &mut notes, &mut |fact| {
+            lost += u32::from(matches!(fact.what, What::Lost { .. }));
+            Ok(())
+        });
+        assert_eq!(reading.unwrap().missing, 1);
+    }
+    assert_eq!(lost, 1);
+    let notes = String::from_utf8(notes).unwrap();
+    assert!(notes.contains("1 segment before it is not there") && notes.lines().count() == 1, "{notes}");
+}
+
+#[test]
+fn what_cannot_be_told_as_one_run_is_refused_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, copy, both, small] = ["one", "copy", "both", "small"].map(|name| folder.path().join(name));
+    record(&one, None, &story());
+    fs::copy(&one, &copy).unwrap();
+    let mut other = short_story();
+    other[0].at = Ktime(77);
+    record(&both, None, &other);
+    let two = [fs::read(&one).unwrap(), fs::read(&both).unwrap()].concat();
+    fs::write(&both, two).unwrap();
+    let refused = |files: &[&Path], args: &[&str]| replayed(files, args).unwrap_err().to_string();
+    assert!(refused(&[&both], &[]).ends_with("holds more than one run: give each a file of its own"));
+    assert!(refused(&[&one, &copy], &[]).ends_with("are the same part of one run: name one of them"));
+    let one_text = one.to_str().unwrap();
+    assert!(refused(&[&one], &["-w", one_text]).ends_with("is what is replayed: name another file for -w"));
+    assert!(
+        refused(&[Path::new("/dev/null")], &["-w", small.to_str().unwrap()])
+            .starts_with("-w reads the record")
+    );
+    assert_eq!(
+        replayed(&[&one], &["-o", "json"]).unwrap(),
+        live(&story(), &["-o", "json"]),
+        "it is still there"
+    );
+    fs::write(&copy, "").unwrap();
+    assert!(replayed(&[&one, &copy], &[]).is_ok(), "an empty segment tells nothing");
+}
+
+#[test]
+fn a_small_record_is_written_though_nobody_reads_what_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let [file, small] = ["r.rec", "small.rec"].map(|name| folder.path().join(name));
+    record(&file, None, &story());
+    let line = ["macvlan-trace", "replay", file.to_str().unwrap(), "-w", small.to_str().unwrap()];
+    let Some(Verb::Replay(args)) = Cli::try_parse_from(line).unwrap().verb else { panic!("a replay") };
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let error = run(&args, &mut io::LineWriter::new(full), &mut io::sink()).unwrap_err().to_string();
+    assert!(error.starts_with("cannot write to standard output: No space left on device"), "{error}");
+    assert!(error.ends_with("make room there, or write elsewhere"), "{error}");
+    assert_eq!(replayed(&[&small], &[]).unwrap(), replayed(&[&file], &[]).unwrap());
 }

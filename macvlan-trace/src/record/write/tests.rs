@@ -90,10 +90,12 @@ fn a_segment_repeats_what_its_facts_refer_to() {
     let path = folder.path().join("r.rec");
     record(&path, Some(Rotation { size: 64 << 10, files: None }), &run(300));
     let last = segments::list(&path).unwrap().pop().unwrap();
-    let items = Source::new(&last.path).items().unwrap().map(|item| item.unwrap());
-    let again: Vec<_> =
-        items.filter_map(|item| if let Item::Again(fact) = item { Some(fact) } else { None }).collect();
-    assert!(matches!(again[0].what, What::Begin(_)));
+    let items: Vec<_> = Source::new(&last.path).items().unwrap().map(|item| item.unwrap()).collect();
+    assert!(matches!(&items[..2], [Item::Header(one), Item::Header(other)] if one == other));
+    let again: Vec<_> = items
+        .iter()
+        .filter_map(|item| if let Item::Again(fact) = item { Some(fact) } else { None })
+        .collect();
     assert!(
         again.iter().any(|fact| matches!(&fact.what, What::NetnsName { name, .. } if *name == "blue".into()))
     );
@@ -174,4 +176,26 @@ fn a_full_disk_is_an_error() {
     let mut recorder = Recorder::create(Path::new("/dev/full"), None).unwrap();
     recorder.take(&run(0)[0]).unwrap();
     assert_eq!(recorder.flush().unwrap_err().kind(), io::ErrorKind::StorageFull);
+}
+
+#[test]
+fn a_run_that_never_begins_leaves_everything_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let there = || {
+        let mut files: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files.iter().map(|file| (file.clone(), fs::read(file).unwrap())).collect::<Vec<_>>()
+    };
+    let (path, other) = (folder.path().join("r.rec"), folder.path().join("other.rec"));
+    let rotation = Some(Rotation { size: 64 << 10, files: NonZeroUsize::new(1) });
+    record(&path, None, &run(3));
+    record(&other, rotation, &run(3));
+    let before = there();
+    drop(Recorder::create(&path, None).unwrap());
+    drop(Recorder::create(&folder.path().join("new.rec"), None).unwrap());
+    drop(Recorder::create(&other, rotation).unwrap());
+    assert_eq!(there(), before);
+    record(&other, rotation, &run(3));
+    assert_eq!(there().len(), before.len(), "a run that begins makes room");
 }
