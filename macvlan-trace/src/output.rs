@@ -3,6 +3,8 @@
 //! Each output has a thread that writes, and a bounded queue in front of it. If the queue is full, a record is left out
 //! and counted. Once there is room again, a record in its place says what is missing.
 
+pub mod beside;
+
 use std::{
     collections::VecDeque,
     io::{self, Write},

@@ -14,10 +14,10 @@ use crate::{
     cli::{ReplayArgs, ViewArgs},
     fact::{Fact, Ktime, What},
     filter::NetnsChoice,
-    output,
+    output::{self, beside::Beside},
     pipeline::{Pipeline, View},
     record::{Damage, Fault, Item, MAX_SUBJECTS, Recorder, Selection, Source, no_record},
-    sink::{Direct, beside::Beside},
+    sink::Direct,
     text::Text,
 };
 

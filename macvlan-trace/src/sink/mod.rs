@@ -1,6 +1,5 @@
 //! The output formats, one file each.
 
-pub mod beside;
 pub mod json;
 pub mod table;
 

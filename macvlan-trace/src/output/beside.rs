@@ -7,8 +7,7 @@ use std::{
     thread::{self, Scope, ScopedJoinHandle},
 };
 
-use super::Sink;
-use crate::event::Record;
+use crate::{event::Record, sink::Sink};
 
 /// Batches that may wait.
 const BATCHES: usize = 4;
