@@ -50,6 +50,7 @@ pub struct Recorder {
     tick: Option<Fact>,
     line: Vec<u8>,
     encoder: Encoder,
+    compressing: segments::Compressing,
 }
 
 impl Recorder {
@@ -58,6 +59,7 @@ impl Recorder {
     pub fn create(path: &Path, rotation: Option<Rotation>) -> Result<Self> {
         let number = match rotation {
             Some(_) => {
+                segments::clear(path).with_context(|| cannot("write the record to", path))?;
                 let segments = segments::list(path).with_context(|| cannot("write the record to", path))?;
                 segments.last().map_or(1, |last| last.number + 1)
             }
@@ -83,6 +85,7 @@ impl Recorder {
             tick: None,
             line: Vec::new(),
             encoder: Encoder::default(),
+            compressing: segments::Compressing::default(),
         })
     }
 
@@ -158,6 +161,13 @@ impl Recorder {
         written
     }
 
+    /// Ends the record: writes what was taken, and waits until every segment but the last is compressed.
+    pub fn finish(mut self) -> io::Result<()> {
+        let written = self.flush();
+        self.compressing.finish();
+        written
+    }
+
     /// Opens the file again, for example after `logrotate` has moved it.
     pub fn reopen(&mut self) -> io::Result<()> {
         self.flush()?;
@@ -189,7 +199,7 @@ impl Recorder {
         }
         self.file = open(&self.segment_path, true)?;
         if full.exists() {
-            segments::compress(full);
+            self.compressing.start(full);
         }
         self.begin_segment()
     }
