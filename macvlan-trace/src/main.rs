@@ -1,7 +1,7 @@
 //! The command line of macvlan-trace: reads it, starts what it asks for, maps errors to exit codes.
 
 use std::{
-    io::{self, stdout},
+    io::{self, Write as _, stdout},
     process::ExitCode,
 };
 
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         None => match cmd::trace::Options::of(cli) {
             Ok(options) => cmd::trace::run(options),
             Err(error) => {
-                eprintln!("error: {error:#}");
+                say(&error);
                 return ExitCode::from(USAGE);
             }
         },
@@ -37,10 +37,15 @@ fn main() -> ExitCode {
         // The reader has closed the pipe, as `head` does; that is not a failure.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            say(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// If standard error is gone, there is nobody to tell, and the exit status says it.
+fn say(error: &anyhow::Error) {
+    let _ = writeln!(io::stderr(), "error: {error:#}");
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -4,6 +4,7 @@
 //! and counted. Once there is room again, a record in its place says what is missing.
 
 pub mod beside;
+pub mod messages;
 
 use std::{
     collections::VecDeque,
@@ -75,12 +76,7 @@ impl Output {
         ended: Arc<Notify>,
         room: usize,
     ) -> Result<Self> {
-        let queue = Arc::new(Queue { ended, ..Queue::default() });
-        let theirs = Arc::clone(&queue);
-        thread::Builder::new()
-            .name("output".to_owned())
-            .spawn(move || theirs.write_to(out))
-            .context("no thread could be started for the output; see `ulimit -u`")?;
+        let queue = Queue::start("output", out, ended)?;
         Ok(Self { format, queue, omitted: None, bytes: Vec::new(), room })
     }
 
@@ -103,18 +99,7 @@ impl Output {
     /// time.
     #[must_use]
     pub fn finish(self, patience: Duration) -> usize {
-        let deadline = Instant::now() + patience;
-        let mut state = self.queue.lock();
-        state.closed = true;
-        self.queue.changed.notify_all();
-        loop {
-            let waiting = state.waiting.len() + usize::from(state.writing);
-            let left = deadline.saturating_duration_since(Instant::now());
-            if waiting == 0 || left.is_zero() {
-                return waiting;
-            }
-            state = self.queue.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        self.queue.finish(patience)
     }
 
     fn push(&mut self, record: &Record) {
@@ -187,6 +172,37 @@ fn omit(omitted: &mut Option<Omitted>, body: &Body) {
 }
 
 impl Queue {
+    /// Starts a thread that writes what is pushed.
+    fn start(
+        name: &str,
+        out: impl Write + std::os::fd::AsFd + Send + 'static,
+        ended: Arc<Notify>,
+    ) -> Result<Arc<Self>> {
+        let queue = Arc::new(Self { ended, ..Self::default() });
+        let theirs = Arc::clone(&queue);
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || theirs.write_to(out))
+            .context("no thread could be started for the output; see `ulimit -u`")?;
+        Ok(queue)
+    }
+
+    /// Waits until everything is written, but no longer than `patience`. Returns how much was not written in time.
+    fn finish(&self, patience: Duration) -> usize {
+        let deadline = Instant::now() + patience;
+        let mut state = self.lock();
+        state.closed = true;
+        self.changed.notify_all();
+        loop {
+            let waiting = state.waiting.len() + usize::from(state.writing);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if waiting == 0 || left.is_zero() {
+                return waiting;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

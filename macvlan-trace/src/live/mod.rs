@@ -26,6 +26,7 @@ use self::{
 };
 use crate::{
     fact::{Begin, Fact, NsInode, Own, Watching, What},
+    output::messages::Messages,
     text::Text,
 };
 
@@ -62,8 +63,8 @@ pub struct Live {
 }
 
 impl Live {
-    /// Attaches the hooks and takes stock.
-    pub fn start(settings: &Settings) -> Result<Self> {
+    /// Attaches the hooks and takes stock. The probes' log goes to the messages.
+    pub fn start(settings: &Settings, messages: Messages) -> Result<Self> {
         let surroundings = preflight::gather();
         preflight::refuse(&surroundings)?;
         let resolved = btf::of_this_kernel()?;
@@ -75,7 +76,7 @@ impl Live {
         // The first look is made below.
         tick.reset();
         let mut live = Self {
-            ring: Ring::of(&mut probes)?,
+            ring: Ring::of(&mut probes, messages)?,
             lookup: Lookup::new(&settings.state_root, host_netns().map(NsInode), in_first_pidns),
             clocks: Clocks::read(),
             tick,

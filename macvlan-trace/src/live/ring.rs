@@ -10,7 +10,10 @@ use super::{
     lookup::symbols::Symbols,
     probe::{Counters, ProbeLog, Probes},
 };
-use crate::fact::{Fact, Ktime, LinkChange, What};
+use crate::{
+    fact::{Fact, Ktime, LinkChange, What},
+    output::messages::Messages,
+};
 
 /// The ring of records.
 pub struct Ring {
@@ -25,8 +28,8 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// The ring of these probes.
-    pub fn of(probes: &mut Probes) -> Result<Self> {
+    /// The ring of these probes, whose log goes to the messages.
+    pub fn of(probes: &mut Probes, messages: Messages) -> Result<Self> {
         let records = probes.take_ring()?;
         // SAFETY: the ring owns its descriptor and keeps it open for as long as it lives, and the result owns the ring.
         let records = unsafe { AsyncFd::register(records) }.context("cannot wait for the ring of records")?;
@@ -35,7 +38,7 @@ impl Ring {
             decoder: Decoder::new(probes.symbols()),
             symbols: Symbols::default(),
             counters: probes.take_counters()?,
-            log: probes.take_log()?,
+            log: probes.take_log(messages)?,
             losses: Losses::default(),
             held: None,
         })

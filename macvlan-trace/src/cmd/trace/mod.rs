@@ -17,7 +17,7 @@ use crate::{
     cli::Cli,
     fact::Fact,
     live::{Live, Settings, clock, lookup::netns_choice},
-    output::Output,
+    output::{Output, messages::Messages},
     pipeline::{Pipeline, View},
     record::{Recorder, Rotation},
     sink::Format,
@@ -96,7 +96,8 @@ async fn trace(options: Options) -> Result<u8> {
         Some(Recording { path, rotation }) => Some(Recorder::create(path, *rotation)?),
         None => None,
     };
-    let live = Live::start(&options.settings)?;
+    let messages = Messages::start()?;
+    let live = Live::start(&options.settings, messages.clone())?;
     // Before the first record: a reader who sees it knows that the tracer runs, and may stop it from then on.
     let mut stops = Stops::listen(recorder.is_some())?;
     let ended = Arc::new(Notify::new());
@@ -106,6 +107,7 @@ async fn trace(options: Options) -> Result<u8> {
         live,
         recorder,
         pipeline: Pipeline::new(options.view, output),
+        messages,
         unwritten: false,
         failed: false,
     };
@@ -120,6 +122,7 @@ struct Run {
     live: Live,
     recorder: Option<Recorder>,
     pipeline: Pipeline<Output>,
+    messages: Messages,
     /// Whether the failure of the output was reported.
     unwritten: bool,
     /// Whether something could not be written.
@@ -208,11 +211,11 @@ impl Run {
     fn record(&mut self, work: impl FnOnce(&mut Recorder) -> io::Result<()>) {
         let Some(recorder) = &mut self.recorder else { return };
         if let Err(error) = work(recorder) {
-            eprintln!(
+            self.messages.say(format_args!(
                 "error: cannot write the record to {}: {error}; tracing goes on without it: what it holds so far can \
                  be replayed",
                 recorder.name()
-            );
+            ));
             self.recorder = None;
             self.failed = true;
         }
@@ -255,7 +258,7 @@ impl Run {
     /// Reports at once if the output cannot be written to. If the reader has closed it, that is not a failure.
     fn say_problem(&mut self) {
         if let Some(problem) = self.pipeline.sink().problem().filter(|_| !self.unwritten) {
-            eprintln!("error: cannot write to standard output: {problem}");
+            self.messages.say(format_args!("error: cannot write to standard output: {problem}"));
             (self.unwritten, self.failed) = (true, true);
         }
     }
@@ -269,8 +272,10 @@ impl Run {
         self.say_problem();
         let waiting = self.pipeline.into_sink().finish(LAST_WORDS);
         if waiting > 0 {
-            eprintln!("note: nobody read the last {waiting} records of standard output");
+            self.messages
+                .say(format_args!("note: nobody read the last {waiting} records of standard output"));
         }
+        self.messages.finish(LAST_WORDS);
         // When this function returns, detaching takes the kernel a second.
         Ok(match command {
             Some(status @ 1..) => status,

@@ -1,10 +1,6 @@
 //! Loads the programs, and attaches each to the first of its hook's symbols that this kernel has.
 
-use std::{
-    collections::HashMap,
-    io::{self, Write as _},
-    process,
-};
+use std::{collections::HashMap, io, process};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
@@ -25,6 +21,7 @@ use crate::{
         KernelView,
         inventory::{self, own_pidns},
     },
+    output::messages::Messages,
 };
 
 /// The compiled kernel side.
@@ -199,29 +196,30 @@ impl Probes {
         self.symbols.clone()
     }
 
-    /// The programs' log, to be flushed to stderr, if they write one; can be taken once.
-    pub fn take_log(&mut self) -> Result<Option<ProbeLog>> {
+    /// The programs' log, to be flushed to these messages, if they write one; can be taken once.
+    pub fn take_log(&mut self, messages: Messages) -> Result<Option<ProbeLog>> {
         if !self.log {
             return Ok(None);
         }
-        EbpfLogger::init_with_logger(&mut self.ebpf, Stderr).map(Some).context("cannot read the probes' log")
+        EbpfLogger::init_with_logger(&mut self.ebpf, Lines(messages))
+            .map(Some)
+            .context("cannot read the probes' log")
     }
 }
 
 /// What the programs log.
-pub type ProbeLog = EbpfLogger<Stderr>;
+pub type ProbeLog = EbpfLogger<Lines>;
 
-/// Writes log lines to stderr.
-pub struct Stderr;
+/// Says log lines among the other messages.
+pub struct Lines(Messages);
 
-impl log::Log for Stderr {
+impl log::Log for Lines {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
         true
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        // If stderr is gone, there is nobody to tell.
-        let _ = writeln!(io::stderr(), "[{}] {}", record.target(), record.args());
+        self.0.say(format_args!("[{}] {}", record.target(), record.args()));
     }
 
     fn flush(&self) {}
