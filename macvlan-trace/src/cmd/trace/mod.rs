@@ -99,7 +99,7 @@ async fn trace(options: Options) -> Result<u8> {
     let messages = Messages::start()?;
     let live = Live::start(&options.settings, messages.clone())?;
     // Before the first record: a reader who sees it knows that the tracer runs, and may stop it from then on.
-    let mut stops = Stops::listen(recorder.is_some())?;
+    let mut stops = Stops::listen(recorder.is_some(), options.command.is_empty())?;
     let ended = Arc::new(Notify::new());
     let stdout = File::from(rustix::io::dup(rustix::stdio::stdout()).context("standard output is closed")?);
     let output = Output::start(options.format, stdout, Arc::clone(&ended))?;
