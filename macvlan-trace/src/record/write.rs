@@ -162,9 +162,9 @@ impl Recorder {
     }
 
     /// Ends the record: writes what was taken, and waits until every segment but the last is compressed.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub fn finish(&mut self) -> io::Result<()> {
         let written = self.flush();
-        self.compressing.finish();
+        std::mem::take(&mut self.compressing).finish();
         written
     }
 

@@ -15,7 +15,7 @@ use self::{command::Command, stop::Stops};
 use super::screen;
 use crate::{
     cli::Cli,
-    fact::Fact,
+    fact::{Fact, What},
     live::{Live, Settings, clock, lookup::netns_choice},
     output::{Output, messages::Messages},
     pipeline::{Pipeline, View},
@@ -111,10 +111,27 @@ async fn trace(options: Options) -> Result<u8> {
         unwritten: false,
         failed: false,
     };
-    let command = run.until_stopped(&options.command, options.timeout, &mut stops, &ended).await?;
+    let outcome = run.until_stopped(&options.command, options.timeout, &mut stops, &ended).await;
     // From here on, a second signal ends the process at once, whatever it waits for.
     stops.are_final();
-    run.finish(command)
+    run.finish(outcome)
+}
+
+/// The time after a traced command, until its namespaces have ended, too.
+struct Teardown {
+    /// The command's status.
+    status: u8,
+    /// It ends then at the latest.
+    until: Instant,
+    /// When to look next.
+    look: Instant,
+}
+
+impl Teardown {
+    fn begin(status: u8) -> Self {
+        let now = Instant::now();
+        Self { status, until: now + TEARDOWN, look: now + TEARDOWN_TICK }
+    }
 }
 
 /// A run under way.
@@ -139,54 +156,85 @@ impl Run {
         ended: &Notify,
     ) -> Result<Option<u8>> {
         // The facts about existing links come before the command begins.
-        while self.take_batch()? {}
+        self.take_stock()?;
         // A time beyond the range of the clock is no deadline.
         let mut deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut command = Command::start(command)?;
+        let mut teardown: Option<Teardown> = None;
         let mut more = true;
         loop {
             tokio::select! {
-                ready = self.live.ready(), if !more => ready?,
-                () = std::future::ready(()), if more => {}
-                status = command.wait() => {
-                    let status = status?;
-                    self.settle().await?;
-                    return Ok(Some(status));
-                }
+                // In this order: the signals first. Ctrl-C reaches a traced command, too; it comes before the end of
+                // the command, and must not cut its teardown short.
+                biased;
                 _ = stops.interrupt.recv() => {
                     // A traced command got the signal too, and decides by itself whether it ends.
-                    if !command.is_there() {
+                    if teardown.is_some() || !command.is_there() {
                         break;
                     }
                 }
                 _ = stops.terminate.recv() => {
-                    if !command.terminate() {
+                    if teardown.is_some() || !command.terminate() {
                         break;
                     }
+                }
+                () = stop::next(&mut stops.hangup) => {
+                    // The terminal is gone, so nobody watches any more; or there is no record left to open again.
+                    if self.recorder.is_none() || rustix::termios::isatty(rustix::stdio::stdout()) {
+                        break;
+                    }
+                    self.record(Recorder::reopen);
                 }
                 () = until(deadline) => {
                     self.drain()?;
                     self.pipeline.close();
                     deadline = None;
                 }
-                () = stop::next(&mut stops.hangup), if self.recorder.is_some() => {
-                    // The terminal is gone, so nobody watches any more.
-                    if rustix::termios::isatty(rustix::stdio::stdout()) {
-                        break;
+                status = command.wait(), if teardown.is_none() => {
+                    teardown = Some(Teardown::begin(status?));
+                    self.live.look();
+                }
+                () = until(teardown.as_ref().map(|teardown| teardown.look)) => {
+                    self.live.look();
+                    if let Some(teardown) = &mut teardown {
+                        teardown.look = Instant::now() + TEARDOWN_TICK;
                     }
-                    self.record(Recorder::reopen);
                 }
                 () = ended.notified() => {}
+                ready = self.live.ready(), if !more => ready?,
+                // Not a future that is ready at once: the runtime would see neither signals nor timers.
+                () = tokio::task::yield_now(), if more => {}
             }
             more = self.take_batch()?;
-            // A running command goes on without output, and its status becomes ours.
-            if self.is_done() && !command.is_there() {
-                return Ok(None);
+            let is_done = self.is_done();
+            match &teardown {
+                Some(teardown) => {
+                    let is_over = !more && self.pipeline.in_teardown() == 0;
+                    if is_over || Instant::now() >= teardown.until {
+                        break;
+                    }
+                }
+                // A running command goes on without output, and its status becomes ours.
+                None if is_done && !command.is_there() => return Ok(None),
+                None => {}
             }
         }
         stops.are_final();
         self.drain()?;
-        Ok(None)
+        Ok(teardown.map(|teardown| teardown.status))
+    }
+
+    /// Takes the facts about what was there before, and no more: in a storm, there are always more.
+    fn take_stock(&mut self) -> Result<()> {
+        while let Some(fact) = self.live.try_next() {
+            let is_last = matches!(fact.what, What::Watching(_));
+            self.take(fact)?;
+            if is_last {
+                break;
+            }
+        }
+        self.record(Recorder::flush);
+        Ok(())
     }
 
     /// Takes a batch of facts, small enough that signals can still stop the tracer. Returns whether there may be more.
@@ -234,21 +282,6 @@ impl Run {
         Ok(())
     }
 
-    /// Waits until the namespaces of an ended command have ended, too.
-    async fn settle(&mut self) -> Result<()> {
-        let deadline = Instant::now() + TEARDOWN;
-        loop {
-            self.live.look();
-            if self.take_batch()? {
-                continue;
-            }
-            if self.pipeline.in_teardown() == 0 || Instant::now() >= deadline {
-                return Ok(());
-            }
-            tokio::time::sleep(TEARDOWN_TICK).await;
-        }
-    }
-
     /// Whether all wanted events have been shown, or neither an output nor a record is left.
     fn is_done(&mut self) -> bool {
         self.say_problem();
@@ -263,12 +296,13 @@ impl Run {
         }
     }
 
-    /// Ends the run, and reports what could not be written. Returns the exit status.
-    fn finish(mut self, command: Option<u8>) -> Result<u8> {
+    /// Ends the run, and reports what could not be written. Returns the exit status. A run that an error has stopped
+    /// has an end, too.
+    fn finish(mut self, outcome: Result<Option<u8>>) -> Result<u8> {
         for fact in self.live.end() {
             self.take(fact)?;
         }
-        self.record(Recorder::flush);
+        self.record(Recorder::finish);
         self.say_problem();
         let waiting = self.pipeline.into_sink().finish(LAST_WORDS);
         if waiting > 0 {
@@ -277,7 +311,7 @@ impl Run {
         }
         self.messages.finish(LAST_WORDS);
         // When this function returns, detaching takes the kernel a second.
-        Ok(match command {
+        Ok(match outcome? {
             Some(status @ 1..) => status,
             _ => u8::from(self.failed),
         })
