@@ -25,6 +25,7 @@ fn record(path: &Path, rotation: Option<Rotation>, facts: &[Fact]) {
         recorder.take(fact).unwrap();
         recorder.flush().unwrap();
     }
+    recorder.finish().unwrap();
 }
 
 /// The facts in a file, without those that it repeats.
