@@ -7,7 +7,7 @@ use std::{
 
 use macvlan_trace::{
     cli::{Cli, Verb},
-    cmd,
+    cmd, output,
 };
 
 /// Exit status for a wrong command line, the same as clap's.
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let outcome = match &cli.verb {
         Some(Verb::Check) => cmd::check::run(&mut stdout().lock()).map(|capable| u8::from(!capable)),
         Some(Verb::Explain { rule }) => {
-            cmd::explain::run(rule.as_deref(), &mut stdout().lock()).map(|()| 0).map_err(Into::into)
+            cmd::explain::run(rule.as_deref(), &mut stdout().lock()).map(|()| 0).map_err(output::unwritten)
         }
         Some(Verb::Replay(args)) => {
             cmd::replay::run(args, &mut io::BufWriter::new(stdout()), &mut io::stderr())

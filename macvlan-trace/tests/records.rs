@@ -55,6 +55,27 @@ fn a_record_of_every_released_format_tells_what_was_told() {
 }
 
 #[test]
+fn an_output_that_is_full_is_said_in_one_sentence() {
+    let record = &records()[0];
+    for verb in ["info", "replay"] {
+        let full = fs::File::options().write(true).open("/dev/full").expect("it is there");
+        let output = Command::new(env!("CARGO_BIN_EXE_macvlan-trace"))
+            .arg(verb)
+            .arg(record)
+            .stdout(full)
+            .output()
+            .expect("the binary starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+        assert!(
+            said.starts_with("error: cannot write to standard output: No space left on device"),
+            "{said}"
+        );
+        assert!(said.trim_end().ends_with(": make room there, or write elsewhere"), "{said}");
+    }
+}
+
+#[test]
 fn the_event_on_the_page_is_a_recorded_one() {
     let page = include_str!("../../docs/events.md");
     let recorded = include_str!("records/format-1/docker.events.jsonl");

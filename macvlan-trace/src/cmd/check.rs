@@ -13,6 +13,7 @@ use crate::{
     live::lookup::symbols,
     live::preflight::{self, Finding, State},
     live::probe::catalog::{Attach, HOOKS, Hook},
+    output,
 };
 
 /// Prints what this machine has; false if something required is missing.
@@ -39,7 +40,7 @@ pub fn run(out: &mut impl Write) -> anyhow::Result<bool> {
         env!("CARGO_PKG_VERSION"),
         surroundings.release
     )?;
-    report.print(out)?;
+    report.print(out).map_err(output::unwritten)?;
     Ok(report.count(State::Missing) == 0)
 }
 

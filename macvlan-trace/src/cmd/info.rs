@@ -12,6 +12,7 @@ use super::replay::{self, Reading};
 use crate::{
     event::{Body, Event, EventKind, Record, When},
     fact::{Begin, Fact, What},
+    output,
     pipeline::{Pipeline, View},
     sink::Sink,
     text::Text,
@@ -21,7 +22,7 @@ use crate::{
 pub fn run(files: &[PathBuf], out: &mut impl Write, notes: &mut dyn Write) -> Result<u8> {
     for (number, run) in replay::in_order(files)?.iter().enumerate() {
         if number > 0 {
-            writeln!(out)?;
+            writeln!(out).map_err(output::unwritten)?;
         }
         let mut pipeline = Pipeline::new(View::everything(), Counts::default());
         let (mut begin, mut facts) = (Begin::default(), 0_u64);
@@ -33,7 +34,7 @@ pub fn run(files: &[PathBuf], out: &mut impl Write, notes: &mut dyn Write) -> Re
             }
             Ok(pipeline.take(fact)?)
         })?;
-        tell(&begin, facts, &reading, &pipeline.into_sink(), out)?;
+        tell(&begin, facts, &reading, &pipeline.into_sink(), out).map_err(output::unwritten)?;
     }
     Ok(0)
 }
