@@ -1,5 +1,10 @@
 //! How containers end, and what their runtimes do afterwards.
 
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
+
 use crate::harness::{Container, Parent, Trace, Unit, Watch, in_guest, ip, own_netns, sh, until};
 
 #[test]
@@ -56,6 +61,30 @@ fn a_main_process_that_fails_with_its_child_has_run_out_of_memory_too() {
     container.wait();
 }
 
+/// Memory that a file takes, all but some of it.
+struct Occupied;
+
+impl Occupied {
+    fn all_but(left_kib: u64) -> Self {
+        let memory = fs::read_to_string("/proc/meminfo").expect("it can be read");
+        let available =
+            memory.lines().find_map(|line| line.strip_prefix("MemAvailable:")).expect("it is counted");
+        let available: u64 = available.trim().trim_end_matches(" kB").parse().expect("a number");
+        sh("mkdir /tmp/mt-occupied && mount -t tmpfs -o size=100% tmpfs /tmp/mt-occupied");
+        let occupied = Self;
+        let taken = available.saturating_sub(left_kib);
+        sh(&format!("busybox fallocate -l {taken}K /tmp/mt-occupied/file"));
+        occupied
+    }
+}
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("/tmp/mt-occupied").stderr(Stdio::null()).status();
+        let _ = fs::remove_dir("/tmp/mt-occupied");
+    }
+}
+
 #[test]
 fn memory_that_runs_out_on_the_machine_is_told_as_such() {
     if !in_guest() {
@@ -65,8 +94,11 @@ fn memory_that_runs_out_on_the_machine_is_told_as_such() {
     let parent = Parent::dummy("par0");
     let script = "read line; echo 1000 > /proc/self/oom_score_adj; exec busybox tail /dev/zero";
     let mut container = Container::with_link("macvlan0", &parent, script);
+    // To read zeros into the last of it takes seconds less.
+    let occupied = Occupied::all_but(64 << 10);
     container.go();
     trace.wait_for_event("deleted", "macvlan0");
+    drop(occupied);
     trace
         .stop()
         .only("deleted", "macvlan0")
@@ -86,7 +118,7 @@ fn a_runtime_that_clears_away_after_an_exit_is_not_the_culprit() {
     let runtime = Unit::new("docker.service");
     let mut container = Container::with_link("macvlan0", &parent, "read line; exit 3");
     let pid = container.pid;
-    let held = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
+    let held = fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
     let own = std::process::id();
     let door = format!("/proc/{own}/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&held));
     let mut trace = Watch::of(&["down", "renamed", "moved", "deleted"]);
@@ -122,7 +154,7 @@ fn a_runtime_that_clears_away_after_a_kill_leads_to_the_killer() {
     let runtime = Unit::new("docker.service");
     let mut container = Container::with_link("macvlan0", &parent, "read line");
     let pid = container.pid;
-    let held = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
+    let held = fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
     let door = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&held));
     sh(&format!("exec busybox kill -9 {pid}"));
     container.wait();
@@ -168,7 +200,7 @@ fn a_person_who_deletes_a_dead_containers_link_did_it() {
     let trace = Watch::start();
     let parent = Parent::dummy("par0");
     let mut container = Container::with_link("macvlan0", &parent, "read line");
-    let held = std::fs::File::open(format!("/proc/{}/ns/net", container.pid)).expect("it can be opened");
+    let held = fs::File::open(format!("/proc/{}/ns/net", container.pid)).expect("it can be opened");
     let door = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&held));
     container.go();
     container.wait();
@@ -246,7 +278,7 @@ fn a_main_process_without_a_pid_namespace_that_its_runtime_clears_away_after_is_
     let container = Container::without_pid_namespace("read line; exit 3");
     scope.take(container.pid);
     let mut container = container.give("macvlan0", &parent);
-    let held = std::fs::File::open(format!("/proc/{}/ns/net", container.pid)).expect("it can be opened");
+    let held = fs::File::open(format!("/proc/{}/ns/net", container.pid)).expect("it can be opened");
     let door = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&held));
     // It finds everybody who lives in a namespace when it starts, and later with time only.
     let trace = Trace::start(&[]);
@@ -279,7 +311,7 @@ fn a_sidecar_that_ends_after_the_container_is_not_the_one_that_lost_its_link() {
     let mut sidecar =
         Container::spawn(&["nsenter", &enter, "unshare", "-p", "-f", "sh", "-c"], "read line; exit 5");
     of_sidecar.take(sidecar.pid);
-    let held = std::fs::File::open(format!("/proc/{}/ns/net", web.pid)).expect("it can be opened");
+    let held = fs::File::open(format!("/proc/{}/ns/net", web.pid)).expect("it can be opened");
     let door = format!("/proc/{}/fd/{}", std::process::id(), std::os::fd::AsRawFd::as_raw_fd(&held));
     for ends in [&mut web, &mut sidecar] {
         ends.go();
@@ -323,13 +355,13 @@ fn a_process_id_that_is_used_again_before_the_deletion_blames_the_first() {
     let parent = Parent::dummy("par0");
     let mut container = Container::with_link("macvlan0", &parent, "read line; exit 5");
     let pid = container.pid;
-    let held = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
+    let held = fs::File::open(format!("/proc/{pid}/ns/net")).expect("it can be opened");
     container.go();
     container.wait();
     // A process gets the number of the dead one, unless the kernel has just taken it for a thread of its own.
     until("the number is used again", || {
-        std::fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).expect("it can be set");
-        let mut next = std::process::Command::new("true").spawn().expect("it starts");
+        fs::write("/proc/sys/kernel/ns_last_pid", (pid - 1).to_string()).expect("it can be set");
+        let mut next = Command::new("true").spawn().expect("it starts");
         next.wait().expect("it ends");
         next.id() == pid
     });
