@@ -40,10 +40,9 @@ pub fn run(args: &ReplayArgs, out: &mut (impl Write + Send), notes: &mut dyn Wri
         }
         None => None,
     };
-    let mut unwritten = None;
     for run in runs {
         let format = screen::format(args.view.output, screen::look(args.view.verbose > 0, false));
-        let selection = thread::scope(|scope| {
+        let (selection, read, written) = thread::scope(|scope| {
             let written = Direct::new(format, &mut *out);
             let sink = Beside::start(scope, written, run.records_at_once())
                 .context("cannot start a thread to write; see `ulimit -u`")?;
@@ -51,7 +50,7 @@ pub fn run(args: &ReplayArgs, out: &mut (impl Write + Send), notes: &mut dyn Wri
             let mut selection = Selection::default();
             let read = for_each_fact(&run, notes, &mut |fact| {
                 if pipeline.sink().has_failed() && small.is_none() {
-                    return Err(Stopped.into());
+                    bail!("nobody takes what is told");
                 }
                 let before = pipeline.shown();
                 let shown = small.is_some().then(|| fact.clone());
@@ -62,34 +61,17 @@ pub fn run(args: &ReplayArgs, out: &mut (impl Write + Send), notes: &mut dyn Wri
                 Ok(())
             });
             // What was told before an error is written.
-            unwritten = pipeline.into_sink().finish().err();
-            match read {
-                Err(error) if error.is::<Stopped>() => {}
-                read => drop(read?),
-            }
-            anyhow::Ok(selection)
+            anyhow::Ok((selection, read, pipeline.into_sink().finish()))
         })?;
-        if let Some(small) = &mut small {
+        if let Some(small) = small.as_mut().filter(|_| read.is_ok()) {
             write_small(&run, selection, small)?;
         }
-        if let Some(error) = unwritten {
-            return Err(output::unwritten(error));
-        }
+        // If nobody took what was told, the reading stopped for that.
+        written.map_err(output::unwritten)?;
+        read?;
     }
     Ok(0)
 }
-
-/// Nobody takes what is told.
-#[derive(Debug)]
-struct Stopped;
-
-impl fmt::Display for Stopped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nobody takes what is told")
-    }
-}
-
-impl std::error::Error for Stopped {}
 
 /// A small record needs several looks at its input, and must not be its input.
 fn refuse_inputs(runs: &[Run], out: &Path) -> Result<()> {
