@@ -6,13 +6,35 @@
 
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{kernel::path::Path, text::Text};
 
 mod run;
 
 pub use run::{Begin, Hook, Own, Watching};
+
+/// Writes a type as an array of its fields, and reads it from one.
+macro_rules! as_array {
+    ($type:ident { $($field:ident),+ }) => {
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                ($(&self.$field),+).serialize(serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let ($($field),+) = Deserialize::deserialize(deserializer)?;
+                Ok(Self { $($field),+ })
+            }
+        }
+    };
+}
+
+as_array!(ProcessId { tgid, start });
+as_array!(Netns { ptr, cookie, inode });
+as_array!(Ancestor { process, comm });
 
 /// Nanoseconds since boot (`CLOCK_BOOTTIME`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,8 +45,7 @@ pub struct Ktime(pub u64);
 pub struct NsInode(pub u32);
 
 /// A network namespace at one instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "(u64, Option<u64>, Option<NsInode>)", into = "(u64, Option<u64>, Option<NsInode>)")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Netns {
     /// Address of the `struct net`: identity while it lives.
     pub ptr: u64,
@@ -32,18 +53,6 @@ pub struct Netns {
     pub cookie: Option<u64>,
     /// Inode number.
     pub inode: Option<NsInode>,
-}
-
-impl From<(u64, Option<u64>, Option<NsInode>)> for Netns {
-    fn from((ptr, cookie, inode): (u64, Option<u64>, Option<NsInode>)) -> Self {
-        Self { ptr, cookie, inode }
-    }
-}
-
-impl From<Netns> for (u64, Option<u64>, Option<NsInode>) {
-    fn from(Netns { ptr, cookie, inode }: Netns) -> Self {
-        (ptr, cookie, inode)
-    }
 }
 
 impl Netns {
@@ -59,25 +68,12 @@ impl Netns {
 }
 
 /// Identifies a process for good: ids are reused, but not together with start times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(from = "(u32, Ktime)", into = "(u32, Ktime)")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProcessId {
     /// Process id.
     pub tgid: u32,
     /// When its first thread started.
     pub start: Ktime,
-}
-
-impl From<(u32, Ktime)> for ProcessId {
-    fn from((tgid, start): (u32, Ktime)) -> Self {
-        Self { tgid, start }
-    }
-}
-
-impl From<ProcessId> for (u32, Ktime) {
-    fn from(ProcessId { tgid, start }: ProcessId) -> Self {
-        (tgid, start)
-    }
 }
 
 /// A task, as every record carries it.
@@ -140,25 +136,12 @@ pub struct Task {
 }
 
 /// A parent, or a parent's parent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(ProcessId, Text)", into = "(ProcessId, Text)")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ancestor {
     /// Its process.
     pub process: ProcessId,
     /// Its name.
     pub comm: Text,
-}
-
-impl From<(ProcessId, Text)> for Ancestor {
-    fn from((process, comm): (ProcessId, Text)) -> Self {
-        Self { process, comm }
-    }
-}
-
-impl From<Ancestor> for (ProcessId, Text) {
-    fn from(Ancestor { process, comm }: Ancestor) -> Self {
-        (process, comm)
-    }
 }
 
 /// A control group.
