@@ -37,8 +37,6 @@ pub struct Recorder {
     number: u32,
     /// Number of the segment in this run.
     segment: u32,
-    /// Whether the run has begun.
-    begun: bool,
     /// Whether the file was made for this run.
     is_new: bool,
     /// Bytes of whole lines in the file.
@@ -77,7 +75,6 @@ impl Recorder {
             segment_path,
             number,
             segment: 0,
-            begun: false,
             is_new,
             written: 0,
             pending: Vec::new(),
@@ -121,7 +118,6 @@ impl Recorder {
 
     /// Removes what earlier runs left, as far as it is in the way.
     fn begin(&mut self) -> io::Result<()> {
-        self.begun = true;
         if let Some(files) = self.rotation.and_then(|rotation| rotation.files) {
             segments::keep(&self.path, files.get())?;
         }
@@ -236,7 +232,7 @@ impl Recorder {
 impl Drop for Recorder {
     /// Leaves no empty file behind if the run never began.
     fn drop(&mut self) {
-        if self.is_new && !self.begun && self.written == 0 {
+        if self.is_new && self.written == 0 {
             let _ = fs::remove_file(&self.segment_path);
         }
     }
