@@ -69,11 +69,11 @@ impl Decoder {
         let last = self.last.insert((header.cpu, header.lane), header.seq).unwrap_or(0);
         self.gaps = self.gaps.saturating_add(header.seq.saturating_sub(last).saturating_sub(1));
 
-        let task = task_ref(&header.task);
+        let (at, task) = (Ktime(header.boot_ns), task_ref(&header.task));
         let what = if header.kind == wire::Kind::Task as u16 {
             What::Task(Box::new(whole_task(bytes, task)?))
         } else if header.kind == wire::Kind::Link as u16 || header.kind == wire::Kind::Parent as u16 {
-            match self.link(bytes, task, symbols)? {
+            match self.link(bytes, at, task, symbols)? {
                 Some(fact) if header.kind == wire::Kind::Link as u16 => What::Link(Box::new(fact)),
                 Some(fact) => What::Parent(Box::new(fact)),
                 None => return Ok(None),
@@ -124,15 +124,21 @@ impl Decoder {
                 netns: netns(&record.netns),
                 whole_process: record.threads == 1,
                 last: record.last != 0,
-                path: self.path(bytes, size_of::<wire::NetnsEndRecord>(), record.stack, symbols)?,
+                path: self.path(&bytes[size_of::<wire::NetnsEndRecord>()..], record.stack, at, symbols)?,
             })
         } else {
             return Ok(None);
         };
-        Ok(Some(Fact { at: Ktime(header.boot_ns), what }))
+        Ok(Some(Fact { at, what }))
     }
 
-    fn link(&mut self, bytes: &[u8], task: TaskRef, symbols: &mut dyn Resolve) -> Result<Option<LinkFact>> {
+    fn link(
+        &mut self,
+        bytes: &[u8],
+        at: Ktime,
+        task: TaskRef,
+        symbols: &mut dyn Resolve,
+    ) -> Result<Option<LinkFact>> {
         const CHANGES: [(wire::LinkChange, LinkChange); 13] = [
             (wire::LinkChange::Created, LinkChange::Created),
             (wire::LinkChange::Up, LinkChange::Up),
@@ -162,15 +168,14 @@ impl Decoder {
             error: (record.error != 0).then_some(record.error),
             address: address(&record.address),
             from: (record.from.ptr != 0).then(|| (netns(&record.from), record.from_ifindex)),
-            path: self.path(bytes, size_of::<wire::LinkRecord>(), record.stack, symbols)?,
+            path: self.path(&bytes[size_of::<wire::LinkRecord>()..], record.stack, at, symbols)?,
         }))
     }
 
-    /// The kernel path that begins at `at` in a record. Links go on few paths, so each is kept once.
-    fn path(&mut self, bytes: &[u8], at: usize, entries: u32, symbols: &mut dyn Resolve) -> Result<Path> {
-        let time = Ktime(fixed::<wire::Header>(bytes)?.boot_ns);
-        let stack = take(&mut &bytes[at..], entries as usize * size_of::<u64>(), "kernel stack")?;
-        let functions = functions(stack, time, symbols);
+    /// The kernel path at the beginning of a record's tail. Links go on few paths, so each is kept once.
+    fn path(&mut self, mut tail: &[u8], entries: u32, at: Ktime, symbols: &mut dyn Resolve) -> Result<Path> {
+        let stack = take(&mut tail, entries as usize * size_of::<u64>(), "kernel stack")?;
+        let functions = functions(stack, at, symbols);
         Ok(match self.paths.get_mut(&functions) {
             Some(path) => path.clone(),
             None => self.paths.get_or_insert_with(functions.clone(), || Path::new(functions)).clone(),
