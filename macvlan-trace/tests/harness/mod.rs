@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports, reason = "two test programs use it, each of them a part")]
 
+mod place;
 mod stream;
 mod trace;
 mod watch;
@@ -17,6 +18,7 @@ use std::{
 };
 
 pub use self::{
+    place::Place,
     stream::{Checked, Stream},
     trace::Trace,
     watch::{Watch, end as end_shared_tracer},

@@ -1,11 +1,8 @@
 //! How containers end, and what their runtimes do afterwards.
 
-use std::{
-    fs,
-    process::{Command, Stdio},
-};
+use std::{fs, process::Command};
 
-use crate::harness::{Container, Parent, Trace, Unit, Watch, in_guest, ip, own_netns, sh, until};
+use crate::harness::{Container, Parent, Place, Trace, Unit, Watch, in_guest, ip, own_netns, sh, until};
 
 #[test]
 fn memory_that_runs_out_in_a_control_group_is_told_with_its_limit() {
@@ -61,28 +58,15 @@ fn a_main_process_that_fails_with_its_child_has_run_out_of_memory_too() {
     container.wait();
 }
 
-/// Memory that a file takes, all but some of it.
-struct Occupied;
-
-impl Occupied {
-    fn all_but(left_kib: u64) -> Self {
-        let memory = fs::read_to_string("/proc/meminfo").expect("it can be read");
-        let available =
-            memory.lines().find_map(|line| line.strip_prefix("MemAvailable:")).expect("it is counted");
-        let available: u64 = available.trim().trim_end_matches(" kB").parse().expect("a number");
-        sh("mkdir /tmp/mt-occupied && mount -t tmpfs -o size=100% tmpfs /tmp/mt-occupied");
-        let occupied = Self;
-        let taken = available.saturating_sub(left_kib);
-        sh(&format!("busybox fallocate -l {taken}K /tmp/mt-occupied/file"));
-        occupied
-    }
-}
-
-impl Drop for Occupied {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("/tmp/mt-occupied").stderr(Stdio::null()).status();
-        let _ = fs::remove_dir("/tmp/mt-occupied");
-    }
+/// A file that takes all memory but so much of it.
+fn all_memory_but(left_kib: u64) -> Place {
+    let memory = fs::read_to_string("/proc/meminfo").expect("it can be read");
+    let available =
+        memory.lines().find_map(|line| line.strip_prefix("MemAvailable:")).expect("it is counted");
+    let available: u64 = available.trim().trim_end_matches(" kB").parse().expect("a number");
+    let place = Place::in_memory("occupied", "100%");
+    sh(&format!("busybox fallocate -l {}K {}", available.saturating_sub(left_kib), place.file("file")));
+    place
 }
 
 #[test]
@@ -95,7 +79,7 @@ fn memory_that_runs_out_on_the_machine_is_told_as_such() {
     let script = "read line; echo 1000 > /proc/self/oom_score_adj; exec busybox tail /dev/zero";
     let mut container = Container::with_link("macvlan0", &parent, script);
     // To read zeros into the last of it takes seconds less.
-    let occupied = Occupied::all_but(64 << 10);
+    let occupied = all_memory_but(64 << 10);
     container.go();
     trace.wait_for_event("deleted", "macvlan0");
     drop(occupied);

@@ -4,7 +4,6 @@ use std::{
     fmt::Write as _,
     fs::{self, File},
     io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
-    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
@@ -14,37 +13,9 @@ use rustix::{
 };
 use serde_json::Value;
 
-use crate::harness::{Parent, Stream, Unit, binary, end_shared_tracer, ip, ip_path, sh, signal, until};
-
-/// A file for a record, which goes with the test.
-struct Place(PathBuf);
-
-impl Place {
-    fn new(name: &str) -> Self {
-        let place = Path::new("/tmp").join(name);
-        let _ = fs::remove_dir_all(&place);
-        fs::create_dir(&place).expect("there is a place for files");
-        Self(place)
-    }
-
-    /// The same, on a file system with so little room.
-    fn small(name: &str, size: &str) -> Self {
-        let place = Self::new(name);
-        sh(&format!("mount -t tmpfs -o size={size} tmpfs {}", place.0.display()));
-        place
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.0.join(name).display().to_string()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).stderr(Stdio::null()).status();
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use crate::harness::{
+    Parent, Place, Stream, Unit, binary, end_shared_tracer, ip, ip_path, sh, signal, until,
+};
 
 fn tracer(args: &[&str]) -> Output {
     Command::new(binary()).args(args).output().expect("the binary under test starts")
@@ -264,7 +235,7 @@ fn a_reader_that_leaves_does_not_end_the_record_or_the_command() {
 
 #[test]
 fn an_output_that_fails_is_said_and_the_record_goes_on() {
-    let (small, place) = (Place::small("small", "16k"), Place::new("record"));
+    let (small, place) = (Place::in_memory("small", "16k"), Place::new("record"));
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     let file = place.file("r.rec");
@@ -297,7 +268,7 @@ fn an_output_that_fails_is_said_and_the_record_goes_on() {
 
 #[test]
 fn a_record_that_cannot_go_on_is_said_and_tracing_goes_on() {
-    let small = Place::small("small", "16k");
+    let small = Place::in_memory("small", "16k");
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     let file = small.file("r.rec");
