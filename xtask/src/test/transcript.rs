@@ -26,6 +26,30 @@ impl Counts {
     }
 }
 
+/// What libtest said at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ending {
+    /// Its numbers; `None` if it came to no result.
+    pub counts: Option<Counts>,
+    /// The tests that failed.
+    pub failed: Vec<String>,
+}
+
+impl Ending {
+    /// Reads a line. The names of the failed tests follow the last line `failures:`, indented; the outputs of the tests
+    /// stand before it.
+    fn read(&mut self, line: &str) {
+        self.counts = Counts::parse(line).or(self.counts);
+        if line == "failures:" {
+            self.failed.clear();
+        } else if let Some(name) =
+            line.strip_prefix("    ").filter(|name| !name.contains(char::is_whitespace))
+        {
+            self.failed.push(name.to_owned());
+        }
+    }
+}
+
 /// Shows whole lines, each under the name of its run and the seconds since its start, so that several runs can be
 /// read at once.
 #[derive(Clone)]
@@ -36,7 +60,7 @@ struct State {
     started: Instant,
     out: Box<dyn Write + Send>,
     line: Vec<u8>,
-    counts: Option<Counts>,
+    ending: Ending,
 }
 
 impl Transcript {
@@ -47,20 +71,20 @@ impl Transcript {
             started: Instant::now(),
             out,
             line: Vec::new(),
-            counts: None,
+            ending: Ending::default(),
         })))
     }
 
     /// The run is over: shows what it did not finish to say, which names a test that hangs, and yields the result,
     /// if it came to one.
-    pub fn end(&self) -> Option<Counts> {
+    pub fn end(&self) -> Ending {
         let mut state = self.state();
         if !state.line.is_empty() {
             state.line.extend_from_slice(b"(unfinished)\n");
             // Whoever read this has gone.
             state.end_line().ok();
         }
-        state.counts
+        std::mem::take(&mut state.ending)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -89,7 +113,7 @@ impl State {
     /// One write a line, so that lines of several runs do not mix.
     fn end_line(&mut self) -> io::Result<()> {
         let line = std::mem::take(&mut self.line);
-        self.counts = Counts::parse(&String::from_utf8_lossy(&line)).or(self.counts);
+        self.ending.read(String::from_utf8_lossy(&line).trim_end());
         let mut shown = format!("{:5}{:>4} | ", self.name, self.started.elapsed().as_secs()).into_bytes();
         shown.extend_from_slice(&line);
         self.out.write_all(&shown)
@@ -115,7 +139,17 @@ mod tests {
         {
             transcript.write_all(piece.as_bytes())?;
         }
-        assert_eq!(transcript.end(), Some(Counts { passed: 1, failed: 0, ignored: 0 }));
+        assert_eq!(transcript.end().counts, Some(Counts { passed: 1, failed: 0, ignored: 0 }));
         Ok(())
+    }
+
+    #[test]
+    fn the_failed_tests_are_those_of_the_last_list() {
+        let output = "test a::b ... FAILED\n\nfailures:\n\n---- a::b stdout ----\nrecord:\n    {\n\n\nfailures:\n    a::b\n    \
+                      c::d\n\ntest result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out";
+        let mut ending = Ending::default();
+        output.lines().for_each(|line| ending.read(line));
+        assert_eq!(ending.failed, ["a::b", "c::d"]);
+        assert_eq!(ending.counts, Some(Counts { passed: 1, failed: 2, ignored: 0 }));
     }
 }
