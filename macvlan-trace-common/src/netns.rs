@@ -11,7 +11,7 @@ use crate::{Header, TaskRef};
 pub struct NetnsRef {
     /// Address of the `struct net`; 0 if unknown.
     pub ptr: u64,
-    /// `net.net_cookie`, never reused; 0 where the kernel has none or has not yet made one (before 5.12).
+    /// `net.net_cookie`, never reused; before 5.12 `net.hash_mix`, 32 random bits; 0 if unknown.
     pub cookie: u64,
     /// Inode number; 0 if unknown.
     pub inode: u32,

@@ -8,9 +8,19 @@ use crate::kread::{field, field_or, offset, read};
 #[inline(always)]
 pub fn fill(net: u64, out: &mut NetnsRef) {
     out.ptr = net;
-    out.cookie = read!(net, net_cookie);
+    out.cookie = cookie_of(net);
     out.inode = inode_of(net, offset!(net_ns));
     out.reserved = 0;
+}
+
+/// A number that the next namespace at this address does not have: its cookie, or before 5.12 the random number that
+/// `setup_net` gives to each.
+#[inline(always)]
+fn cookie_of(net: u64) -> u64 {
+    if offset!(net_cookie) == MISSING {
+        return u64::from(read!(net, net_hash_mix as u32));
+    }
+    read!(net, net_cookie)
 }
 
 /// Inode number of a namespace whose `ns_common` stands at `ns` in it; 0 if unknown.

@@ -49,14 +49,15 @@ pub struct NsInode(pub u32);
 pub struct Netns {
     /// Address of the `struct net`: identity while it lives.
     pub ptr: u64,
-    /// `net_cookie`; `None` if this kernel has not made one.
+    /// A number that the next namespace at this address does not have: `net_cookie`, before 5.12 `hash_mix`; `None`
+    /// if unknown.
     pub cookie: Option<u64>,
     /// Inode number.
     pub inode: Option<NsInode>,
 }
 
 impl Netns {
-    /// Whether both are one namespace, as far as known: some kernels make the cookie only when somebody asks for it.
+    /// Whether both are one namespace, as far as known: /proc shows no cookie.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         let same_cookie = match (self.cookie, other.cookie) {

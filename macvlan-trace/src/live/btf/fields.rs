@@ -84,6 +84,7 @@ fields! {
     required net_ns: Member("net", "ns");
     optional net_count: Member("net", "ns.count"), Member("net", "ns.__ns_ref"), Member("net", "count");
     optional net_cookie: Member("net", "net_cookie"), Member("net", "ns.ns_id");
+    optional net_hash_mix: Member("net", "hash_mix");
     required ns_inum: Member("ns_common", "inum");
     required task_comm: Member("task_struct", "comm");
     required task_flags: Member("task_struct", "flags");
@@ -199,6 +200,11 @@ pub fn resolve(btf: &Btf) -> Resolved {
             let list = if field.required { &mut resolved.missing } else { &mut resolved.unknown };
             list.push(field.name);
         }
+    }
+    // Before 5.12 the cookie is an `atomic64_t` that is 0 until somebody asks for it (`__net_gen_cookie`), so it does
+    // not tell namespaces apart.
+    if btf.offset("net", "net_cookie.counter").is_some() {
+        resolved.offsets.net_cookie = MISSING;
     }
     if resolved.changeupper.is_none() {
         resolved.missing.push("NETDEV_CHANGEUPPER");
