@@ -22,6 +22,9 @@ use crate::{
     state::watched,
 };
 
+/// How many devices below a link's parent are reported, one on the other: a VXLAN on a VLAN on a veth, and its other end.
+const MAX_BELOW: u32 = 3;
+
 /// Holds [`report`], put there by user space.
 #[map]
 static REPORT: ProgramArray = ProgramArray::with_max_entries(1, 0);
@@ -124,17 +127,26 @@ fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
     }
     let len = size_of::<LinkRecord>() + stack as usize * 8;
     lane.send(change.of, KPROBE, task::current(), len);
-    // A veth that carries the link is deleted with the namespace of its other end. By then the kernel has forgotten the
-    // other end (`veth_dellink`), so report it now.
-    let peer = if lives && traced { netdev::peer(lower) } else { 0 };
-    if peer != 0 {
+    // The devices further below may take the link with them. By then the kernel has forgotten what stood on what
+    // (`veth_dellink` clears both ends, `unregister_vlan_dev` and `vxlan_dellink` unlink), so report it now.
+    let mut device = if lives && (traced || netdev::peer(dev) == 0) { lower } else { 0 };
+    let mut depth = 0;
+    while depth < MAX_BELOW {
+        let peer = netdev::peer(device);
+        let below = if peer == 0 { netdev::lower(device) } else { peer };
+        if below == 0 {
+            break;
+        }
         let record = lane.buffer.record::<LinkRecord>();
         record.change = LinkChange::Created as u16;
-        netdev::fill(lower, &mut record.link);
-        netdev::fill(peer, &mut record.parent);
+        netdev::fill(device, &mut record.link);
+        netdev::fill(below, &mut record.parent);
         record.flags_after = record.link.flags;
         (record.from, record.from_ifindex) = (NetnsRef::NONE, 0);
         watched::watch(record.parent.netns.ptr);
         lane.send(Kind::Parent, KPROBE, task::current(), len);
+        // Nothing is below a veth but its other end.
+        device = if peer == 0 { below } else { 0 };
+        depth += 1;
     }
 }

@@ -281,9 +281,11 @@ fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
         }
     }
     match &case.cause {
-        Cause::ParentDeleted { parent, .. } => {
-            let detail = format!("{} is deleted", parent.name);
-            steps.push(step(clock, case.at, "parent_deleted", Some(&case.actor), detail));
+        Cause::ParentDeleted { .. } => {
+            for device in case.cause.deleted() {
+                let detail = format!("{} is deleted", device.name);
+                steps.push(step(clock, case.at, "parent_deleted", Some(&case.actor), detail));
+            }
         }
         Cause::ParentChanged(change) => {
             steps.extend(change.follows.as_ref().map(|below| parent_step(below, clock)));
@@ -363,7 +365,7 @@ fn parent_step(change: &ParentChange, clock: Clock) -> Step {
         _ => ("parent_down", "went down"),
     };
     let by = match &change.by {
-        Cause::Request(task) => Some(&**task),
+        Cause::Request(task) | Cause::Cleanup { by: task, .. } => Some(&**task),
         _ => None,
     };
     step(clock, change.at, what, by, format!("{} {how}", change.parent.name))

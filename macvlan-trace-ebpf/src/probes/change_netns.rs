@@ -6,27 +6,26 @@ use aya_ebpf::{
     programs::{ProbeContext, RetProbeContext},
 };
 use aya_log_ebpf::debug;
-use macvlan_trace_common::{LinkChange, Probe};
+use macvlan_trace_common::{Kind, LinkChange, Probe};
 
 use crate::{
     capture::netdev,
     report::hand_over,
     request::{Change, Request},
-    state::{moves, watched},
+    state::moves,
 };
 
-/// Remembers where the link, or the parent of one, comes from. The other end of a parent takes the parent along when
-/// its namespace ends, and so the namespace that it goes to is watched.
+/// Remembers where the link, the parent of one, or the other end of a parent comes from: that takes the parent along
+/// when its namespace ends.
 #[kprobe]
 pub fn change_netns(ctx: ProbeContext) -> u32 {
     let (Some(dev), Some(to)) = (ctx.arg::<u64>(0), ctx.arg::<u64>(1)) else { return 0 };
-    match netdev::role(dev) {
-        Some(of) => moves::begin(dev, of, to),
-        None => moves::forget(),
-    }
-    let peer = netdev::peer(dev);
-    if peer != 0 && netdev::is_parent(peer) {
-        watched::watch(to);
+    if let Some(of) = netdev::role(dev) {
+        moves::begin(dev, of, to);
+    } else if netdev::is_parent(netdev::peer(dev)) {
+        moves::begin(dev, Kind::Parent, to);
+    } else {
+        moves::forget();
     }
     0
 }

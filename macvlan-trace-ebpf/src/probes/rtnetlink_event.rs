@@ -52,6 +52,11 @@ pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
         (read!(info, notifier_dev), what)
     };
     let Some(of) = netdev::role(dev) else { return 0 };
+    // Of a parent, the news is the device that has joined it, such as a port of a bridge.
+    let dev = match (what, of) {
+        (LinkChange::Created, Kind::Parent) => read!(info, notifier_dev),
+        _ => dev,
+    };
     let mut change = Change::new(of, what, Probe::Notifier);
     let news = match what {
         // Traced links have a hook of their own for this, which sees the first of several that are closed at once.

@@ -28,7 +28,7 @@ pub enum Cause {
     CreationFailed(Rc<Task>),
     /// The link below changed: it went down or came up, was moved, or its carrier went or came.
     ParentChanged(Rc<ParentChange>),
-    /// Somebody cleared the link away after the main process of its container had ended.
+    /// Somebody cleared the link, or a device below, away after the main process of its container had ended.
     Cleanup {
         /// That end.
         ended: Rc<Ended>,
@@ -44,13 +44,37 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The end of a network namespace that caused it: the link's own, or its parent's.
+    /// What began it, whichever devices passed it on.
+    #[must_use]
+    pub fn root(&self) -> &Self {
+        let mut cause = self;
+        loop {
+            cause = match cause {
+                Self::ParentDeleted { by, .. } => by,
+                Self::ParentChanged(change) => &change.first().by,
+                _ => return cause,
+            };
+        }
+    }
+
+    /// The devices that went and took the parent along: the first one to go comes first, the parent is the last.
+    #[must_use]
+    pub fn deleted(&self) -> Vec<&Link> {
+        let mut devices = Vec::new();
+        let mut cause = self;
+        while let Self::ParentDeleted { parent, by } = cause {
+            devices.push(parent);
+            cause = by;
+        }
+        devices.reverse();
+        devices
+    }
+
+    /// The end of a network namespace that caused it: the link's own, or that of a device below.
     #[must_use]
     pub fn namespace_end(&self) -> Option<&NamespaceEnd> {
-        match self {
+        match self.root() {
             Self::NamespaceEnded(end) => Some(end),
-            Self::ParentDeleted { by, .. } => by.namespace_end(),
-            Self::ParentChanged(change) => change.by.namespace_end(),
             _ => None,
         }
     }
@@ -58,11 +82,12 @@ impl Cause {
     /// The end of a process that caused it.
     #[must_use]
     pub fn exit(&self) -> Option<&Rc<Ended>> {
-        if let Self::Cleanup { ended, .. } = self {
-            return Some(ended);
-        }
-        match &self.namespace_end()?.trigger {
-            Trigger::Exit(ended) => Some(ended),
+        match self.root() {
+            Self::Cleanup { ended, .. } => Some(ended),
+            Self::NamespaceEnded(end) => match &end.trigger {
+                Trigger::Exit(ended) => Some(ended),
+                _ => None,
+            },
             _ => None,
         }
     }

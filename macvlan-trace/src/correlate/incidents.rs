@@ -37,9 +37,13 @@ impl Key {
         if let Some(end) = cause.namespace_end() {
             return Self::Namespace(end.generation);
         }
+        if let Cause::Cleanup { generation, .. } = cause.root() {
+            return Self::Namespace(*generation);
+        }
+        if let Some(first) = cause.deleted().first() {
+            return Self::Parent(first.dev, first.ifindex, process);
+        }
         match cause {
-            Cause::Cleanup { generation, .. } => Self::Namespace(*generation),
-            Cause::ParentDeleted { parent, .. } => Self::Parent(parent.dev, parent.ifindex, process),
             Cause::ParentChanged(change) => Self::ParentChange(change.id),
             Cause::ModuleUnloaded(_) => Self::Module(process),
             _ => match reaction {

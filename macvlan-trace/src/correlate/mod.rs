@@ -16,7 +16,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
-use std::rc::Rc;
+use std::{iter, rc::Rc};
 
 pub use blame::{Cause, Chosen, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount};
 pub use gaps::Gap;
@@ -65,6 +65,8 @@ pub struct Case {
     pub home: Option<u64>,
     /// The container that lost the link: the last owner of a namespace in which it lived.
     pub victim: Option<Container>,
+    /// The container of the process whose end caused the change.
+    pub ended_in: Option<Container>,
     /// The container that owns the namespace in which the link is, and lives in it.
     pub owner: Option<Container>,
     /// Process id of the main process that lives in the namespace in which the link is.
@@ -228,7 +230,16 @@ impl Correlator {
         }
         let mut life = self.links.change(at, &fact, &actor);
         let same_mac = fact.change == LinkChange::MacChanged && life.former_mac == fact.link.mac;
-        let told_already = fact.change == LinkChange::CarrierBack && self.came_with_its_parent(&fact);
+        let told_already = match fact.change {
+            LinkChange::CarrierBack => self.came_with_its_parent(&fact),
+            // A link that takes over that its parent has no carrier, as that comes up, was dead before.
+            LinkChange::CarrierLost => {
+                let parent = fact.parent.as_ref();
+                let lost = parent.and_then(|parent| self.parents.carrier(parent, fact.change));
+                lost.is_none() && self.came_with_its_parent(&fact)
+            }
+            _ => false,
+        };
         if same_mac || told_already {
             return None;
         }
@@ -273,8 +284,8 @@ impl Correlator {
             LinkChange::Up => Some(LinkChange::ParentUp),
             LinkChange::CarrierLost | LinkChange::CarrierBack => None,
             _ => {
-                if let Some(peer) = &fact.parent {
-                    self.parents.has_peer(&fact.link, peer);
+                if let Some(below) = &fact.parent {
+                    self.parents.stands_on(&fact.link, below);
                 }
                 return Vec::new();
             }
@@ -284,7 +295,14 @@ impl Correlator {
             LinkChange::UnseenDown => Cause::Unseen(self.gaps.reason_for(fact.change)),
             // A path without names does not show whether an interrupt runs on top of the process.
             LinkChange::CarrierLost | LinkChange::CarrierBack if !fact.path.has_names() => Cause::Worker,
-            _ => self.cause_of_act(fact, &actor, fact.home()),
+            _ => match self.cause_of_act(fact, &actor, fact.home()) {
+                Cause::Request(by) => self.cleanup_of_device(at, fact, &by).unwrap_or(Cause::Request(by)),
+                // A worker tears the namespace of a device further below down, such as the other end of a bridge's port.
+                Cause::Worker if fact.path.tears_down_netns() => {
+                    self.end_below(fact).map_or(Cause::Worker, Cause::NamespaceEnded)
+                }
+                cause => cause,
+            },
         };
         let passed_on = fact.parent.as_ref().filter(|_| fact.path.takes_vlans_along());
         let by = match passed_on.and_then(|below| self.parents.passed_on(at, below, fact.change)) {
@@ -294,10 +312,16 @@ impl Correlator {
         let below = fact.parent.as_ref().filter(|_| matches!(by, Cause::Worker));
         // The change at the start of the chain, so that the chain never has more than two.
         let follows = below
-            .and_then(|below| self.parents.carrier(below, fact.change))
+            .and_then(|below| self.parents.change_below(at, &fact.link, below, fact.change))
             .map(|change| change.follows.clone().unwrap_or(change));
         if let Some(from) = fact.from {
             self.parents.moves(from, &fact.link);
+        }
+        if let Some(below) = &fact.parent {
+            self.parents.stands_on(&fact.link, below);
+        }
+        if let Cause::Cleanup { ended, generation, .. } = &by {
+            self.parents.clear_away(&fact.link, Rc::clone(ended), *generation);
         }
         let change = self.parents.change(ParentChange {
             id: 0,
@@ -372,6 +396,7 @@ impl Correlator {
         };
         let home = fact.home().and_then(|netns| self.netns.home(&netns, fact.task.kthread));
         let [victim, owner, arrived_in] = self.owners_of(&fact, &mut life, home.as_ref());
+        let ended_in = cause.exit().and_then(|ended| self.container(&ended.task.cgroup));
         let main_pid = home.as_ref().and_then(|home| home.main_pid());
         let actor_container = self.container(&actor.cgroup);
         // An end or a signal may be among the lost records: a runtime waits that long for an answer to its request.
@@ -393,6 +418,7 @@ impl Correlator {
             holder: None,
             home: home.map(|home| home.generation),
             victim,
+            ended_in,
             owner,
             main_pid,
             arrived_in,
@@ -436,7 +462,7 @@ impl Correlator {
         }
     }
 
-    /// Whether a link got its carrier back because its parent came up in the same call. Then `parent_up` is the event.
+    /// Whether the carrier of a link changed because its parent came up in the same call. Then `parent_up` is the event.
     fn came_with_its_parent(&self, fact: &LinkFact) -> bool {
         let parent_up = fact.parent.as_ref().and_then(|parent| self.parents.up(parent));
         parent_up.is_some_and(|up| match &up.by {
@@ -487,14 +513,7 @@ impl Correlator {
             }
         }
         if let Some(parent) = lost_parent {
-            let mut by = self.cause_of_act(fact, actor, parent.netns);
-            if matches!(by, Cause::Worker) && fact.path.tears_down_netns() {
-                // A veth is deleted with the namespace of its other end.
-                let peer = self.parents.peer(parent);
-                by = peer.and_then(|netns| self.netns.ended(&netns)).map_or(by, Cause::NamespaceEnded);
-            }
-            let by = Box::new(by);
-            return Some(Cause::ParentDeleted { parent: parent.clone(), by });
+            return Some(self.cause_of_parents_deletion(at, fact, actor, parent));
         }
         if let Some(netns) = fact.link.netns.as_ref().filter(|_| fact.task.kthread) {
             if fact.path.tears_down_netns() {
@@ -502,6 +521,85 @@ impl Correlator {
             }
         }
         fact.path.unregisters_kind().then(|| Cause::ModuleUnloaded(Rc::clone(actor)))
+    }
+
+    /// How the deletion of a parent came about, with the devices below that took it along.
+    fn cause_of_parents_deletion(
+        &self,
+        at: Ktime,
+        fact: &LinkFact,
+        actor: &Rc<Task>,
+        parent: &Link,
+    ) -> Cause {
+        // The parent, then what took it along, down to the device whose own deletion began it.
+        let mut gone = vec![parent.clone()];
+        let mut passed_on = fact.path.deletions_passed_on();
+        for below in self.parents.below(parent) {
+            let last = gone.last().unwrap_or(parent);
+            let of_kind = passed_on.iter().position(|kind| last.is_kind(kind));
+            let Some(level) = of_kind else { break };
+            passed_on.swap_remove(level);
+            gone.push(Link { registered: false, ..below.clone() });
+        }
+        let first = gone.last().unwrap_or(parent);
+        let other_end =
+            self.parents.below(first).into_iter().next().filter(|other| other.is_veth() && first.is_veth());
+        let mut by = self.cause_of_act(fact, actor, first.netns);
+        match by {
+            // A veth is deleted with the namespace of its other end.
+            Cause::Worker if fact.path.tears_down_netns() => {
+                if let Some((other, end)) =
+                    other_end.and_then(|other| Some((other, self.netns.ended(other.netns.as_ref()?)?)))
+                {
+                    by = Cause::NamespaceEnded(end);
+                    gone.push(Link { registered: false, ..other.clone() });
+                }
+            }
+            Cause::Request(task) => {
+                let homes = [first.netns, other_end.and_then(|other| other.netns)];
+                let cleanup = self.cleanup_after(at, first, &homes, &task);
+                by = cleanup.unwrap_or(Cause::Request(task));
+            }
+            _ => {}
+        }
+        gone.into_iter().rev().fold(by, |by, parent| Cause::ParentDeleted { parent, by: Box::new(by) })
+    }
+
+    /// The end of a namespace that a device below lived in, when a worker tears that down.
+    fn end_below(&self, fact: &LinkFact) -> Option<Rc<NamespaceEnd>> {
+        let near = fact.parent.as_ref()?;
+        iter::once(near)
+            .chain(self.parents.below(near))
+            .find_map(|device| self.netns.ended(device.netns.as_ref()?))
+    }
+
+    /// Whether somebody who works for a container's runtime clears a parent, or what it stands on, away after the
+    /// container's end.
+    fn cleanup_of_device(&self, at: Ktime, fact: &LinkFact, by: &Rc<Task>) -> Option<Cause> {
+        if matches!(fact.change, LinkChange::Up | LinkChange::CarrierBack) {
+            return None;
+        }
+        let mut homes = vec![fact.home()];
+        if let Some(near) = &fact.parent {
+            homes.push(near.netns);
+            homes.extend(self.parents.below(near).iter().map(|device| device.netns));
+        }
+        self.cleanup_after(at, &fact.link, &homes, by)
+    }
+
+    /// The same for a device that has been in one of these namespaces, or has its other end there.
+    fn cleanup_after(
+        &self,
+        at: Ktime,
+        device: &Link,
+        homes: &[Option<Netns>],
+        by: &Rc<Task>,
+    ) -> Option<Cause> {
+        let (ended, generation) = match self.parents.orphaned(device) {
+            Some(known) if netns::clears_away(at, &known.0, by) => known,
+            _ => homes.iter().flatten().find_map(|home| self.netns.orphaned(at, home, by))?,
+        };
+        Some(Cause::Cleanup { ended, generation, by: Rc::clone(by) })
     }
 
     /// The cause of a task's act on a device: the task's own request, or the end of the device's namespace.

@@ -1,8 +1,8 @@
-//! What happened to parents, the devices below links.
+//! What happened to parents, the devices below links, and what each stands on.
 
 use std::rc::Rc;
 
-use super::blame::Cause;
+use super::blame::{Cause, Ended};
 use crate::{
     bounded::Bounded,
     fact::{Ktime, Link, LinkChange, Netns},
@@ -11,6 +11,9 @@ use crate::{
 
 /// Parents remembered.
 const MAX_PARENTS: usize = 16_384;
+
+/// How many devices below a parent are followed: a VXLAN on a VLAN on a veth, and its other end.
+const MAX_BELOW: usize = 4;
 
 /// How long a worker may take to pass a change on.
 const WORK_NS: u64 = 10_000_000_000;
@@ -60,13 +63,16 @@ struct Known {
     /// The last time that it came up, and that it went down.
     up: Option<Rc<ParentChange>>,
     down: Option<Rc<ParentChange>>,
-    /// Where the other end of a veth is.
-    peer: Option<Netns>,
+    /// The device below it, or the other end if it is a veth, when that was last seen.
+    below: Option<Link>,
+    /// The end of the main process of the container that it belonged to, and the namespace's generation, once a runtime
+    /// has begun to clear it away.
+    orphaned: Option<(Rc<Ended>, u64)>,
 }
 
 impl Known {
     fn new(netns: Option<Netns>, ifindex: u32) -> Self {
-        Self { netns, ifindex, carrier: None, up: None, down: None, peer: None }
+        Self { netns, ifindex, carrier: None, up: None, down: None, below: None, orphaned: None }
     }
 
     /// Whether this is the device in that place.
@@ -80,16 +86,42 @@ impl Known {
 }
 
 impl Parents {
-    /// Notes where the other end of a veth is that carries a link.
-    pub fn has_peer(&mut self, parent: &Link, peer: &Link) {
-        if let Some(known) = self.learn(parent) {
-            known.peer = peer.netns;
+    /// Notes what a device stands on, or the other end of a veth, which then stands on this one in turn.
+    pub fn stands_on(&mut self, device: &Link, below: &Link) {
+        if let Some(known) = self.learn(device) {
+            known.below = Some(below.clone());
+        }
+        if device.is_veth() && below.is_veth() {
+            if let Some(known) = self.learn(below) {
+                known.below = Some(device.clone());
+            }
         }
     }
 
-    /// Where the other end of a veth was, when it was last seen.
-    pub fn peer(&self, parent: &Link) -> Option<Netns> {
-        self.known(parent)?.peer
+    /// The devices below a parent, the nearest first, as they were last seen. The other end of a veth is the last one.
+    pub fn below(&self, parent: &Link) -> Vec<&Link> {
+        let mut devices: Vec<&Link> = Vec::new();
+        let mut above = parent;
+        while let Some(below) = self.known(above).and_then(|known| known.below.as_ref()) {
+            devices.push(below);
+            if devices.len() == MAX_BELOW || above.is_veth() && below.is_veth() {
+                break;
+            }
+            above = below;
+        }
+        devices
+    }
+
+    /// The end of the container that a device belonged to, if a runtime has begun to clear the device away.
+    pub fn orphaned(&self, device: &Link) -> Option<(Rc<Ended>, u64)> {
+        self.known(device)?.orphaned.clone()
+    }
+
+    /// A runtime clears a device away after that end.
+    pub fn clear_away(&mut self, device: &Link, ended: Rc<Ended>, generation: u64) {
+        if let Some(known) = self.learn(device) {
+            known.orphaned = Some((ended, generation));
+        }
     }
 
     /// What is known of a device.
@@ -141,6 +173,25 @@ impl Parents {
     /// The change of a parent's carrier that caused the same change of a link's carrier.
     pub fn carrier(&self, parent: &Link, change: LinkChange) -> Option<Rc<ParentChange>> {
         self.known(parent)?.carrier.clone().filter(|known| known.change == change)
+    }
+
+    /// The change of a device below that a device followed in a worker. A device with several ports loses its carrier with
+    /// the last of them, and only one of them is known: it counts if it changed just before.
+    pub fn change_below(
+        &self,
+        at: Ktime,
+        device: &Link,
+        below: &Link,
+        change: LinkChange,
+    ) -> Option<Rc<ParentChange>> {
+        let known = self.known(below)?;
+        let carrier = known.carrier.as_ref().filter(|known| known.change == change);
+        if !device.has_ports() {
+            return carrier.cloned();
+        }
+        let down = known.down.as_ref().filter(|_| change == LinkChange::CarrierLost && !below.is_up());
+        let is_recent = |known: &&Rc<ParentChange>| at.0.saturating_sub(known.at.0) <= WORK_NS;
+        carrier.into_iter().chain(down).filter(is_recent).max_by_key(|known| known.at).cloned()
     }
 
     /// The change of a device that a worker passes on to a VLAN on it (`vlan_dev_work`, 7.x).

@@ -137,18 +137,17 @@ pub fn client_unseen(task: &Task) -> &'static str {
     if runtime::serves_a_daemon(task) { "; who asked the runtime for it is not seen" } else { "" }
 }
 
-/// "the main process sh (PID 812) of container web", or "the last process sh (PID 812)" without a pid namespace. The
-/// container is named if it lost the link.
+/// "the main process sh (PID 812) of container web", or "the last process sh (PID 812)" without a pid namespace.
 pub fn ended_process(case: &Case, ended: &Ended) -> String {
     let role = if ended.is_init { "main" } else { "last" };
     let of = container_of(case, ended).map_or_else(String::new, |own| format!(" of {}", container(own)));
     format!("the {role} process {}{of}", process(&ended.task))
 }
 
-/// The container of a process that ended, if it lost the link.
+/// The container of the process whose end caused the change.
 pub fn container_of<'a>(case: &'a Case, ended: &Ended) -> Option<&'a Container> {
     let own = ended.task.cgroup.path.as_ref().and_then(|path| place_of(path).container)?;
-    case.victim.as_ref().filter(|victim| victim.id == own.id)
+    case.ended_in.as_ref().filter(|container| container.id == own.id)
 }
 
 /// The same at the beginning of a sentence. Only our own words get a capital: a process may call itself "the boss".
@@ -159,19 +158,95 @@ pub fn ended_process_first(case: &Case, ended: &Ended) -> String {
 /// What the end of a process did to the link, through its namespace, its parent, or a runtime that cleared it away.
 pub fn fate(case: &Case) -> String {
     let link = &case.fact.link.name;
-    match &case.cause {
+    match (&case.cause, case.cause.root()) {
         // One sentence for all events of the incident: the link goes down, is renamed, moved and deleted.
-        Cause::Cleanup { by, .. } => format!("{} then cleared {} away", process(by), case.life.known_as),
-        Cause::ParentChanged(change) => {
+        (Cause::Cleanup { by, .. }, _) => format!("{} then cleared {} away", process(by), case.life.known_as),
+        (Cause::ParentDeleted { .. }, Cause::Cleanup { by, .. }) => {
+            format!("{} then cleared {} away", process(by), lost_parent(case))
+        }
+        (Cause::ParentDeleted { .. }, _) => {
+            format!("its network namespace ended with it, and with that {}", lost_parent(case))
+        }
+        (Cause::ParentChanged(change), root) if change.change == LinkChange::CarrierLost => {
+            let lost = lost_carrier(change, link);
+            match root {
+                Cause::Cleanup { by, .. } => format!("{} cleared away after it, and {lost}", process(by)),
+                _ => format!("its network namespace ended with it, and with that {lost}"),
+            }
+        }
+        (Cause::ParentChanged(change), Cause::Cleanup { by, .. }) => {
+            format!("{} then cleared the parent {} of {link} away", process(by), change.parent.name)
+        }
+        (Cause::ParentChanged(change), _) => {
             format!(
                 "its network namespace ended with it, and {} of {link} changed with that",
                 change.parent.name
             )
         }
-        Cause::ParentDeleted { parent, .. } => {
-            format!("its network namespace ended with it, and with that the parent {} of {link}", parent.name)
-        }
         _ => format!("the network namespace ended with it, and {link} with that"),
+    }
+}
+
+/// "the parent eth0 of macvlan0", or, if other devices took it along, "eth0, and with that eth0.10 and vxlan0, the
+/// parent of macvlan0".
+pub fn lost_parent(case: &Case) -> String {
+    match case.cause.deleted()[..] {
+        [parent] => format!("the parent {} of {}", parent.name, case.fact.link.name),
+        _ => lost_device(case),
+    }
+}
+
+/// "eth0, the parent of macvlan0", or the same with the devices that took it along.
+pub fn lost_device(case: &Case) -> String {
+    let devices = case.cause.deleted();
+    let parent = devices.last().map(|parent| parent.name.to_string()).unwrap_or_default();
+    format!("{}{parent}, the parent of {}", taken_along(&devices), case.fact.link.name)
+}
+
+/// "eth0, and with that eth0.10 and ": the devices that went before the last one, and took it along.
+pub fn taken_along(devices: &[&Link]) -> String {
+    match devices {
+        [] | [_] => String::new(),
+        [first, others @ .., _] => {
+            let others: Vec<_> = others.iter().map(|device| format!("{} and ", device.name)).collect();
+            format!("{}, and with that {}", first.name, others.concat())
+        }
+    }
+}
+
+/// "the bridge br0, the parent of macvlan0, lost its last port veth1", "eth0, the parent of macvlan0, lost its carrier".
+fn lost_carrier(change: &ParentChange, link: &Text) -> String {
+    let first = change.first();
+    let of_link = if first.id == change.id { format!(", the parent of {link},") } else { String::new() };
+    let kind = first.parent.kind.as_ref().filter(|_| first.parent.has_ports());
+    let lost = match (kind, &first.below) {
+        (Some(kind), Some(port)) => {
+            format!("the {kind} {}{of_link} lost its last port {}", first.parent.name, port.name)
+        }
+        _ => format!("{}{of_link} lost its carrier", first.parent.name),
+    };
+    if first.id == change.id {
+        lost
+    } else {
+        format!("{lost}, and with that {}, the parent of {link}, its carrier", change.parent.name)
+    }
+}
+
+/// "a, b and c".
+pub fn list<'a>(names: impl Iterator<Item = &'a Text>) -> String {
+    let names: Vec<_> = names.map(ToString::to_string).collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// Our own words with a capital at the beginning of a sentence; a name stays as it is.
+pub fn first_capital(sentence: &str) -> String {
+    match sentence.strip_prefix("the ") {
+        Some(rest) => format!("The {rest}"),
+        None => sentence.to_owned(),
     }
 }
 

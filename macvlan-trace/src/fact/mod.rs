@@ -197,6 +197,24 @@ impl Link {
     pub fn is_up(&self) -> bool {
         self.flags & macvlan_trace_common::IFF_UP != 0
     }
+
+    /// Whether it is one end of a veth pair.
+    #[must_use]
+    pub fn is_veth(&self) -> bool {
+        self.is_kind("veth")
+    }
+
+    /// Whether it has a carrier as long as one of the devices below it, its ports, has one.
+    #[must_use]
+    pub fn has_ports(&self) -> bool {
+        ["bridge", "bond", "team"].iter().any(|kind| self.is_kind(kind))
+    }
+
+    /// Whether it is of that kind.
+    #[must_use]
+    pub fn is_kind(&self, kind: &str) -> bool {
+        self.kind.as_ref().is_some_and(|own| own.as_bytes() == kind.as_bytes())
+    }
 }
 
 /// What happened to a link.

@@ -56,6 +56,16 @@ impl Path {
         self.functions().iter().any(Option::is_some)
     }
 
+    /// The kinds of the devices that were deleted because the device below was, one for each time that this happened on
+    /// the path. Each such device may take along what stands on it.
+    #[must_use]
+    pub fn deletions_passed_on(&self) -> Vec<&'static str> {
+        let notifiers = QUESTIONS[Index::passes_deletion_on as usize].functions;
+        let passes_on = |symbol: &str| notifiers.iter().find(|function| function.is(symbol))?.module;
+        let modules = self.functions().iter().flatten().filter_map(|symbol| passes_on(symbol));
+        modules.map(|module| if module == "8021q" { "vlan" } else { module }).collect()
+    }
+
     fn answers(&self, question: Index) -> bool {
         self.0.answers & 1 << question as u32 != 0
     }
@@ -322,6 +332,13 @@ questions! {
         of_module("8021q", "vlan_device_event"),
         of_module("8021q", "vlan_dev_work"), // 7.x
     ], unseen: "that a VLAN goes down with the device below it";
+
+    /// Whether a device may be deleted because the one below is. macvlan's own notifier is not among them.
+    passes_deletion_on: [
+        of_module("8021q", "vlan_device_event"),
+        of_module("vxlan", "vxlan_netdevice_event"),
+        of_module("macsec", "macsec_notify"),
+    ], unseen: "that a parent is deleted with a device below it";
 
     /// Whether one end of a veth goes down, so that the other loses its carrier.
     closes_veth: [

@@ -2,7 +2,9 @@
 
 use crate::{
     cards::{Plugged, set_carrier},
-    harness::{Container, NamedNetns, Parent, Unit, Watch, in_guest, ip, run, script, sh, until},
+    harness::{
+        Container, NamedNetns, Parent, Unit, Watch, in_guest, ip, ip_path, run, script, sh, signal, until,
+    },
     helpers::owner_of_tap,
 };
 
@@ -243,7 +245,7 @@ fn a_tap_whose_holder_is_killed_goes_with_it_and_the_killer_is_not_seen() {
         .only("deleted", "macvlan0")
         .verdict("parent-unplugged", "likely")
         .is("/culprit/pid", owner.pid)
-        .says("/verdict/cause", "ended with tap0 open, the parent of macvlan0");
+        .says("/verdict/cause", "ended with tap0 open, and that took away tap0, the parent of macvlan0");
 }
 
 #[test]
@@ -272,7 +274,7 @@ fn a_vlan_that_goes_down_with_its_card_leads_to_the_card() {
 }
 
 #[test]
-fn a_bond_is_a_parent_like_others_but_why_its_ports_are_dead_is_not_seen() {
+fn a_bond_that_loses_its_carrier_leads_to_what_happened_to_its_port() {
     let mut trace = Watch::start();
     let _port = Parent::dummy("port0");
     ip("link set port0 down");
@@ -292,9 +294,11 @@ fn a_bond_is_a_parent_like_others_but_why_its_ports_are_dead_is_not_seen() {
     stream
         .one("carrier_lost", "macvlan0")
         .verdict("carrier-lost", "likely")
-        .is("/culprit", serde_json::Value::Null)
-        .says("/verdict/cause", "The parent bond0 of macvlan0 lost its carrier")
-        .says("/verdict/cause", "no process was seen behind that");
+        .is("/culprit/args/3", "port0")
+        .says(
+            "/verdict/cause",
+            "set port0 down, and with that bond0, the parent of macvlan0, lost its carrier",
+        );
     stream
         .one("parent_down", "macvlan0")
         .by("ip")
@@ -473,4 +477,123 @@ fn a_veth_parent_goes_with_the_namespace_of_its_other_end() {
         .verdict("container-exited", "certain")
         .is("/culprit/pid", pid)
         .is("/link/parent/name", "par0");
+}
+
+#[test]
+fn a_vlan_on_a_veth_goes_with_the_namespace_of_the_other_end() {
+    let mut trace = Watch::start();
+    let _named = NamedNetns::add("mt-n3");
+    let _veth = Parent("w7");
+    ip("link add w7 type veth peer name w8 netns mt-n3");
+    ip("link add link w7 name v7 type vlan id 5");
+    ip("link add mv7 link v7 type macvlan");
+    ip("netns del mt-n3");
+    trace.wait_for_event("deleted", "mv7");
+    trace
+        .stop()
+        .only("deleted", "mv7")
+        .by_worker()
+        .verdict_sure_or_likely("netns-deleted")
+        .is("/culprit/args/3", "mt-n3")
+        .is("/link/parent/name", "v7")
+        .says("/verdict/cause", "with that w8, and with that w7 and v7, the parent of mv7");
+}
+
+#[test]
+fn a_vlan_on_a_veth_that_somebody_deletes_is_not_the_other_ends_namespaces_doing() {
+    let trace = Watch::start();
+    let _named = NamedNetns::add("mt-n3");
+    let _veth = Parent("w7");
+    ip("link add w7 type veth peer name w8 netns mt-n3");
+    ip("link add link w7 name v7 type vlan id 5");
+    ip("link add mv7 link v7 type macvlan");
+    ip("link del v7");
+    ip("netns del mt-n3");
+    trace
+        .stop()
+        .only("deleted", "mv7")
+        .by("ip")
+        .verdict("parent-deleted", "certain")
+        .is("/culprit/args/3", "v7")
+        .says("/verdict/cause", "removed the parent v7 of mv7");
+}
+
+#[test]
+fn a_vlan_takes_a_vxlan_along_and_that_takes_the_link() {
+    let trace = Watch::start();
+    let _parent = Parent::dummy("par0");
+    ip("link add link par0 name par0.10 type vlan id 10");
+    ip("link add vx0 type vxlan id 42 dev par0.10 dstport 4789 group 239.1.1.1");
+    ip("link add mv0 link vx0 type macvlan");
+    ip("link del par0.10");
+    trace
+        .stop()
+        .only("deleted", "mv0")
+        .by("ip")
+        .verdict("parent-deleted", "certain")
+        .is("/culprit/args/3", "par0.10")
+        .says("/verdict/cause", "removed par0.10, and with that vx0, the parent of mv0, which went with it")
+        .says("/verdict/remedy", "Make par0.10, vx0 and mv0 again, in this order");
+}
+
+/// A bridge br0 that is up, with a veth v0 as a port, whose other end v1 goes into the container, as runtimes do it; and
+/// on the bridge a link mv0 that is up.
+fn bridge_into(container: &Container) -> Parent {
+    ip("link add br0 type bridge");
+    ip("link set br0 up");
+    ip("link add mv0 link br0 type macvlan");
+    ip("link set mv0 up");
+    ip("link add v0 type veth peer name v1");
+    ip("link set v0 master br0");
+    ip(&format!("link set v1 netns {}", container.pid));
+    ip("link set v0 up");
+    run(
+        "nsenter",
+        &[&format!("--net=/proc/{}/ns/net", container.pid), &ip_path(), "link", "set", "v1", "up"],
+    );
+    until("the link has a carrier", || ip("link show mv0").contains("LOWER_UP"));
+    Parent("br0")
+}
+
+#[test]
+fn a_bridge_that_loses_its_last_port_with_a_container_leads_to_who_killed_that() {
+    Watch::ready();
+    let mut container = Container::start("read line");
+    let _bridge = bridge_into(&container);
+    let mut trace = Watch::start();
+    signal(container.pid, rustix::process::Signal::KILL);
+    container.wait();
+    trace.wait_for_event("carrier_lost", "mv0");
+    trace
+        .stop()
+        .only("carrier_lost", "mv0")
+        .verdict("container-killed", "certain")
+        .is("/culprit/pid", std::process::id())
+        .says("/verdict/cause", "with that the bridge br0, the parent of mv0, lost its last port v0");
+}
+
+#[test]
+fn a_bridge_whose_port_was_taken_out_before_the_container_was_killed_is_not_the_killers_doing() {
+    Watch::ready();
+    let mut container = Container::start("read line");
+    let _bridge = bridge_into(&container);
+    let mut trace = Watch::start();
+    ip("link set v0 nomaster");
+    trace.wait_for_event("carrier_lost", "mv0");
+    signal(container.pid, rustix::process::Signal::KILL);
+    container.wait();
+    trace.stop().only("carrier_lost", "mv0").verdict("carrier-lost", "certain").is("/culprit/args/3", "v0");
+}
+
+#[test]
+fn who_sets_up_a_bridge_that_has_lost_its_port_takes_no_carrier() {
+    Watch::ready();
+    let container = Container::start("read line");
+    let _bridge = bridge_into(&container);
+    let trace = Watch::start();
+    ip("link set br0 down");
+    ip("link del v0");
+    ip("link set br0 up");
+    until("the link takes that over", || ip("link show mv0").contains("NO-CARRIER"));
+    trace.stop().only("parent_down", "mv0").by("ip").is("/culprit/args/3", "br0");
 }

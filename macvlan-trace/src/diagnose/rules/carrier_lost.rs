@@ -24,6 +24,9 @@ pub const RULE: Rule = Rule {
         }
         let (parent, link) = (&change.parent.name, &case.fact.link.name);
         let first = change.first();
+        if matches!(first.by, Cause::NamespaceEnded(_)) {
+            return None;
+        }
         let Cause::Request(task) = &first.by else {
             return Some(Verdict {
                 rule: RULE.name,
@@ -46,6 +49,10 @@ pub const RULE: Rule = Rule {
             });
         };
         let (how, remedy) = match &first.below {
+            _ if first.change == LinkChange::Down => (
+                format!("set {} down, and with that {parent}, the parent of {link},", first.parent.name),
+                Some(format!("`ip link set {} up` where that is.", words::plain(&first.parent.name)).into()),
+            ),
             Some(other) if first.path.closes_veth() => (
                 format!(
                     "set {}, the other end of {}, down, and with that {parent}, the parent of {link},",
@@ -66,6 +73,8 @@ pub const RULE: Rule = Rule {
                 None,
             ),
         };
+        // Of several ports, another one may have been the last.
+        let by_port = change.follows.is_some() && change.parent.has_ports();
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
@@ -74,7 +83,7 @@ pub const RULE: Rule = Rule {
                 words::called_by(task)
             ),
             remedy,
-            confidence: Confidence::Certain,
+            confidence: if by_port { Confidence::Likely } else { Confidence::Certain },
             culprit: Some(Culprit::new(task)),
         })
     },

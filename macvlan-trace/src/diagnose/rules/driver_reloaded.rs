@@ -13,17 +13,17 @@ pub const RULE: Rule = Rule {
     name: "driver-reloaded",
     page: include_str!("../pages/driver-reloaded.md"),
     judge: |case| {
-        let Cause::ParentDeleted { parent, by } = &case.cause else { return None };
-        let Cause::Request(task) = &**by else { return None };
+        let (Cause::ParentDeleted { .. }, Cause::Request(task)) = (&case.cause, case.cause.root()) else {
+            return None;
+        };
         let (deed, confidence) = deed(&case.fact.path)?;
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{} {deed}, and with that {}, the parent of {}, went",
+                "{}{} {deed}, and with that {}, went",
                 words::process_with_command(task),
                 words::called_by(task),
-                parent.name,
-                case.fact.link.name,
+                words::lost_device(case),
             ),
             remedy: Some(
                 "Drain what uses the parent before its driver or device is taken away, and make the links again \

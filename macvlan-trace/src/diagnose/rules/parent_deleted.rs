@@ -15,18 +15,24 @@ pub const RULE: Rule = Rule {
     name: "parent-deleted",
     page: include_str!("../pages/parent-deleted.md"),
     judge: |case| {
-        let Cause::ParentDeleted { parent, by } = &case.cause else { return None };
-        let Cause::Request(task) = &**by else { return None };
+        let devices = case.cause.deleted();
+        let (false, Cause::Request(task)) = (devices.is_empty(), case.cause.root()) else { return None };
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{} removed the parent {} of {}, which went with it",
+                "{}{} removed {}, which went with it",
                 words::process_with_command(task),
                 words::called_by(task),
-                parent.name,
-                case.fact.link.name,
+                words::lost_parent(case),
             ),
-            remedy: Some(REMEDY.into()),
+            remedy: Some(match devices[..] {
+                [_] => REMEDY.into(),
+                _ => format!(
+                    "Make {} again, in this order; keep whatever restarts the network from deleting a device in use.",
+                    words::list(devices.iter().map(|device| &device.name).chain([&case.fact.link.name])),
+                )
+                .into(),
+            }),
             confidence: Confidence::Certain,
             culprit: Some(Culprit::new(task)),
         })

@@ -11,19 +11,18 @@ pub const RULE: Rule = Rule {
     name: "parent-unplugged",
     page: include_str!("../pages/parent-unplugged.md"),
     judge: |case| {
-        let Cause::ParentDeleted { parent, by } = &case.cause else { return None };
-        let (parent, link) = (&parent.name, &case.fact.link.name);
-        let (cause, culprit, confidence) = match &**by {
+        let (first, lost) = (&case.cause.deleted().first()?.name, words::lost_device(case));
+        let (cause, culprit, confidence) = match case.cause.root() {
             Cause::Request(task) if case.fact.path.closes_tun() => {
                 // The kernel closes the descriptors of a process that ends (`exit_files`). Somebody may have ended it.
                 let (how, confidence) = if case.fact.path.exits() {
-                    (format!("ended with {parent} open"), Confidence::Likely)
+                    (format!("ended with {first} open, and that took away"), Confidence::Likely)
                 } else {
-                    (format!("closed {parent}"), Confidence::Certain)
+                    ("closed".to_owned(), Confidence::Certain)
                 };
                 (
                     format!(
-                        "{} {how}, the parent of {link}: a tap or tun device lives only as long as its descriptor",
+                        "{} {how} {lost}: a tap or tun device lives only as long as its descriptor",
                         words::process_with_command(task)
                     ),
                     Some(Culprit::new(task)),
@@ -32,10 +31,10 @@ pub const RULE: Rule = Rule {
             }
             // Software can also cut the power of a hub or a slot, and then the same worker removes the device.
             Cause::Worker if case.fact.path.releases_device() => (
-                format!(
-                    "The parent {parent} of {link} was unplugged or taken away by its bus; no process was seen to ask \
-                     for it"
-                ),
+                words::first_capital(&format!(
+                    "{} was unplugged or taken away by its bus; no process was seen to ask for it",
+                    words::lost_parent(case)
+                )),
                 None,
                 Confidence::Likely,
             ),
@@ -81,10 +80,10 @@ mod tests {
         let end = ["tun_chr_close", "__fput", "task_work_run", "do_exit", "do_group_exit", "get_signal"];
         let frames: Vec<_> = path::CASCADE.iter().chain(&end).copied().collect();
         let told = story.link(&by, LinkChange::Deleted, &link.losing_parent(eth0()), &frames).tell();
-        told.last()
-            .verdict("parent-unplugged", "likely")
-            .culprit(&by)
-            .says("/verdict/cause", "qemu (PID 701) ended with eth0 open, the parent of macvlan0");
+        told.last().verdict("parent-unplugged", "likely").culprit(&by).says(
+            "/verdict/cause",
+            "qemu (PID 701) ended with eth0 open, and that took away eth0, the parent of macvlan0",
+        );
     }
 
     #[test]

@@ -17,14 +17,17 @@ pub const RULE: Rule = Rule {
     name: "shared-parent-deleted",
     page: include_str!("../pages/shared-parent-deleted.md"),
     judge: |case| {
-        let Cause::ParentDeleted { parent, by } = &case.cause else { return None };
-        let Cause::Request(task) = &**by else { return None };
+        let (Cause::ParentDeleted { parent, .. }, Cause::Request(task)) = (&case.cause, case.cause.root())
+        else {
+            return None;
+        };
         (case.siblings.namespaces > 1).then(|| Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{} removed {}, the parent of {} links in {} network namespaces, {} among them",
+                "{}{} removed {}{}, the parent of {} links in {} network namespaces, {} among them",
                 words::process_with_command(task),
                 words::called_by(task),
+                words::taken_along(&case.cause.deleted()),
                 parent.name,
                 case.siblings.links,
                 case.siblings.namespaces,

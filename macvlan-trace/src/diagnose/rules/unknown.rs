@@ -19,9 +19,10 @@ pub fn verdict(case: &Case) -> Verdict {
         Cause::NamespaceEnded(_) => {
             format!("The network namespace of {link} ended, and what held it last was not seen")
         }
-        Cause::ParentDeleted { parent, .. } => {
-            format!("The parent {} of {link} was deleted, and by whom was not seen", parent.name)
-        }
+        Cause::ParentDeleted { .. } => words::first_capital(&format!(
+            "{} was deleted, and by whom was not seen",
+            words::lost_parent(case)
+        )),
         _ => format!("The kernel {} by itself, and why was not seen", words::deed(case)),
     };
     Verdict {
