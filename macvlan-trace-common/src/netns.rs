@@ -24,7 +24,8 @@ impl NetnsRef {
     pub const NONE: Self = Self { ptr: 0, cookie: 0, inode: 0, reserved: 0 };
 }
 
-/// [`Kind::Exit`](crate::Kind::Exit): the current process ends, and lives in a watched network namespace.
+/// [`Kind::Exit`](crate::Kind::Exit): the current process ends, and lives in a watched network namespace; or
+/// a thread does that lived there alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ExitRecord {
@@ -34,8 +35,8 @@ pub struct ExitRecord {
     pub netns: NetnsRef,
     /// As `do_exit` gets it: exit code in bits 8 to 15, signal in bits 0 to 6, core dump in bit 7.
     pub code: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1 if only a thread ends, whose process lives in another namespace.
+    pub only_thread: u32,
 }
 
 /// [`Kind::Signal`](crate::Kind::Signal): a process of a watched network namespace was sent a signal by another
@@ -70,8 +71,8 @@ pub struct NetnsMoveRecord {
     pub to: NetnsRef,
     /// Living threads of the process; 1 means that the whole process moves.
     pub threads: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1 if the task has just made the namespace that it enters.
+    pub made: u32,
 }
 
 /// [`Kind::NetnsEnd`](crate::Kind::NetnsEnd): the last reference to a watched network namespace dropped, or its last

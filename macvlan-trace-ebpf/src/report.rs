@@ -48,11 +48,11 @@ pub fn report(ctx: ProbeContext) -> u32 {
     lane.send_task(KPROBE);
     match lane.request {
         Request::Link { dev, change } => link(&ctx, lane, dev, &change),
-        Request::Exit { net, code } => {
+        Request::Exit { net, code, only_thread } => {
             let record = lane.buffer.record::<ExitRecord>();
             netns::fill(net, &mut record.netns);
             record.code = code;
-            record.reserved = 0;
+            record.only_thread = u32::from(only_thread);
             lane.send(Kind::Exit, KPROBE, task::current(), size_of::<ExitRecord>());
         }
         Request::NetnsMove { from, to } => {
@@ -60,7 +60,9 @@ pub fn report(ctx: ProbeContext) -> u32 {
             netns::fill(from, &mut record.from);
             netns::fill(to, &mut record.to);
             record.threads = task::threads(task::current());
-            record.reserved = 0;
+            // A new namespace has the one reference that `setup_net` gives it and the new `nsproxy` takes over. Who enters
+            // an older one adds a reference to that of a file or a process.
+            record.made = u32::from(read!(to, net_count as u32) == 1);
             lane.send(Kind::NetnsMove, KPROBE, task::current(), size_of::<NetnsMoveRecord>());
         }
         Request::NetnsEnd { net, last } => {

@@ -340,6 +340,15 @@ fn end_steps(end: &NamespaceEnd, clock: Clock, steps: &mut Vec<Step>) {
             steps.push(step(clock, unmount.at, what, Some(&unmount.task), detail.to_owned()));
         }
     }
+    if let Trigger::Left(leave) = &end.trigger {
+        let (own, detail) = match leave.ended {
+            true => (Drop::Exit, "a thread ended, whose process lives on"),
+            false => (Drop::Switch, "it went to another network namespace"),
+        };
+        if end.drop != own {
+            steps.push(step(clock, leave.at, "leave", Some(&leave.task), detail.to_owned()));
+        }
+    }
     let (what, detail) = match end.drop {
         Drop::Unmount => UNMOUNT,
         Drop::Close => ("close", "the last descriptor of the network namespace was closed"),

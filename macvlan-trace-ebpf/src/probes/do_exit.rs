@@ -5,6 +5,7 @@ use aya_log_ebpf::debug;
 
 use crate::{
     capture::{netns, task},
+    kread::read,
     report::hand_over,
     request::Request,
     state::{moves, opens, watched},
@@ -13,7 +14,8 @@ use crate::{
 /// What `do_coredump` adds to the code of a process whose core it has written.
 const CORE_DUMPED: u32 = 0x80;
 
-/// Reports the end of a process that lives in a watched network namespace. For any task, forgets what a missed return
+/// Reports the end of a process that lives in a watched network namespace, or of a thread that lives there while its
+/// process lives elsewhere. For any task, forgets what a missed return
 /// has left behind: the next task with its id has nothing to do with that.
 #[kprobe]
 pub fn do_exit(ctx: ProbeContext) -> u32 {
@@ -26,10 +28,11 @@ pub fn do_exit(ctx: ProbeContext) -> u32 {
     }
     let Some(code) = ctx.arg::<u32>(0) else { return 0 };
     // Only the thread that dumped the core knows that; the others had to end first.
-    if code & CORE_DUMPED == 0 && !task::ends_process(current) {
+    let only_thread = code & CORE_DUMPED == 0 && !task::ends_process(current);
+    if only_thread && net == netns::of_task(read!(current, task_leader)) {
         return 0;
     }
     debug!(&ctx, "exit: code {:x}", code);
-    hand_over(&ctx, Request::Exit { net, code });
+    hand_over(&ctx, Request::Exit { net, code, only_thread });
     0
 }

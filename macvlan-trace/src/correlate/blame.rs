@@ -119,10 +119,21 @@ pub enum Trigger {
     Unmount(Rc<Unmount>),
     /// A process closed its last descriptor.
     Close(Rc<Task>),
-    /// The last process in it went to another one.
-    Left(Rc<Task>),
+    /// The last process that lived in it left it alive.
+    Left(Rc<Leave>),
     /// Something that was not seen.
     Unknown,
+}
+
+/// A task left a network namespace in which it had lived, and its process lives on.
+#[derive(Clone, Debug)]
+pub struct Leave {
+    /// When.
+    pub at: Ktime,
+    /// The task.
+    pub task: Rc<Task>,
+    /// Whether the thread ended; otherwise it went to another namespace.
+    pub ended: bool,
 }
 
 /// The last mount of a network namespace went.

@@ -18,7 +18,7 @@ mod tests;
 
 use std::{iter, rc::Rc};
 
-pub use blame::{Cause, Chosen, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount};
+pub use blame::{Cause, Chosen, Drop, Ended, Kill, Leave, NamespaceEnd, OutOfMemory, Trigger, Unmount};
 pub use gaps::Gap;
 pub use links::{Life, Siblings};
 pub use overdue::{Awaited, Remark};
@@ -29,7 +29,9 @@ use macvlan_trace_common::IFF_UP;
 
 use owners::Home;
 
-use crate::fact::{Cgroup, Container, Fact, Ktime, Link, LinkChange, LinkFact, Netns, Own, Task, What};
+use crate::fact::{
+    Cgroup, Container, Fact, Ktime, Link, LinkChange, LinkFact, Netns, Own, Task, TaskRef, What,
+};
 use crate::work::{party, runtime};
 
 /// How long after a parent lost its carrier a network manager may still react to that.
@@ -140,6 +142,10 @@ impl Correlator {
             }
             What::Link(link) => return self.link(at, *link).into_iter().collect(),
             What::Parent(parent) => return self.parent(at, &parent),
+            What::Exit(exit) if exit.only_thread => {
+                let task = self.tasks.whole(&exit.task);
+                self.netns.thread_ends(at, &exit, task);
+            }
             What::Exit(exit) => {
                 let task = self.tasks.whole(&exit.task);
                 self.netns.exit(at, &exit, Rc::clone(&task));
@@ -152,10 +158,14 @@ impl Correlator {
                 self.note_resident(at, &signal.netns, &target, false);
             }
             What::Oom(oom) => self.netns.out_of_memory(at, oom),
-            What::NetnsMove(change) => self.netns.entered(at, &change),
+            What::NetnsMove(change) if self.is_own(&change.task) => {}
+            What::NetnsMove(change) => {
+                let task = self.tasks.whole(&change.task);
+                self.netns.moved(at, &change, task);
+            }
             What::NetnsEnd(end) => {
                 let task = self.tasks.whole(&end.task);
-                let own = end.task.ns_tgid == Some(self.own.ns_tgid) && end.task.pidns == self.own.pidns;
+                let own = self.is_own(&end.task);
                 self.netns.end(at, &end, task, own);
             }
             What::Freed { dev } => self.overdue.freed(dev),
@@ -182,6 +192,11 @@ impl Correlator {
             What::Watching(_) | What::Tick | What::Clock { .. } | What::End => {}
         }
         Vec::new()
+    }
+
+    /// Whether a task is the tracer's own.
+    fn is_own(&self, task: &TaskRef) -> bool {
+        task.ns_tgid == Some(self.own.ns_tgid) && task.pidns == self.own.pidns
     }
 
     /// Remarks on what has not happened in time.

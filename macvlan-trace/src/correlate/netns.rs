@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, rc::Rc};
 
 use super::{
-    blame::{self, Chosen, Drop, Ended, Kill, NamespaceEnd, OutOfMemory, Trigger, Unmount},
+    blame::{self, Chosen, Drop, Ended, Kill, Leave, NamespaceEnd, OutOfMemory, Trigger, Unmount},
     owners::Home,
 };
 use crate::{
@@ -79,6 +79,8 @@ struct Namespace {
     visitors: VecDeque<(ProcessId, Ktime)>,
     /// When memory ran out, and who was chosen, oldest first.
     ooms: VecDeque<(ProcessId, OutOfMemory)>,
+    /// The last task that lived in it and left it alive.
+    left: Option<Rc<Leave>>,
     /// Its last mount went while something else still held it.
     unmounted: Option<Rc<Unmount>>,
     end: Option<Rc<NamespaceEnd>>,
@@ -129,6 +131,11 @@ impl Namespaces {
         }
     }
 
+    /// A thread ends whose process lives on in another namespace.
+    pub fn thread_ends(&mut self, at: Ktime, exit: &Exit, task: Rc<Task>) {
+        self.living(&exit.netns).leave(at, task, true);
+    }
+
     /// A process is signalled.
     pub fn signal(&mut self, at: Ktime, signal: &Signal, sender: Option<Rc<Task>>) {
         let namespace = self.living(&signal.netns);
@@ -151,8 +158,13 @@ impl Namespaces {
         push(&mut self.living(&oom.netns).ooms, (oom.target.process, known), MAX_OOMS);
     }
 
-    /// A task comes in from another namespace.
-    pub fn entered(&mut self, at: Ktime, change: &NetnsMove) {
+    /// A task goes from one namespace to another.
+    pub fn moved(&mut self, at: Ktime, change: &NetnsMove, task: Rc<Task>) {
+        self.living(&change.from).leave(at, task, false);
+        // Who makes a namespace lives in it.
+        if change.made {
+            return;
+        }
         // A runtime that was given a namespace (Podman, CNI) has the container's main process join it as it starts.
         let starts = at.0.saturating_sub(change.task.process.start.0) <= STARTING_NS;
         if change.task.is_pidns_init() && starts {
@@ -318,6 +330,7 @@ impl Namespace {
             signals: VecDeque::new(),
             visitors: VecDeque::new(),
             ooms: VecDeque::new(),
+            left: None,
             unmounted: None,
             end: None,
             needed_until: Ktime::default(),
@@ -445,13 +458,26 @@ impl Namespace {
             by_hand
                 .is_none_or(|unmount| ended.is_init && unmount.at.0.saturating_sub(ended.at.0) <= CLEANUP_NS)
         };
-        if let Some(ended) = self.main_end().filter(is_why) {
-            return Trigger::Exit(ended);
+        let main = self.main_end().filter(is_why);
+        // Who lives there and starts others outlives them: the last to leave is the last that lived there. If the
+        // namespace has a name, its maker may leave long before that goes.
+        let left = self.left.as_ref().filter(|left| main.as_ref().is_none_or(|ended| ended.at < left.at));
+        match (left.filter(|_| unmount.is_none()), main) {
+            // It left the descriptor open, and closed it now.
+            (Some(left), _) if drop == Drop::Close && left.task.task.process == dropper.task.process => {
+                return Trigger::Close(Rc::clone(dropper));
+            }
+            (Some(left), _) => return Trigger::Left(Rc::clone(left)),
+            (None, Some(ended)) => return Trigger::Exit(ended),
+            (None, None) => {}
         }
         match (drop, unmount) {
             (_, Some(unmount)) => Trigger::Unmount(unmount),
             (Drop::Close, None) => Trigger::Close(Rc::clone(dropper)),
-            (Drop::Switch, None) if whole_process => Trigger::Left(Rc::clone(dropper)),
+            // Nobody lived here. The last of its visitors goes.
+            (Drop::Switch, None) if whole_process => {
+                Trigger::Left(Rc::new(Leave { at, task: Rc::clone(dropper), ended: false }))
+            }
             // A thread that was here and whose process lives on is no reason.
             (Drop::Exit, None) => self.exit_of(dropper.task.process).map_or(Trigger::Unknown, Trigger::Exit),
             // Nobody lived here, only visitors. To name the last of them would be a guess.
@@ -471,6 +497,24 @@ impl Namespace {
     /// The end of the main process: the last one that lived in it.
     fn main_end(&self) -> Option<Rc<Ended>> {
         self.ends().next().cloned()
+    }
+
+    /// A task leaves the namespace alive, or ends as a thread whose process lives on elsewhere.
+    fn leave(&mut self, at: Ktime, task: Rc<Task>, ended: bool) {
+        if self.lives_in_it(at, &task) {
+            self.left = Some(Rc::new(Leave { at, task, ended }));
+        }
+    }
+
+    /// Whether a task that leaves a namespace has lived there, as far as the tracer saw. A runtime's threads come and go
+    /// before the namespace is watched. A supervisor waits for the init of a pid namespace.
+    fn lives_in_it(&self, at: Ktime, task: &Task) -> bool {
+        let supervises = |ended: &Rc<Ended>| {
+            ended.is_init
+                && at.0.saturating_sub(ended.at.0) <= SUPERVISOR_NS
+                && runtime::supervises(task, &ended.task)
+        };
+        !self.is_visited_by(task) && !runtime::works_for_one(task) && !self.exits.iter().any(supervises)
     }
 
     fn visits(&self, ended: &Ended) -> bool {

@@ -414,6 +414,9 @@ pub struct Exit {
     pub status: ExitStatus,
     /// Whether a core was dumped.
     pub core_dumped: bool,
+    /// Whether only a thread ends, whose process lives on in another namespace.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_thread: bool,
 }
 
 /// How a process ended.
@@ -517,6 +520,9 @@ pub struct NetnsMove {
     pub to: Netns,
     /// Whether it was the only thread of its process.
     pub whole_process: bool,
+    /// Whether it has just made the one that it enters.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub made: bool,
 }
 
 /// The last reference to a namespace dropped, or its last mount and file.
@@ -534,8 +540,6 @@ pub struct NetnsEnd {
     #[serde(skip)]
     pub path: Path,
 }
-
-impl NetnsEnd {}
 
 /// A link that was there before the tracer: its past is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -81,7 +81,13 @@ impl Decoder {
         } else if header.kind == wire::Kind::Exit as u16 {
             let record: wire::ExitRecord = fixed(bytes)?;
             let (status, core_dumped) = exit_status(record.code);
-            What::Exit(Exit { task, netns: netns(&record.netns), status, core_dumped })
+            What::Exit(Exit {
+                task,
+                netns: netns(&record.netns),
+                status,
+                core_dumped,
+                only_thread: record.only_thread != 0,
+            })
         } else if header.kind == wire::Kind::Signal as u16 {
             let record: wire::SignalRecord = fixed(bytes)?;
             let (from_kernel, target) = (record.from_kernel != 0, task_ref(&record.target));
@@ -116,6 +122,7 @@ impl Decoder {
                 from: netns(&record.from),
                 to: netns(&record.to),
                 whole_process: record.threads == 1,
+                made: record.made != 0,
             })
         } else if header.kind == wire::Kind::NetnsEnd as u16 {
             let record: wire::NetnsEndRecord = fixed(bytes)?;

@@ -405,12 +405,24 @@ impl Story {
     pub fn dumps_core(&mut self, task: &Task, netns: Netns, signal: u8) -> &mut Self {
         self.introduce(task);
         let status = ExitStatus::Signal(signal);
-        self.fact(What::Exit(Exit { task: task.task.clone(), netns, status, core_dumped: true }))
+        self.fact(What::Exit(Exit {
+            task: task.task.clone(),
+            netns,
+            status,
+            core_dumped: true,
+            only_thread: false,
+        }))
     }
 
     fn ends_with(&mut self, task: &Task, netns: Netns, status: ExitStatus) -> &mut Self {
         self.introduce(task);
-        self.fact(What::Exit(Exit { task: task.task.clone(), netns, status, core_dumped: false }))
+        self.fact(What::Exit(Exit {
+            task: task.task.clone(),
+            netns,
+            status,
+            core_dumped: false,
+            only_thread: false,
+        }))
     }
 
     /// A process sends a signal.
@@ -448,17 +460,38 @@ impl Story {
 
     /// A process, with all its threads, goes from one namespace to another.
     pub fn goes(&mut self, task: &Task, from: Netns, to: Netns) -> &mut Self {
-        self.switches(task, from, to, true)
+        self.switches(task, from, to, true, false)
     }
 
     /// A thread goes from one namespace to another, and leaves others of its process behind.
     pub fn thread_goes(&mut self, task: &Task, from: Netns, to: Netns) -> &mut Self {
-        self.switches(task, from, to, false)
+        self.switches(task, from, to, false, false)
     }
 
-    fn switches(&mut self, task: &Task, from: Netns, to: Netns, whole_process: bool) -> &mut Self {
+    /// A process goes to a namespace that it has just made.
+    pub fn unshares(&mut self, task: &Task, from: Netns, to: Netns) -> &mut Self {
+        self.switches(task, from, to, true, true)
+    }
+
+    fn switches(
+        &mut self,
+        task: &Task,
+        from: Netns,
+        to: Netns,
+        whole_process: bool,
+        made: bool,
+    ) -> &mut Self {
         self.introduce(task);
-        self.fact(What::NetnsMove(NetnsMove { task: task.task.clone(), from, to, whole_process }))
+        self.fact(What::NetnsMove(NetnsMove { task: task.task.clone(), from, to, whole_process, made }))
+    }
+
+    /// A thread ends in a namespace, and its process lives on elsewhere.
+    pub fn thread_ends(&mut self, task: &Task, netns: Netns) -> &mut Self {
+        self.exits(task, netns, 0);
+        if let Some(Fact { what: What::Exit(exit), .. }) = self.facts.last_mut() {
+            exit.only_thread = true;
+        }
+        self
     }
 
     /// The last reference to a namespace drops on that path, while the task is current.

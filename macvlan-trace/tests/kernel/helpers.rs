@@ -5,6 +5,7 @@ use std::{
     io::{Write as _, stdin, stdout},
     net::{TcpListener, TcpStream},
     os::fd::AsFd as _,
+    process::Command,
 };
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -46,6 +47,54 @@ fn aborts() {
     stdin().read_line(&mut String::new()).expect("somebody writes");
     // The kernel drops the SIGABRT of an init to itself, and so the C library runs into an instruction that is a fault.
     std::process::abort();
+}
+
+/// A process that makes a network namespace with the link macvlan9, goes on to one with macvlan0, and waits for [`Container::go`] to leave it.
+pub fn leaver(how: &str) -> Container {
+    let own = std::env::current_exe().expect("this binary has a path").to_string_lossy().into_owned();
+    let script = format!("HOW={how} exec {own} --exact helpers::leaves_its_namespace --ignored --nocapture");
+    let mut leaver = Container::spawn(&["sh", "-c"], &script);
+    while leaver.line() != "ready" {}
+    leaver
+}
+
+#[test]
+#[ignore = "is run as a process that makes a network namespace and leaves it"]
+fn leaves_its_namespace() {
+    let how = std::env::var("HOW").expect("it is told how");
+    let leaves = move || {
+        let home = File::open("/proc/thread-self/ns/net").expect("it has a namespace");
+        // The second one is made in a namespace that is watched.
+        for link in ["macvlan9", "macvlan0"] {
+            // SAFETY: it gives up nothing that another part of this process relies on.
+            unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }
+                .expect("a namespace can be made");
+            ip("link add par1 type dummy");
+            ip(&format!("link add {link} link par1 type macvlan"));
+        }
+        let socket = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        // Another one that lives there, and ends when the test says so.
+        let heir = (how == "heir").then(|| Command::new("sh").args(["-c", "read line; exit 3"]).spawn());
+        println!("\nready");
+        stdout().flush().expect("somebody reads");
+        if how != "heir" {
+            stdin().read_line(&mut String::new()).expect("somebody writes");
+        }
+        if how != "thread" {
+            move_into_link_name_space(home.as_fd(), Some(LinkNameSpaceType::Network))
+                .expect("it can be entered");
+        }
+        drop(socket);
+        if let Some(heir) = heir {
+            println!("left");
+            stdout().flush().expect("somebody reads");
+            heir.expect("a shell can be started").wait().expect("it ends");
+        }
+    };
+    std::thread::spawn(leaves).join().expect("it leaves");
+    println!("left");
+    stdout().flush().expect("somebody reads");
+    stdin().read_line(&mut String::new()).expect("somebody writes");
 }
 
 /// A process that holds a tap device until [`Container::go`].

@@ -459,6 +459,49 @@ fn a_thread_that_visited_and_ended_is_never_the_culprit() {
 }
 
 #[test]
+fn who_made_a_namespace_and_leaves_it_last_is_the_culprit_and_not_a_child_that_came_and_went() {
+    for how in ["setns", "thread"] {
+        let mut trace = Watch::start();
+        let mut leaver = helpers::leaver(how);
+        leaver.go();
+        assert_eq!(leaver.line(), "left");
+        trace.wait_for_event("deleted", "macvlan0");
+        let stream = trace.stop();
+        stream.complete();
+        stream
+            .one("deleted", "macvlan9")
+            .by_worker()
+            .verdict_sure_or_likely("netns-deleted")
+            .is("/culprit/pid", leaver.pid);
+        let told = stream
+            .one("deleted", "macvlan0")
+            .by_worker()
+            .verdict_sure_or_likely("netns-deleted")
+            .is("/culprit/pid", leaver.pid)
+            .is("/victim/init", serde_json::Value::Null);
+        if how == "setns" {
+            told.says("/verdict/cause", "left the network namespace as its last process");
+        }
+    }
+}
+
+#[test]
+fn who_made_a_namespace_and_left_somebody_in_it_is_no_culprit() {
+    let mut trace = Watch::start();
+    let mut leaver = helpers::leaver("heir");
+    assert_eq!(leaver.line(), "left");
+    leaver.go();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace
+        .stop()
+        .one("deleted", "macvlan0")
+        .by_worker()
+        .verdict_sure_or_likely("container-exited")
+        .is("/culprit/comm", "sh")
+        .is("/culprit/exit/code", 3);
+}
+
+#[test]
 fn the_next_namespace_with_the_same_number_has_its_own_story() {
     let mut trace = Watch::start();
     let parent = Parent::dummy("par0");

@@ -251,7 +251,13 @@ impl Machine {
     pub fn exits(&mut self, task: &Task, status: ExitStatus) {
         self.introduces(task);
         let netns = task.netns.unwrap();
-        self.tells(What::Exit(Exit { task: task.task.clone(), netns, status, core_dumped: false }));
+        self.tells(What::Exit(Exit {
+            task: task.task.clone(),
+            netns,
+            status,
+            core_dumped: false,
+            only_thread: false,
+        }));
     }
 
     pub fn drops(&mut self, by: &Task, netns: Netns, path: &[&str]) {

@@ -447,6 +447,16 @@ fn only_a_process_of_one_thread_goes_whole() {
 }
 
 #[test]
+fn a_task_that_makes_a_namespace_does_not_enter_another_ones() {
+    for made in [0, 1] {
+        let mut record: NetnsMoveRecord = blank(Kind::NetnsMove, SHELL);
+        (record.from, record.to, record.made) = (HOST, BLUE, made);
+        let What::NetnsMove(change) = decode(&bytes(&record, &[])) else { panic!("a move") };
+        assert_eq!(change.made, made == 1);
+    }
+}
+
+#[test]
 fn the_end_of_a_namespace_brings_its_path() {
     let What::NetnsEnd(end) = decode(&netns_end(&[100, 7])) else { panic!("an end") };
     assert_eq!(*end.path.functions(), [Some("f100".into()), None]);
