@@ -268,6 +268,9 @@ fn init(case: &Case, known: &Correlator) -> Option<event::Task> {
 /// The chain, in order.
 fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
     let mut steps = Vec::new();
+    if let Some(main) = case.cause.namespace_end().and_then(|end| end.outlived.as_ref()) {
+        exit_steps(main, clock, &mut steps);
+    }
     if let Some(ended) = case.cause.exit() {
         exit_steps(ended, clock, &mut steps);
     }

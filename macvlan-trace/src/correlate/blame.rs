@@ -70,6 +70,18 @@ impl Cause {
         devices
     }
 
+    /// The same for a link that has been there since then.
+    #[must_use]
+    pub fn of_link_since(self, since: Option<Ktime>) -> Self {
+        match self {
+            Self::NamespaceEnded(end) => Self::NamespaceEnded(end.of_link_since(since)),
+            Self::ParentDeleted { parent, by } => {
+                Self::ParentDeleted { parent, by: Box::new(by.of_link_since(since)) }
+            }
+            cause => cause,
+        }
+    }
+
     /// The end of a network namespace that caused it: the link's own, or that of a device below.
     #[must_use]
     pub fn namespace_end(&self) -> Option<&NamespaceEnd> {
@@ -102,12 +114,31 @@ pub struct NamespaceEnd {
     pub at: Ktime,
     /// What started it.
     pub trigger: Trigger,
+    /// What gave up the last hold, whoever had lived there before. A link that came after that one's end was there for
+    /// as long as this held.
+    pub last_hold: Trigger,
+    /// The end of the main process, if somebody else outlived it and ended the namespace.
+    pub outlived: Option<Rc<Ended>>,
     /// How the last reference dropped.
     pub drop: Drop,
     /// The task that was current then.
     pub dropper: Rc<Task>,
     /// When its last mount went, if that was not the last reference.
     pub unmounted: Option<Ktime>,
+}
+
+impl NamespaceEnd {
+    /// The same for a link that has been there since then: what had ended before did not take it along.
+    pub fn of_link_since(self: &Rc<Self>, since: Option<Ktime>) -> Rc<Self> {
+        let came_before = |at: Ktime| since.is_some_and(|since| at < since);
+        let trigger = match &self.trigger {
+            Trigger::Exit(ended) if came_before(ended.at) => self.last_hold.clone(),
+            Trigger::Left(leave) if came_before(leave.at) => self.last_hold.clone(),
+            _ if self.outlived.as_ref().is_some_and(|main| came_before(main.at)) => self.trigger.clone(),
+            _ => return Rc::clone(self),
+        };
+        Rc::new(Self { trigger, outlived: None, ..Self::clone(self) })
+    }
 }
 
 /// What started the end of a network namespace.

@@ -35,6 +35,8 @@ pub struct Life {
     pub known_as: Text,
     /// When it was created; `None` if that was before the tracer.
     pub created: Option<Ktime>,
+    /// When it came to the namespace in which it is, if it was seen moving there.
+    pub arrived: Option<Ktime>,
     /// Who created it.
     pub creator: Option<Rc<Task>>,
     /// When it last came up; `None` if that was before the tracer, or it is down.
@@ -63,6 +65,12 @@ pub struct Life {
 }
 
 impl Life {
+    /// Since when it has been in its namespace, if that was seen.
+    #[must_use]
+    pub fn there_since(&self) -> Option<Ktime> {
+        self.arrived.or(self.created)
+    }
+
     /// Notes that it is in a namespace.
     pub fn enter_home(&mut self, home: &Rc<Home>) {
         if self.homes.last().is_some_and(|last| last.generation == home.generation) {
@@ -325,6 +333,7 @@ fn newborn(id: u64, link: &Link, parent: Option<&Link>) -> Life {
         former_names: Vec::new(),
         known_as: link.name.clone(),
         created: None,
+        arrived: None,
         creator: None,
         up_since: None,
         last_up: None,

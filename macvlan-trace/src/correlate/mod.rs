@@ -258,7 +258,7 @@ impl Correlator {
         if same_mac || told_already {
             return None;
         }
-        let cause = self.cause(at, &fact, &actor, &life);
+        let cause = self.cause(at, &fact, &actor, &life).of_link_since(life.there_since());
         match &cause {
             Cause::Request(by) if self.end_is_unclear(at, &fact, &life, by) => {
                 life.end_unclear = true;
@@ -410,7 +410,7 @@ impl Correlator {
             _ => None,
         };
         let home = fact.home().and_then(|netns| self.netns.home(&netns, fact.task.kthread));
-        let [victim, owner, arrived_in] = self.owners_of(&fact, &mut life, home.as_ref());
+        let [victim, owner, arrived_in] = self.owners_of(at, &fact, &mut life, home.as_ref());
         let ended_in = cause.exit().and_then(|ended| self.container(&ended.task.cgroup));
         let main_pid = home.as_ref().and_then(|home| home.main_pid());
         let actor_container = self.container(&actor.cgroup);
@@ -447,6 +447,7 @@ impl Correlator {
     /// the one that it has moved to.
     fn owners_of(
         &mut self,
+        at: Ktime,
         fact: &LinkFact,
         life: &mut Life,
         home: Option<&Rc<Home>>,
@@ -463,6 +464,9 @@ impl Correlator {
         }
         if let Some(known) = self.links.life_mut(life.id) {
             known.homes.clone_from(&life.homes);
+            if fact.change == LinkChange::Moved {
+                known.arrived = Some(at);
+            }
         }
         [victim, owner, arrived.and_then(|home| self.owners.of_namespace(&home))]
     }
@@ -632,7 +636,11 @@ impl Correlator {
         }
         let (ended, generation) = match &life.orphaned {
             Some(known) if netns::clears_away(at, &known.0, by) => known.clone(),
-            _ => self.netns.orphaned(at, &fact.home()?, by)?,
+            _ => {
+                let orphaned = self.netns.orphaned(at, &fact.home()?, by)?;
+                // A link that came after that end does not belong to who had ended.
+                life.there_since().is_none_or(|since| since <= orphaned.0.at).then_some(orphaned)?
+            }
         };
         Some(Cause::Cleanup { ended, generation, by: Rc::clone(by) })
     }

@@ -88,6 +88,13 @@ struct Namespace {
     needed_until: Ktime,
 }
 
+/// What started the end of a namespace, as [`NamespaceEnd`] has it.
+struct Started {
+    trigger: Trigger,
+    last_hold: Trigger,
+    outlived: Option<Rc<Ended>>,
+}
+
 impl Namespaces {
     /// A process ends.
     pub fn exit(&mut self, at: Ktime, exit: &Exit, task: Rc<Task>) {
@@ -178,8 +185,8 @@ impl Namespaces {
         let drop = if own { Drop::Deferred } else { blame::drop_path(&end.task, &end.path) };
         let namespace = self.living(&end.netns);
         if end.last {
-            let trigger = namespace.trigger(at, drop, &task, end.whole_process);
-            namespace.close(at, trigger, drop, task);
+            let started = namespace.trigger(at, drop, &task, end.whole_process);
+            namespace.close(at, started, drop, task);
             self.has_ended(&end.netns);
         } else if drop == Drop::Unmount {
             namespace.unmounted = Some(Rc::new(Unmount { at, task }));
@@ -193,8 +200,8 @@ impl Namespaces {
     /// fires, because `netns_put` contains an inlined copy of `__put_net`.
     pub fn end_unseen(&mut self, at: Ktime, netns: &Netns, worker: &Rc<Task>) -> Rc<NamespaceEnd> {
         let namespace = self.living(netns);
-        let trigger = namespace.trigger(at, Drop::Unseen, worker, false);
-        let end = namespace.close(at, trigger, Drop::Unseen, Rc::clone(worker));
+        let started = namespace.trigger(at, Drop::Unseen, worker, false);
+        let end = namespace.close(at, started, Drop::Unseen, Rc::clone(worker));
         self.has_ended(netns);
         end
     }
@@ -342,10 +349,12 @@ impl Namespace {
         self.netns.is(netns)
     }
 
-    fn close(&mut self, at: Ktime, trigger: Trigger, drop: Drop, dropper: Rc<Task>) -> Rc<NamespaceEnd> {
+    fn close(&mut self, at: Ktime, started: Started, drop: Drop, dropper: Rc<Task>) -> Rc<NamespaceEnd> {
         let unmounted = self.unmounted.as_ref().map(|unmount| unmount.at);
         let generation = self.home.generation;
-        let end = Rc::new(NamespaceEnd { generation, at, trigger, drop, dropper, unmounted });
+        let Started { trigger, last_hold, outlived } = started;
+        let end = NamespaceEnd { generation, at, trigger, last_hold, outlived, drop, dropper, unmounted };
+        let end = Rc::new(end);
         self.end = Some(Rc::clone(&end));
         self.needed_until = Ktime(at.0.saturating_add(CLEANUP_NS));
         end
@@ -440,7 +449,7 @@ impl Namespace {
     }
 
     /// What started the end of the namespace.
-    fn trigger(&self, at: Ktime, drop: Drop, dropper: &Rc<Task>, whole_process: bool) -> Trigger {
+    fn trigger(&self, at: Ktime, drop: Drop, dropper: &Rc<Task>, whole_process: bool) -> Started {
         // The end of an earlier process does not explain why somebody unmounts the name, unless the process was the
         // container's main one, or a runtime unmounts it.
         let let_go = match drop {
@@ -459,22 +468,11 @@ impl Namespace {
                 .is_none_or(|unmount| ended.is_init && unmount.at.0.saturating_sub(ended.at.0) <= CLEANUP_NS)
         };
         let main = self.main_end().filter(is_why);
-        // Who lives there and starts others outlives them: the last to leave is the last that lived there. If the
-        // namespace has a name, its maker may leave long before that goes.
-        let left = self.left.as_ref().filter(|left| main.as_ref().is_none_or(|ended| ended.at < left.at));
-        match (left.filter(|_| unmount.is_none()), main) {
-            // It left the descriptor open, and closed it now.
-            (Some(left), _) if drop == Drop::Close && left.task.task.process == dropper.task.process => {
-                return Trigger::Close(Rc::clone(dropper));
-            }
-            (Some(left), _) => return Trigger::Left(Rc::clone(left)),
-            (None, Some(ended)) => return Trigger::Exit(ended),
-            (None, None) => {}
-        }
-        match (drop, unmount) {
+        // If the namespace has a name, its maker may leave long before that goes, and visitors come and go.
+        let nameless = unmount.is_none();
+        let last_hold = match (drop, unmount) {
             (_, Some(unmount)) => Trigger::Unmount(unmount),
             (Drop::Close, None) => Trigger::Close(Rc::clone(dropper)),
-            // Nobody lived here. The last of its visitors goes.
             (Drop::Switch, None) if whole_process => {
                 Trigger::Left(Rc::new(Leave { at, task: Rc::clone(dropper), ended: false }))
             }
@@ -482,6 +480,47 @@ impl Namespace {
             (Drop::Exit, None) => self.exit_of(dropper.task.process).map_or(Trigger::Unknown, Trigger::Exit),
             // Nobody lived here, only visitors. To name the last of them would be a guess.
             _ => Trigger::Unknown,
+        };
+        // Who lives there and starts others outlives them: the last to leave is the last that lived there.
+        let left = self.left.as_ref().filter(|left| main.as_ref().is_none_or(|ended| ended.at < left.at));
+        if let Some(left) = left.filter(|_| nameless) {
+            // It left the descriptor open, and closed it now.
+            let closes = drop == Drop::Close && left.task.task.process == dropper.task.process;
+            let trigger = if closes { last_hold.clone() } else { Trigger::Left(Rc::clone(left)) };
+            return Started { trigger, last_hold, outlived: None };
+        }
+        let Some(main) = main else {
+            return Started { trigger: last_hold.clone(), last_hold, outlived: None };
+        };
+        match self.outlasts(&main, &last_hold, drop).filter(|_| nameless) {
+            Some(trigger) => Started { trigger, last_hold, outlived: Some(main) },
+            None => Started { trigger: Trigger::Exit(main), last_hold, outlived: None },
+        }
+    }
+
+    /// The visitor that outlived the main process and ended the namespace. One that goes by itself within two minutes may
+    /// do so because of that end.
+    fn outlasts(&self, main: &Rc<Ended>, last_hold: &Trigger, drop: Drop) -> Option<Trigger> {
+        let long_after = |at: Ktime| at.0.saturating_sub(main.at.0) > CLEANUP_NS;
+        let of_its_own = |ended: &Rc<Ended>| {
+            let killed = ended.kill.as_ref().is_some_and(|kill| kill.fatal && kill.sender.is_some());
+            ended.at > main.at && (killed || long_after(ended.at)) && !runtime::works_for_one(&ended.task)
+        };
+        match last_hold {
+            Trigger::Exit(ended) if of_its_own(ended) => Some(last_hold.clone()),
+            Trigger::Left(leave) if long_after(leave.at) && !runtime::works_for_one(&leave.task) => {
+                Some(last_hold.clone())
+            }
+            // A socket of it went later.
+            Trigger::Unknown if drop == Drop::Deferred => {
+                let last = self.exits.back()?;
+                let was_there = |(visitor, entered): &(ProcessId, Ktime)| {
+                    *visitor == last.task.task.process && *entered < main.at
+                };
+                (of_its_own(last) && self.visitors.iter().any(was_there))
+                    .then(|| Trigger::Exit(Rc::clone(last)))
+            }
+            _ => None,
         }
     }
 

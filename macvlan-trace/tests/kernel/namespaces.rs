@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    os::fd::AsRawFd as _,
     sync::mpsc::channel,
     thread,
 };
@@ -341,6 +342,61 @@ fn a_visitor_that_leaves_last_is_not_the_culprit() {
         .victim(&container)
         .is("/culprit/pid", pid)
         .is("/culprit/exit/code", 3);
+}
+
+#[test]
+fn a_visitor_that_outlives_the_main_process_holds_the_namespace_until_somebody_kills_it() {
+    let mut trace = Watch::start();
+    let parent = Parent::dummy("par0");
+    let mut container = Container::with_link("macvlan0", &parent, "read line");
+    let netns = format!("--net=/proc/{}/ns/net", container.pid);
+    let mut visitor = Container::spawn(&["nsenter", &netns, "sh", "-c"], "read line");
+    run("busybox", &["kill", "-9", &container.pid.to_string()]);
+    container.wait();
+    ip(&format!("link add macvlan1 link par0 netns {} type macvlan", visitor.pid));
+    run("sh", &["-c", &format!("kill -9 {}", visitor.pid)]);
+    visitor.wait();
+    trace.wait_for_event("deleted", "macvlan0");
+    trace.wait_for_event("deleted", "macvlan1");
+    let stream = trace.stop();
+    stream.complete();
+    for (link, steps) in [("macvlan0", 6), ("macvlan1", 4)] {
+        stream
+            .one("deleted", link)
+            .by_worker()
+            .verdict_sure_or_likely("container-killed")
+            .is("/culprit/comm", "sh")
+            .is("/victim/init/pid", visitor.pid)
+            .holds("the end of the main process is a step only of the older link", |event| {
+                event["verdict"]["evidence"].as_array().is_some_and(|evidence| evidence.len() == steps)
+            });
+    }
+}
+
+#[test]
+fn a_link_that_came_after_the_main_process_had_ended_did_not_go_with_it() {
+    let mut trace = Watch::start();
+    let parent = Parent::dummy("par0");
+    let mut container = Container::with_link("macvlan0", &parent, "read line; exit 3");
+    let hold = File::open(format!("/proc/{}/ns/net", container.pid)).expect("the namespace opens");
+    container.go();
+    container.wait();
+    ip("link add macvlan1 link par0 type macvlan");
+    ip(&format!("link set macvlan1 netns /proc/{}/fd/{}", std::process::id(), hold.as_raw_fd()));
+    drop(hold);
+    trace.wait_for_event("deleted", "macvlan0");
+    trace.wait_for_event("deleted", "macvlan1");
+    let stream = trace.stop();
+    stream
+        .one("deleted", "macvlan0")
+        .by_worker()
+        .verdict_sure_or_likely("container-exited")
+        .is("/culprit/pid", container.pid);
+    stream
+        .one("deleted", "macvlan1")
+        .by_worker()
+        .verdict_sure_or_likely("netns-deleted")
+        .is("/culprit/pid", std::process::id());
 }
 
 #[test]

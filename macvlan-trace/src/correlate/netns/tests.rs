@@ -184,6 +184,104 @@ fn whoever_unmounts_after_an_end_may_have_had_a_reason_of_its_own() {
     }
 }
 
+// Those that outlive the main process.
+
+#[test]
+fn who_kills_a_visitor_that_outlived_the_main_process_ended_the_namespace() {
+    let (visitor, later) = (process("sleep", 820), running(process("kill", 905), "kill -9 820"));
+    for socket in [false, true] {
+        let Container { mut story, init, netns, link } = container();
+        story.goes(&visitor, self::netns(0), netns).wait_ms(100);
+        story.sends(&kill(), 9, &init, netns).dies(&init, netns, 9).wait_ms(500);
+        let younger = macvlan("macvlan1", netns, 3);
+        story.creates(&ip("ip link add"), &younger).wait_ms(500);
+        story.sends(&later, 9, &visitor, netns).dies(&visitor, netns, 9);
+        if socket {
+            story.drops(&swapper(), netns, path::SOFTIRQ);
+        } else {
+            story.drops(&visitor, netns, path::EXIT);
+        }
+        story.is_torn_down(&link).is_torn_down(&younger);
+        let told = story.tell();
+        let events = told.events();
+        let [older, younger] = &events[events.len() - 2..] else { panic!("two links were deleted") };
+        let sure = if socket { "likely" } else { "certain" };
+        older.is("/link/name", "macvlan0").verdict("container-killed", sure).culprit(&later).steps(&[
+            "signal",
+            "exit",
+            "signal",
+            "exit",
+            "netns_end",
+            "deleted",
+        ]);
+        let steps = ["signal", "exit", "netns_end", "deleted"];
+        younger.verdict("container-killed", sure).culprit(&later).steps(&steps);
+    }
+}
+
+#[test]
+fn a_visitor_that_leaves_long_after_the_main_process_ended_the_namespace() {
+    let visitor = process("bash", 820);
+    for (wait, rule) in [(60_000, "container-exited"), (600_000, "netns-deleted")] {
+        let Container { mut story, init, netns, link } = container();
+        story.goes(&visitor, self::netns(0), netns).exits(&init, netns, 3).wait_ms(wait);
+        story.goes(&visitor, netns, self::netns(0)).drops(&visitor, netns, path::SWITCH).is_torn_down(&link);
+        let told = story.tell();
+        told.last().verdict(rule, "certain");
+        if rule == "netns-deleted" {
+            told.last().culprit(&visitor).steps(&["exit", "netns_end", "deleted"]);
+        }
+    }
+}
+
+#[test]
+fn a_visit_after_the_main_process_has_ended_explains_no_end_that_a_descriptor_puts_off() {
+    let (visitor, holder) = (process("true", 820), process("holder", 940));
+    let Container { mut story, init, netns, link } = container();
+    story
+        .exits(&init, netns, 3)
+        .wait_ms(5_000)
+        .goes(&visitor, self::netns(0), netns)
+        .exits(&visitor, netns, 0);
+    story.wait_ms(5_000).drops(&holder, netns, path::CLOSE).is_torn_down(&link);
+    story.tell().last().verdict("container-exited", "certain").culprit(&init);
+}
+
+#[test]
+fn a_link_that_came_after_the_main_process_had_ended_did_not_go_with_it() {
+    let holder = process("holder", 940);
+    for moved in [false, true] {
+        let Container { mut story, init, netns, link } = container();
+        let outside = macvlan("macvlan1", self::netns(0), 9);
+        let younger = if moved { outside.clone().moved_to(netns, 3) } else { macvlan("macvlan1", netns, 3) };
+        if moved {
+            story.creates(&ip("ip link add"), &outside);
+        }
+        story.exits(&init, netns, 3).wait_ms(500);
+        if moved {
+            story.moves(&ip("ip link set"), (self::netns(0), 9), &younger);
+        } else {
+            story.creates(&ip("ip link add"), &younger);
+        }
+        story.wait_ms(500).drops(&holder, netns, path::CLOSE).is_torn_down(&link).is_torn_down(&younger);
+        let told = story.tell();
+        let events = told.events();
+        let [older, younger] = &events[events.len() - 2..] else { panic!("two links were deleted") };
+        older.verdict("container-exited", "certain").culprit(&init);
+        younger.verdict("netns-deleted", "certain").culprit(&holder).steps(&["close", "deleted"]);
+    }
+}
+
+#[test]
+fn a_runtime_that_removes_a_link_younger_than_the_end_does_not_clear_away_after_that() {
+    let runtime = dockerd();
+    let Container { mut story, init, netns, .. } = container();
+    let younger = macvlan("macvlan1", netns, 3);
+    story.exits(&init, netns, 3).wait_ms(500).creates(&ip("ip link add"), &younger).wait_ms(500);
+    story.deletes(&runtime, &younger);
+    story.tell().last().verdict("direct", "certain").culprit(&runtime);
+}
+
 // Whoever drops the last reference.
 
 #[test]
