@@ -344,9 +344,10 @@ fn end_steps(end: &NamespaceEnd, clock: Clock, steps: &mut Vec<Step>) {
         }
     }
     if let Trigger::Left(leave) = &end.trigger {
-        let (own, detail) = match leave.ended {
-            true => (Drop::Exit, "a thread ended, whose process lives on"),
-            false => (Drop::Switch, "it went to another network namespace"),
+        let (own, detail) = if leave.ended {
+            (Drop::Exit, "a thread ended, whose process lives on")
+        } else {
+            (Drop::Switch, "it went to another network namespace")
         };
         if end.drop != own {
             steps.push(step(clock, leave.at, "leave", Some(&leave.task), detail.to_owned()));

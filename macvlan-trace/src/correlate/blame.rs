@@ -129,6 +129,7 @@ pub struct NamespaceEnd {
 
 impl NamespaceEnd {
     /// The same for a link that has been there since then: what had ended before did not take it along.
+    #[must_use]
     pub fn of_link_since(self: &Rc<Self>, since: Option<Ktime>) -> Rc<Self> {
         let came_before = |at: Ktime| since.is_some_and(|since| at < since);
         let trigger = match &self.trigger {

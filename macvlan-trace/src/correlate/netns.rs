@@ -10,7 +10,7 @@ use crate::{
     bounded::Bounded,
     fact::{Exit, ExitStatus, Ktime, Netns, NetnsEnd, NetnsMove, Oom, ProcessId, Signal, Task},
     text::Text,
-    work::runtime,
+    work::{manager, runtime},
 };
 
 /// How many living namespaces are remembered, and how many ended ones.
@@ -122,7 +122,7 @@ impl Namespaces {
             (kill, exit.status)
         };
         let asked = match &kill {
-            Some(kill) => namespace.request_before(process, kill),
+            Some(kill) => namespace.request_before(&task, kill),
             None => namespace.unanswered_request(process, by),
         };
         let (status, core_dumped) = (exit.status, exit.core_dumped);
@@ -383,17 +383,21 @@ impl Namespace {
         Some(self.followed(kill))
     }
 
-    /// The runtime's request to end behind a fatal signal: that signal itself, or an earlier one if the signal is
-    /// SIGKILL.
-    fn request_before(&self, process: ProcessId, kill: &Kill) -> Option<Kill> {
+    /// The request to end behind a fatal signal of a runtime or a service manager: that signal itself, or an earlier one
+    /// if the signal is SIGKILL. Whoever watches over the process sends that SIGKILL for others, too, who have asked
+    /// (LXC's monitor for `lxc-stop`).
+    fn request_before(&self, task: &Task, kill: &Kill) -> Option<Kill> {
+        let sender = kill.sender.as_deref().filter(|_| kill.fatal)?;
+        let watches_over = kill.number == SIGKILL && runtime::supervises(sender, task);
+        let carries_out = kill.number == SIGKILL || asks_to_end(kill.number);
         let is_request = |(target, asked): &&(ProcessId, Kill)| {
-            *target == process
+            let by_same = || asked.sender.as_ref().map(|by| by.task.process) == Some(sender.task.process);
+            *target == task.task.process
                 && may_ask(asked.number)
-                && of_runtime(asked)
+                && (of_runtime(asked) || (watches_over && asks_to_end(asked.number) && by_same()))
                 && kill.at.0.checked_sub(asked.at.0).is_some_and(|waited| waited <= patience(asked))
         };
-        let carries_out = kill.number == SIGKILL || asks_to_end(kill.number);
-        (kill.fatal && carries_out && of_runtime(kill))
+        (carries_out && (of_runtime(kill) || watches_over))
             .then(|| self.signals.iter().rev().find(is_request).map(|(_, asked)| asked.clone()))
             .flatten()
     }
@@ -619,8 +623,11 @@ fn may_ask(signal: u32) -> bool {
     !matches!(signal, SIGHUP | SIGCONT | SIGKILL)
 }
 
+/// Whether a runtime sent it, or a service manager, which stops as runtimes do.
 fn of_runtime(kill: &Kill) -> bool {
-    kill.sender.as_deref().is_some_and(runtime::is_sent_by_one)
+    kill.sender.as_deref().is_some_and(|sender| {
+        runtime::works_for_one(sender) || manager::is_machines(sender) || manager::of_user(sender).is_some()
+    })
 }
 
 /// Whether a task that acts on a link clears away for the runtime of a main process that has ended.

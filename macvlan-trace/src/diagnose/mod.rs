@@ -1,6 +1,7 @@
 //! Turns a case into a verdict: the rule, one sentence that says why, what to do, who is responsible, and how sure that
 //! is. A rule is one file in `rules` and its lines in `rules/mod.rs`.
 
+mod ends;
 #[cfg(test)]
 mod pages;
 mod recurrence;

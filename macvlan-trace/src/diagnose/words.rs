@@ -99,6 +99,29 @@ pub fn see_what_it_said(case: &Case, ended: &Ended, what: &str) -> String {
     see(what, place)
 }
 
+/// What to do, and where the container's runtime keeps the reason why it could not start a command.
+pub fn see_why_not_started(case: &Case, ended: &Ended, what: &str) -> String {
+    let place = container_of(case, ended).and_then(|victim| match Handle::of(victim)? {
+        Handle::Pod { namespace, pod } => {
+            Some(format!("`kubectl describe pod --namespace {namespace} {pod}`"))
+        }
+        Handle::SomePod => None,
+        Handle::Docker(name) => Some(format!("`docker inspect -f '{{{{.State.Error}}}}' {name}`")),
+        Handle::Podman(name) => Some(format!("`podman inspect -f '{{{{.State.Error}}}}' {name}`")),
+    });
+    see(what, place)
+}
+
+/// "see `systemctl status web.service` and `journalctl -u web.service`".
+pub fn see_unit(unit: &str, of_user: bool) -> String {
+    let unit = pasteable(unit.as_bytes()).unwrap_or("UNIT");
+    if of_user {
+        format!("see `systemctl --user status {unit}` and `journalctl --user -u {unit}`")
+    } else {
+        format!("see `systemctl status {unit}` and `journalctl -u {unit}`")
+    }
+}
+
 fn see(what: &str, place: Option<String>) -> String {
     place.map_or_else(|| format!("{what}."), |place| format!("{what}: see {place}."))
 }

@@ -33,7 +33,7 @@ const UNITS: [&str; 18] = [
 const UNIT_PREFIXES: [&str; 5] = ["libpod-conmon-", "crio-conmon-", "lxc@", "systemd-nspawn@", "podman-"];
 
 /// Programs of runtimes, for those that run outside any unit, as without systemd.
-const PROGRAMS: [&str; 15] = [
+const PROGRAMS: [&str; 16] = [
     "dockerd",
     "containerd",
     "containerd-shim",
@@ -46,6 +46,7 @@ const PROGRAMS: [&str; 15] = [
     "k3s",
     "nomad",
     "lxc-start",
+    "lxc-stop",
     "lxd",
     "incusd",
     "systemd-nspawn",
@@ -104,6 +105,14 @@ pub fn serves_a_daemon(task: &Task) -> bool {
     let caller = employer(task).map(|ancestor| ancestor.comm.as_bytes());
     let serves = |name| is_one_of(name, &DAEMONS) || is_one_of(name, &SHIMS);
     own_path(task).map(party::base_name).into_iter().chain(caller).any(serves)
+}
+
+/// Whether the main process of a container is still the program of a runtime that was to become the container's command
+/// by `execve`: that would have given it the command's arguments. runc starts itself again as `runc init`; crun forks.
+pub fn is_its_init(task: &Task) -> bool {
+    let name = own_path(task).map(party::base_name).unwrap_or_default();
+    let role = task.args.as_ref().and_then(|args| args.get(1)).map(Text::as_bytes);
+    task.task.is_pidns_init() && (name == b"crun" || (name == b"runc" && role == Some(b"init")))
 }
 
 /// The start of the daemon: the task itself, or the one that called it.

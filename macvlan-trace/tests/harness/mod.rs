@@ -211,7 +211,12 @@ impl Container {
 
     /// Lets the script's next `read` return.
     pub fn go(&mut self) {
-        self.stdin.write_all(b"go\n").expect("it listens");
+        self.hears("go");
+    }
+
+    /// Gives the script's next `read` a line.
+    pub fn hears(&mut self, line: &str) {
+        writeln!(self.stdin, "{line}").expect("it listens");
     }
 
     /// Waits for its end.

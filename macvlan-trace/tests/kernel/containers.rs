@@ -3,6 +3,7 @@
 use std::{fs, process::Command};
 
 use crate::harness::{Container, Parent, Place, Trace, Unit, Watch, in_guest, ip, own_netns, sh, until};
+use crate::helpers;
 
 #[test]
 fn memory_that_runs_out_in_a_control_group_is_told_with_its_limit() {
@@ -251,6 +252,45 @@ fn a_runtime_that_kills_what_ignores_its_request_has_stopped_it() {
             .says("/verdict/cause", &format!("sent {name} to the main process sh"))
             .says("/verdict/cause", "and SIGKILL");
         container.wait();
+    }
+}
+
+#[test]
+fn who_watches_over_the_main_process_kills_it_for_who_has_asked() {
+    Watch::ready();
+    // As `lxc-stop` does, and LXC's monitor for it: one asks, and the parent of the main process kills.
+    for (asks, rule, culprit) in [(true, "container-stopped", "lxc-stop"), (false, "container-killed", "sh")]
+    {
+        let _parent = Parent::dummy("par0");
+        let main = "read pid rest < /proc/self/stat; echo $pid; exec sleep 600";
+        let monitor = format!("unshare -p -f -n sh -c '{main}' & read line; read it; kill -9 $it; wait");
+        let mut container = Container::spawn(&["sh", "-c"], &monitor);
+        let monitor = container.pid;
+        let init: u32 = container.line().parse().expect("a process id");
+        ip("link add macvlan0 link par0 type macvlan");
+        ip(&format!("link set macvlan0 netns {init}"));
+        let mut trace = Watch::start();
+        if asks {
+            helpers::ask_for_the_end("lxc-stop", init);
+        }
+        container.go();
+        container.hears(&init.to_string());
+        container.wait();
+        trace.wait_for_event("deleted", "macvlan0");
+        let stream = trace.stop();
+        let told = stream
+            .only("deleted", "macvlan0")
+            .by_worker()
+            .is("/verdict/rule", rule)
+            .is("/culprit/args/0", culprit)
+            .is("/victim/init/pid", init);
+        if asks {
+            told.says(
+                "/verdict/cause",
+                &format!("and sh (PID {monitor}), which watches over it, sent SIGKILL"),
+            )
+            .is("/verdict/confidence", "likely");
+        }
     }
 }
 

@@ -4,13 +4,13 @@ use std::{
     fs::File,
     io::{Write as _, stdin, stdout},
     net::{TcpListener, TcpStream},
-    os::fd::AsFd as _,
+    os::{fd::AsFd as _, unix::process::CommandExt as _},
     process::Command,
 };
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::harness::{Container, Unit, ip};
+use crate::harness::{Container, Unit, ip, signal};
 
 /// Starts the helper of that name as the main process of a container, with what a shell does `before`. It waits for
 /// [`Container::go`].
@@ -152,4 +152,20 @@ fn commutes() {
                 .expect("it can be entered");
         }
     }
+}
+
+/// Sends SIGPWR to a process, as a program of that name.
+pub fn ask_for_the_end(name: &str, pid: u32) {
+    let own = std::env::current_exe().expect("this binary has a path");
+    let mut asker = Command::new(own);
+    asker.arg0(name).args(["--exact", "helpers::asks_for_the_end", "--ignored"]);
+    let status = asker.env("TARGET", pid.to_string()).status().expect("it starts");
+    assert!(status.success(), "{name}: {status}");
+}
+
+#[test]
+#[ignore = "is run as a program of a runtime"]
+fn asks_for_the_end() {
+    let pid = std::env::var("TARGET").expect("it is told whom").parse().expect("a process id");
+    signal(pid, rustix::process::Signal::POWER);
 }

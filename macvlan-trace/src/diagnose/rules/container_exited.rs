@@ -1,7 +1,11 @@
 //! The main process ended by itself, and the namespace with it.
 
+use std::rc::Rc;
+
 use crate::{
-    diagnose::{Culprit, Rule, Verdict, confidence_of, exit_behind, words},
+    correlate::{Case, Ended},
+    diagnose::{Culprit, Rule, Verdict, confidence_of, ends, exit_behind, words},
+    event::Confidence,
     fact::ExitStatus,
 };
 
@@ -15,6 +19,9 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/container-exited.md"),
     judge: |case| {
         let ended = exit_behind(case)?;
+        if ends::was_never_started(ended) {
+            return Some(never_started(case, ended));
+        }
         // A process that exits with code 0 has finished its work.
         let remedy = if ended.status == ExitStatus::Code(0) {
             STAYS.into()
@@ -39,6 +46,32 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+/// The runtime's init failed before it became the container's command.
+fn never_started(case: &Case, ended: &Rc<Ended>) -> Verdict {
+    let of = words::container_of(case, ended).map_or_else(|| "the container".to_owned(), words::container);
+    Verdict {
+        rule: RULE.name,
+        cause: format!(
+            "The command of {of} could not be started: its runtime's init {} {} before it became the command{}; {}",
+            words::process(&ended.task),
+            words::how_it_ended(ended),
+            words::after_up(case, ended.at),
+            words::fate(case),
+        ),
+        remedy: Some(
+            words::see_why_not_started(
+                case,
+                ended,
+                "Check the command, and whether its image has that program",
+            )
+            .into(),
+        ),
+        // A command may give itself such arguments.
+        confidence: Confidence::Likely,
+        culprit: Some(Culprit::ended(ended)),
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -133,6 +166,39 @@ mod tests {
             let Container { mut story, netns, link, .. } = container_of(main.clone());
             story.exits(&main, netns, code).drops(&main, netns, path::EXIT).is_torn_down(&link);
             story.tell().last().verdict("container-exited", "certain").says("/verdict/remedy", &remedy);
+        }
+    }
+
+    #[test]
+    fn a_command_that_could_not_be_started_is_told_by_the_arguments_of_the_runtimes_init() {
+        let id = "a".repeat(64);
+        let group = format!("/system.slice/docker-{id}.scope");
+        for (comm, args, code, never) in [
+            ("runc:[2:INIT]", "runc init", 1, true),
+            ("3", "/usr/bin/crun --systemd-cgroup create --bundle /run/b web", 1, true),
+            // It is called so, and had become something else; the other did what it was for.
+            ("runc:[2:INIT]", "sh -c false", 1, false),
+            ("runc:[2:INIT]", "runc init", 0, false),
+            ("runc", "runc list", 1, false),
+        ] {
+            let main = in_cgroup(running(init(comm, 812), args), &group);
+            let Container { mut story, netns, link, .. } = container_of(main.clone());
+            story.exits(&main, netns, code).drops(&main, netns, path::EXIT).is_torn_down(&link);
+            let told = story.tell();
+            let event = told.last().is("/verdict/rule", "container-exited").culprit(&main);
+            if never {
+                let cause = format!(
+                    "The command of container {} could not be started: its runtime's init {comm} (PID 812) exited \
+                     with code 1 before it became the command",
+                    &id[..12]
+                );
+                event
+                    .verdict("container-exited", "likely")
+                    .says("/verdict/cause", &cause)
+                    .says("/verdict/remedy", &format!("see `docker inspect -f '{{{{.State.Error}}}}' {id}`"));
+            } else {
+                event.says("/verdict/cause", "The main process");
+            }
         }
     }
 

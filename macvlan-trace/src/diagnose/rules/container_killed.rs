@@ -1,9 +1,10 @@
 //! A signal from outside ended the main process.
 
 use crate::{
-    diagnose::{Culprit, Rule, Verdict, confidence_of, ended_by, exit_behind, is_own_fault, words},
+    diagnose::{Culprit, Rule, Verdict, confidence_of, ended_by, ends, exit_behind, is_own_fault, words},
     event::Confidence,
     kernel::names,
+    work::manager,
 };
 
 const SIGKILL: u8 = 9;
@@ -19,12 +20,26 @@ pub const RULE: Rule = Rule {
         let sender = ended.kill.as_ref().filter(|kill| kill.fatal).map(|kill| kill.sender.as_ref());
         let find_out = |what| words::find_out_who(case, ended, what);
         let (cause, culprit, confidence, remedy) = match sender {
-            Some(Some(sender)) => (
-                format!("{} sent {signal} to {victim}", words::sender(sender)),
-                Some(Culprit::new(sender)),
-                confidence_of(case, ended),
-                find_out("Find out why the culprit ends the container"),
-            ),
+            Some(Some(sender)) => {
+                match ended.kill.as_ref().and_then(|kill| ends::unit_of_managers(ended, kill)) {
+                    // It may have stopped the unit, or somebody may have asked it for this signal.
+                    Some(unit) => (
+                        format!("{} sent {signal} to {victim} of the unit {unit}", words::process(sender)),
+                        Some(Culprit::new(sender)),
+                        Confidence::Likely,
+                        format!(
+                            "Find out why the unit was ended: {}.",
+                            words::see_unit(&unit, manager::of_user(sender).is_some())
+                        ),
+                    ),
+                    None => (
+                        format!("{} sent {signal} to {victim}", words::sender(sender)),
+                        Some(Culprit::new(sender)),
+                        confidence_of(case, ended),
+                        find_out("Find out why the culprit ends the container"),
+                    ),
+                }
+            }
             // When an init ends, the kernel kills all others in its pid namespace and in those inside it
             // (zap_pid_ns_processes). This case does not show who ended the outer one.
             Some(None) if number == SIGKILL && ended.task.task.pidns_level > 1 => (

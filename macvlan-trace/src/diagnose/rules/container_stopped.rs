@@ -2,10 +2,14 @@
 
 use crate::{
     correlate::{Case, Ended, Kill},
-    diagnose::{Culprit, Rule, Verdict, ended_by, exit_behind, words},
+    diagnose::{
+        Culprit, Rule, Verdict,
+        ends::{self, UnitStop},
+        exit_behind, words,
+    },
     event::Confidence,
     kernel::names,
-    work::runtime,
+    work::{manager, runtime},
 };
 
 /// The rule.
@@ -14,27 +18,23 @@ pub const RULE: Rule = Rule {
     page: include_str!("../pages/container-stopped.md"),
     judge: |case| {
         let ended = exit_behind(case)?;
-        let by_itself = ended.powered_off || ended_by(ended.status).is_none();
-        let asked = if by_itself {
+        if let Some(stop) = ends::stop_of_unit(ended) {
+            return stopped_unit(case, ended, &stop);
+        }
+        let asked = if ends::is_by_itself(ended) {
             ended.kill.as_ref()
         } else {
             ended.asked.as_ref().or_else(|| stop_of_pod(case, ended))
         }?;
         let sender = asked.sender.as_ref()?;
-        let waited = words::duration(asked.at, ended.at);
-        let end = match &ended.kill {
-            Some(kill) if !by_itself && kill.number != asked.number => {
-                format!("and {} {waited} later", names::signal(kill.number))
-            }
-            _ => format!("which {} {waited} later", words::how_it_ended(ended)),
-        };
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{} sent {} to {}, {end}{}; {}{}",
+                "{} sent {} to {}, {}{}; {}{}",
                 words::sender(sender),
                 names::signal(asked.number),
                 words::ended_process(case, ended),
+                how_it_went(ended, asked),
                 words::after_up(case, ended.at),
                 words::fate(case),
                 words::client_unseen(sender),
@@ -53,6 +53,56 @@ pub const RULE: Rule = Rule {
         })
     },
 };
+
+/// A service manager stopped the unit that the process belonged to.
+fn stopped_unit(case: &Case, ended: &Ended, stop: &UnitStop) -> Option<Verdict> {
+    let sender = stop.asked.sender.as_ref()?;
+    Some(Verdict {
+        rule: RULE.name,
+        cause: format!(
+            "{} stopped the unit {}: it sent {} to {}, {}{}; {}; who asked it for that is not seen",
+            words::process(sender),
+            stop.unit,
+            names::signal(stop.asked.number),
+            words::ended_process(case, ended),
+            how_it_went(ended, stop.asked),
+            words::after_up(case, ended.at),
+            words::fate(case),
+        ),
+        remedy: Some(
+            format!(
+                "Nothing, if the stop was wanted; otherwise {}.",
+                words::see_unit(&stop.unit, manager::of_user(sender).is_some())
+            )
+            .into(),
+        ),
+        // The same signal may have been sent for another reason (`systemctl kill`).
+        confidence: Confidence::Likely,
+        culprit: Some(Culprit::new(sender)),
+    })
+}
+
+/// What came of a request to end: "which exited with code 0 900 ms later", "and SIGKILL 10.0 s later".
+fn how_it_went(ended: &Ended, asked: &Kill) -> String {
+    let waited = words::duration(asked.at, ended.at);
+    let Some(kill) = ended.kill.as_ref().filter(|kill| !ends::is_by_itself(ended) && kill.at != asked.at)
+    else {
+        return format!("which {} {waited} later", words::how_it_ended(ended));
+    };
+    let signal = names::signal(kill.number);
+    let other = kill.sender.as_ref().filter(|by| {
+        asked.sender.as_ref().is_none_or(|asker| asker.task.process != by.task.process)
+            && !runtime::is_sent_by_one(by)
+    });
+    match other {
+        Some(other) => format!(
+            "and {}, which watches over it, sent {signal} {waited} later, for whoever asked it through its socket, \
+             which is not seen",
+            words::process(other)
+        ),
+        None => format!("and {signal} {waited} later"),
+    }
+}
 
 /// A runtime's SIGKILL to the process that only holds a pod's namespaces. The runtime never asks that process to end
 /// (containerd's `StopPodSandbox`): it has asked the pod's own containers before.
@@ -160,6 +210,104 @@ mod tests {
             .culprit(&runc())
             .says("/verdict/cause", "which was ended by SIGTERM 1 ms later")
             .steps(&["signal", "exit", "netns_end", "deleted"]);
+    }
+
+    #[test]
+    fn what_a_monitor_kills_after_another_program_asked_has_been_stopped() {
+        // `lxc-stop` sends SIGPWR itself, and asks the container's monitor through its socket for the rest.
+        let monitor = running(process("lxc-start", 790), "[lxc monitor] /var/lib/lxc web");
+        let lxc_stop = running(process("lxc-stop", 905), "lxc-stop -t 2 -n web");
+        for (asker, killer, rule) in [
+            (Some(&lxc_stop), &monitor, "container-stopped"),
+            (None, &monitor, "container-killed"),
+            // A person asked, or a person killed.
+            (Some(&kill()), &monitor, "container-killed"),
+            (Some(&lxc_stop), &kill(), "container-killed"),
+        ] {
+            let main = child_of(init("init", 812), &monitor);
+            let Container { mut story, netns, link, .. } = container_of(main.clone());
+            if let Some(asker) = asker {
+                story.sends_in_vain(asker, 30, &main, netns);
+            }
+            story.wait_ms(2_000).sends(killer, 9, &main, netns).dies(&main, netns, 9);
+            story.drops(&main, netns, path::EXIT).is_torn_down(&link);
+            let told = story.tell();
+            let event = told.last().is("/verdict/rule", rule);
+            if rule == "container-stopped" {
+                event.culprit(&lxc_stop).steps(&["signal", "signal", "exit", "netns_end", "deleted"]).says(
+                    "/verdict/cause",
+                    "lxc-stop (PID 905: lxc-stop -t 2 -n web) sent SIGPWR to the main process init (PID 812), and \
+                     lxc-start (PID 790), which watches over it, sent SIGKILL 2.0 s later, for whoever asked it \
+                     through its socket, which is not seen",
+                );
+            } else {
+                event.culprit(killer);
+            }
+        }
+    }
+
+    /// The first process of a machine with systemd.
+    fn systemd() -> Task {
+        in_cgroup(running(process("systemd", 1), "/sbin/init"), "/init.scope")
+    }
+
+    #[test]
+    fn a_unit_that_systemd_stops_is_told_with_its_name() {
+        let user =
+            in_cgroup(process("systemd", 1100), "/user.slice/user-1000.slice/user@1000.service/init.scope");
+        let of_machine = "/system.slice/web.service";
+        let of_user = "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service";
+        for (manager, group, status) in [
+            (systemd(), of_machine, "`systemctl status web.service` and `journalctl -u web.service`"),
+            (user, of_user, "`systemctl --user status web.service` and `journalctl --user -u web.service`"),
+        ] {
+            let main = in_cgroup(process("sleep", 812), group);
+            for heeds in [true, false] {
+                let Container { mut story, netns, link, .. } = container_of(main.clone());
+                story.sends(&manager, 15, &main, netns).wait_ms(1);
+                if !heeds {
+                    story.wait_ms(90_000).sends(&manager, 9, &main, netns);
+                }
+                story.dies(&main, netns, if heeds { 15 } else { 9 });
+                story.drops(&main, netns, path::EXIT).is_torn_down(&link);
+                let went = if heeds { "which was ended by SIGTERM" } else { "and SIGKILL 90.0 s later" };
+                let cause = format!(
+                    "systemd (PID {}) stopped the unit web.service: it sent SIGTERM to the last process sleep (PID \
+                     812), {went}",
+                    manager.task.process.tgid
+                );
+                story
+                    .tell()
+                    .last()
+                    .verdict("container-stopped", "likely")
+                    .culprit(&manager)
+                    .says("/verdict/cause", &cause)
+                    .says("/verdict/cause", "; who asked it for that is not seen.")
+                    .says("/verdict/remedy", status);
+            }
+        }
+    }
+
+    #[test]
+    fn what_systemd_did_not_ask_to_end_it_has_not_stopped() {
+        // `systemctl kill -s KILL`, or the watchdog; and somebody who only has the unit's process as a target.
+        for (by, number, rule, confidence) in [
+            (systemd(), 9, "container-killed", "likely"),
+            (systemd(), 6, "container-killed", "likely"),
+            (kill(), 15, "container-killed", "certain"),
+        ] {
+            let main = in_cgroup(process("sleep", 812), "/system.slice/web.service");
+            let Container { mut story, netns, link, .. } = container_of(main.clone());
+            story.sends(&by, number, &main, netns).dies(&main, netns, u8::try_from(number).unwrap());
+            story.drops(&main, netns, path::EXIT).is_torn_down(&link);
+            let told = story.tell();
+            let event = told.last().verdict(rule, confidence).culprit(&by);
+            if by.task.process.tgid == 1 {
+                event
+                    .says("/verdict/cause", "of the unit web.service")
+                    .says("/verdict/remedy", "`systemctl status web.service`");
+            }
+        }
     }
 
     #[test]
