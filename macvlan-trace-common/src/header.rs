@@ -31,6 +31,8 @@ pub enum Kind {
     Oom = 8,
     /// A [`FreedRecord`](crate::FreedRecord): nothing refers to a deleted link any more.
     Freed = 9,
+    /// A [`NotMadeRecord`](crate::NotMadeRecord): a link could not be made.
+    NotMade = 10,
 }
 
 /// The head of every record: its shape, its place in the order, and the task that was current.

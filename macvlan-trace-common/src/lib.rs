@@ -19,8 +19,8 @@ mod task;
 pub use counter::Counter;
 pub use header::{ABI, Header, Kind, TaskRef};
 pub use link::{
-    FreedRecord, IFF_UP, IpAddress, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH, KIND_VLAN, LinkChange, LinkRecord,
-    LinkState, MAX_STACK, Probe,
+    FreedRecord, IFF_UP, IpAddress, KIND_IPVLAN, KIND_IPVTAP, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH,
+    KIND_VLAN, KIND_VRF, LinkChange, LinkRecord, LinkState, MAX_MESSAGE, MAX_STACK, NotMadeRecord, Probe,
 };
 pub use netns::{ExitRecord, NetnsEndRecord, NetnsMoveRecord, NetnsRef, SignalRecord};
 pub use offsets::{MISSING, Offsets};

@@ -14,6 +14,12 @@ pub const KIND_MACVTAP: [u8; 16] = *b"macvtap\0\0\0\0\0\0\0\0\0";
 pub const KIND_VETH: [u8; 16] = *b"veth\0\0\0\0\0\0\0\0\0\0\0\0";
 /// `rtnl_link_ops.kind` of a VLAN, padded.
 pub const KIND_VLAN: [u8; 16] = *b"vlan\0\0\0\0\0\0\0\0\0\0\0\0";
+/// `rtnl_link_ops.kind` of an ipvlan, padded.
+pub const KIND_IPVLAN: [u8; 16] = *b"ipvlan\0\0\0\0\0\0\0\0\0\0";
+/// `rtnl_link_ops.kind` of an ipvtap, padded.
+pub const KIND_IPVTAP: [u8; 16] = *b"ipvtap\0\0\0\0\0\0\0\0\0\0";
+/// `rtnl_link_ops.kind` of a VRF, padded.
+pub const KIND_VRF: [u8; 16] = *b"vrf\0\0\0\0\0\0\0\0\0\0\0\0\0";
 /// `IFF_UP`: the link is administratively up.
 pub const IFF_UP: u32 = 1;
 
@@ -47,6 +53,8 @@ pub enum LinkChange {
     MacChanged = 12,
     /// It lost an IP address while it stayed up.
     AddressRemoved = 13,
+    /// It could not be made.
+    CreateFailed = 14,
 }
 
 /// The hook that sent a record; user space knows which symbol it sits on.
@@ -73,6 +81,8 @@ pub enum Probe {
     Inet = 9,
     /// `inet6addr_notifier_call_chain`.
     Inet6 = 10,
+    /// `rtnl_newlink`.
+    NewLink = 11,
 }
 
 /// A link at one instant.
@@ -138,6 +148,25 @@ pub struct LinkRecord {
     pub reserved: u32,
 }
 
+/// Bytes of the kernel's own message about a failed request; the rest is cut. The longest of a link's creation have
+/// about 80.
+pub const MAX_MESSAGE: usize = 128;
+
+/// [`Kind::NotMade`](crate::Kind::NotMade): a request for a link of a traced kind failed.
+///
+/// Tail: `change.stack` × `u64`, as in a [`LinkRecord`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct NotMadeRecord {
+    /// The link as it was wanted, without an address of its own: its namespace is unknown if the request names one that
+    /// cannot be looked up, its name is empty if the kernel was to choose it.
+    pub change: LinkRecord,
+    /// The device that keeps others from the parent; without an address if there is none.
+    pub holder: LinkState,
+    /// The kernel's own message, `netlink_ext_ack._msg`, padded with NUL; all NUL for none.
+    pub message: [u8; MAX_MESSAGE],
+}
+
 /// An IP address of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -166,6 +195,21 @@ pub struct FreedRecord {
 }
 
 impl LinkState {
+    /// No link.
+    pub const NONE: Self = Self {
+        dev: 0,
+        netns: NetnsRef::NONE,
+        ifindex: 0,
+        flags: 0,
+        name: [0; 16],
+        kind: [0; 16],
+        driver: [0; 16],
+        mac: [0; 6],
+        operstate: 0,
+        reg_state: 0,
+        mode: 0,
+        reserved: 0,
+    };
     /// `NETREG_REGISTERED`.
     pub const REGISTERED: u8 = 1;
     /// `NETREG_UNREGISTERING`.
@@ -175,3 +219,4 @@ impl LinkState {
 }
 
 const _: () = assert!(size_of::<LinkState>() == 104 && size_of::<LinkRecord>() == 80 + 8 + 208 + 64);
+const _: () = assert!(size_of::<NotMadeRecord>() == size_of::<LinkRecord>() + 104 + MAX_MESSAGE);

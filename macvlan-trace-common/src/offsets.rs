@@ -62,8 +62,20 @@ offsets! {
     adjacent_dev,
     /// `netdev_adjacent.list`
     adjacent_list,
+    /// `netdev_adjacent.master`
+    adjacent_master,
     /// `rtnl_link_ops.kind`
     link_ops_kind,
+    /// `net_device.index_hlist`
+    dev_index_node,
+    /// `net.dev_index_head`
+    net_index_head,
+    /// `netlink_ext_ack._msg`
+    extack_message,
+    /// `sk_buff.sk`
+    skb_sk,
+    /// `sock.__sk_common.skc_net.net`
+    sock_net,
     /// `in_ifaddr.ifa_dev`
     ifa_dev,
     /// `in_ifaddr.ifa_local`
@@ -116,6 +128,18 @@ offsets! {
     task_cred,
     /// `task_struct.loginuid`
     task_loginuid,
+    /// `task_struct.files`
+    task_files,
+    /// `files_struct.fdt`
+    files_table,
+    /// `fdtable.fd`
+    table_fd,
+    /// `fdtable.max_fds`
+    table_size,
+    /// `file.f_inode`
+    file_inode,
+    /// `inode.i_private`
+    inode_private,
     /// `task_struct.nsproxy`
     task_nsproxy,
     /// `task_struct.thread_pid`

@@ -10,6 +10,7 @@ use macvlan_trace_common::{ABI, Counter, Header, Kind};
 use crate::{
     capture::{
         buffer::{Buffer, SIZE},
+        netlink::Wanted,
         task,
     },
     counters::count,
@@ -40,6 +41,8 @@ pub struct Lane {
     last_task: task::Fingerprint,
     /// What a hook asks for.
     pub request: Request,
+    /// What a netlink request asks for.
+    pub wanted: Wanted,
     /// The record.
     pub buffer: Buffer,
 }

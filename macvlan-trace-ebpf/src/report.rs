@@ -10,16 +10,21 @@ use aya_ebpf::{
     programs::ProbeContext,
 };
 use macvlan_trace_common::{
-    Counter, ExitRecord, Kind, LinkChange, LinkRecord, NetnsEndRecord, NetnsMoveRecord, NetnsRef, OomRecord,
+    Counter, ExitRecord, IpAddress, Kind, LinkChange, LinkRecord, LinkState, NetnsEndRecord, NetnsMoveRecord,
+    NetnsRef, NotMadeRecord, OomRecord, Probe,
 };
 
 use crate::{
-    capture::{netdev, netns, stack, task},
+    capture::{
+        netdev,
+        netlink::{self, keep, kept},
+        netns, stack, task,
+    },
     counters::count,
-    kread::read,
+    kread::{field, read},
     lane::{KPROBE, Lane, current, occupy},
     request::{Change, Request},
-    state::watched,
+    state::{newlinks::NewLink, watched},
 };
 
 /// How many devices below a link's parent are reported, one on the other: a VXLAN on a VLAN on a veth, and its other end.
@@ -93,9 +98,59 @@ pub fn report(ctx: ProbeContext) -> u32 {
             });
             lane.send(Kind::Oom, KPROBE, task::current(), len);
         }
+        Request::NotMade { request, error } => not_made(&ctx, lane, request, error),
     }
     lane.release();
     0
+}
+
+/// Sends what was asked for, where it was to stand, and who is there already.
+#[inline(always)]
+fn not_made(ctx: &impl EbpfContext, lane: &mut Lane, request: NewLink, error: u32) {
+    let NewLink { skb, message, extack } = request;
+    let stack = stack::fill::<NotMadeRecord>(&mut lane.buffer, ctx);
+    let wanted = &mut lane.wanted;
+    netlink::read_wanted(message, wanted);
+    let socket = netlink::netns_of(skb);
+    if wanted.parent_elsewhere == 0 {
+        let lower = netdev::of_index(socket, field(wanted.parent, 0));
+        // A link of these kinds on another one stands on the other's parent (`macvlan_common_newlink`).
+        let lower = if netdev::is_traced(lower) { netdev::lower(lower) } else { lower };
+        keep(&mut wanted.lower, lower);
+    }
+    keep(&mut wanted.holder, netdev::holder(kept(&wanted.lower)));
+    if wanted.netns_fd != 0 {
+        keep(&mut wanted.netns, netns::of_descriptor(task::current(), field(wanted.netns_fd, 0)));
+    } else if wanted.netns_otherwise == 0 {
+        keep(&mut wanted.netns, socket);
+    }
+    let wanted = kept(wanted);
+    // User space knows it from now on, and forgets it at its end.
+    watched::watch(wanted.netns);
+
+    let record = lane.buffer.record::<NotMadeRecord>();
+    netlink::fill_message(extack, &mut record.message);
+    netdev::fill(wanted.holder, &mut record.holder);
+    record.holder.mode = netdev::mode(wanted.holder, wanted.lower);
+    let change = &mut record.change;
+    change.change = LinkChange::CreateFailed as u16;
+    change.probe = Probe::NewLink as u16;
+    change.flags_after = 0;
+    change.link = LinkState::NONE;
+    netns::fill(wanted.netns, &mut change.link.netns);
+    change.link.name = wanted.name.text();
+    change.link.kind = wanted.info.find(netlink::IFLA_INFO_KIND).text();
+    change.link.mac = field(wanted.address, 0);
+    netdev::fill(wanted.lower, &mut change.parent);
+    (change.from, change.from_ifindex) = (NetnsRef::NONE, 0);
+    change.error = error;
+    change.address = IpAddress::NONE;
+    change.stack = stack;
+    change.reserved = 0;
+    let data = wanted.info.find(netlink::IFLA_INFO_DATA);
+    change.link.mode = data.find(netlink::IFLA_MACVLAN_MODE).value();
+    let len = size_of::<NotMadeRecord>() + stack as usize * 8;
+    lane.send(Kind::NotMade, KPROBE, task::current(), len);
 }
 
 #[inline(always)]

@@ -2,7 +2,7 @@
 
 use macvlan_trace_common::{IFF_UP, IpAddress, Kind, LinkChange, Probe};
 
-use crate::state::moves::Move;
+use crate::state::{moves::Move, newlinks::NewLink};
 
 /// What to send.
 #[derive(Clone, Copy)]
@@ -17,6 +17,8 @@ pub enum Request {
     NetnsEnd { net: u64, last: bool },
     /// A process that lives in a namespace is to be killed, because a cgroup, or the machine, has run out of memory.
     Oom { net: u64, target: u64, memcg: u64 },
+    /// A link could not be made.
+    NotMade { request: NewLink, error: u32 },
 }
 
 /// What a program knows about a change beyond the device itself.

@@ -265,10 +265,10 @@ pub struct FilterArgs {
     #[arg(short, long = "kind", value_name = "KIND", value_parser = kind)]
     pub kinds: Vec<Kind>,
 
-    /// What happened: created, up, up_failed, down, parent_down, parent_up, carrier_lost, carrier_back, renamed, moved,
-    /// mac_changed, address_removed, deleted, or all; separated by commas.
+    /// What happened: created, create_failed, up, up_failed, down, parent_down, parent_up, carrier_lost, carrier_back,
+    /// renamed, moved, mac_changed, address_removed, deleted, or all; separated by commas.
     #[arg(short, long = "event", value_name = "EVENT", value_delimiter = ',', value_parser = event)]
-    #[arg(default_value = "down,parent_down,carrier_lost,deleted")]
+    #[arg(default_value = "create_failed,down,parent_down,carrier_lost,deleted")]
     pub events: Vec<EventChoice>,
 }
 
@@ -533,7 +533,7 @@ mod tests {
         let cli = parse(&[]).unwrap();
         let breaks: Vec<EventChoice> = EventKind::value_variants()
             .iter()
-            .filter(|kind| kind.is_break())
+            .filter(|kind| kind.is_shown())
             .map(|&kind| EventChoice::One(kind))
             .collect();
         assert_eq!(cli.view.filter.events, breaks);
@@ -635,7 +635,7 @@ mod tests {
             (["--container", "a***b"], "it is no glob"),
             (["--state-root", "/nowhere"], "there is no such folder"),
             (["-k", "veth"], "only macvlan and macvtap links are traced for now"),
-            (["-e", "down,gone"], "events are created, up, up_failed, down, parent_down"),
+            (["-e", "down,gone"], "events are created, create_failed, up, up_failed, down, parent_down"),
             (["-c", "0"], "1 or more"),
             (["-t", "0"], "above zero"),
             (["-t", "0.0000000001"], "above zero"),

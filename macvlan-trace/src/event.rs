@@ -167,6 +167,9 @@ pub struct Event {
     /// The error of a request that failed, such as `EADDRINUSE`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The kernel's own message about that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<Text>,
     /// The IP address that was removed, with the length of its prefix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -193,65 +196,73 @@ pub struct Recurrence {
     pub since_ns: u64,
 }
 
-/// What can happen to a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-#[value(rename_all = "snake_case")]
-pub enum EventKind {
-    /// It was made.
-    Created,
-    /// It was set up.
-    Up,
-    /// A request to set it up failed.
-    UpFailed,
-    /// It was set down.
-    Down,
-    /// The link below was set down.
-    ParentDown,
-    /// The link below was set up.
-    ParentUp,
-    /// It lost its carrier.
-    CarrierLost,
-    /// It has its carrier back.
-    CarrierBack,
-    /// It got another name.
-    Renamed,
-    /// It went to another network namespace.
-    Moved,
-    /// It got another hardware address.
-    MacChanged,
-    /// It lost an IP address while it stayed up.
-    AddressRemoved,
-    /// It was deleted.
-    Deleted,
+/// Makes the table of what can happen to a link: what it is, its word, and whether it is shown by default.
+macro_rules! event_kinds {
+    ($($(#[$doc:meta])* $name:ident: $word:literal, $default:ident;)*) => {
+        /// What can happen to a link.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+        pub enum EventKind {
+            $($(#[$doc])* #[serde(rename = $word)] #[value(name = $word)] $name,)*
+        }
+
+        impl EventKind {
+            /// Its word, as in JSON.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                }
+            }
+
+            /// Whether it is shown by default: it breaks a link, or one could not be made.
+            #[must_use]
+            pub fn is_shown(self) -> bool {
+                match self {
+                    $(Self::$name => default!($default),)*
+                }
+            }
+        }
+    };
 }
 
-impl EventKind {
-    /// Its word, as in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Up => "up",
-            Self::UpFailed => "up_failed",
-            Self::Down => "down",
-            Self::ParentDown => "parent_down",
-            Self::ParentUp => "parent_up",
-            Self::CarrierLost => "carrier_lost",
-            Self::CarrierBack => "carrier_back",
-            Self::Renamed => "renamed",
-            Self::Moved => "moved",
-            Self::MacChanged => "mac_changed",
-            Self::AddressRemoved => "address_removed",
-            Self::Deleted => "deleted",
-        }
-    }
+macro_rules! default {
+    (shown) => {
+        true
+    };
+    (hidden) => {
+        false
+    };
+}
 
-    /// Whether it breaks a link, and is therefore shown by default.
-    #[must_use]
-    pub fn is_break(self) -> bool {
-        matches!(self, Self::Down | Self::ParentDown | Self::CarrierLost | Self::Deleted)
-    }
+event_kinds! {
+    /// It was made.
+    Created: "created", hidden;
+    /// A request to make it failed.
+    CreateFailed: "create_failed", shown;
+    /// It was set up.
+    Up: "up", hidden;
+    /// A request to set it up failed.
+    UpFailed: "up_failed", hidden;
+    /// It was set down.
+    Down: "down", shown;
+    /// The link below was set down.
+    ParentDown: "parent_down", shown;
+    /// The link below was set up.
+    ParentUp: "parent_up", hidden;
+    /// It lost its carrier.
+    CarrierLost: "carrier_lost", shown;
+    /// It has its carrier back.
+    CarrierBack: "carrier_back", hidden;
+    /// It got another name.
+    Renamed: "renamed", hidden;
+    /// It went to another network namespace.
+    Moved: "moved", hidden;
+    /// It got another hardware address.
+    MacChanged: "mac_changed", hidden;
+    /// It lost an IP address while it stayed up.
+    AddressRemoved: "address_removed", hidden;
+    /// It was deleted.
+    Deleted: "deleted", shown;
 }
 
 /// A link.
@@ -314,6 +325,24 @@ pub struct Parent {
     pub netns: Option<u32>,
     /// Whether it was being deleted itself.
     pub deleted: bool,
+    /// The device that may keep a link that could not be made from standing on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Holder>,
+}
+
+/// A device that holds another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Holder {
+    /// Name.
+    pub name: Text,
+    /// Its kind, such as `bridge`; `None` for a device without.
+    pub kind: Option<Text>,
+    /// Index.
+    pub ifindex: u32,
+    /// Inode number of its network namespace.
+    pub netns: Option<u32>,
+    /// The mode of a macvlan or a macvtap.
+    pub mode: Option<String>,
 }
 
 /// Where a moved link went.

@@ -100,8 +100,8 @@ impl Filter {
     fn wants_link(&self, event: &Event) -> bool {
         let link = &event.link;
         let kind = link.kind.as_ref().map(Text::as_bytes);
-        // A failed creation does not break a link, although it ends with a deletion.
-        let failed = event.verdict.rule == creation_failed::NAME;
+        // A failed creation does not break a link, although it ends with a deletion. Its own event says more.
+        let failed = event.verdict.rule == creation_failed::NAME && event.event == EventKind::Deleted;
         any(&self.events, |&choice| {
             choice == EventChoice::All || choice == EventChoice::One(event.event) && !failed
         }) && any(&self.kinds, |choice| kind == Some(choice.as_str().as_bytes()))
@@ -205,7 +205,7 @@ mod tests {
     fn unless_told_otherwise_what_breaks_a_link_is_shown() {
         for kind in <EventKind as clap::ValueEnum>::value_variants() {
             let event = records::event(*kind);
-            assert_eq!(filter(&[]).shows(&event), kind.is_break(), "{kind:?}");
+            assert_eq!(filter(&[]).shows(&event), kind.is_shown(), "{kind:?}");
             assert!(filter(&["-e", "all"]).shows(&event), "{kind:?}");
         }
         assert!(!shows(&["-e", "up,moved"], same));

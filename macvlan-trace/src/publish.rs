@@ -97,6 +97,7 @@ pub fn event(told: &Told<'_>, clock: Clock, known: &Correlator) -> Record {
             ifindex: case.fact.link.ifindex,
         }),
         error: case.fact.error.map(names::errno),
+        message: case.fact.message.clone(),
         address: case.fact.address.map(|address| format!("{}/{}", address.ip, address.prefix)),
         actor: Some(task(&case.actor, None, known)),
         culprit: verdict.culprit.as_ref().map(|culprit| task(&culprit.task, culprit.ended.as_deref(), known)),
@@ -130,6 +131,7 @@ pub(crate) fn kind(change: LinkChange) -> EventKind {
         LinkChange::Renamed => EventKind::Renamed,
         LinkChange::Moved => EventKind::Moved,
         LinkChange::UpFailed => EventKind::UpFailed,
+        LinkChange::CreateFailed => EventKind::CreateFailed,
         LinkChange::CarrierLost => EventKind::CarrierLost,
         LinkChange::CarrierBack => EventKind::CarrierBack,
         LinkChange::MacChanged => EventKind::MacChanged,
@@ -162,7 +164,19 @@ fn link(case: &Case, known: &Correlator) -> event::Link {
         operstate: link.operstate.and_then(names::operstate).map(str::to_owned),
         flags: flags(&case.fact),
         netns: netns(place, known),
-        parent: parent.as_ref().map(event_parent),
+        parent: parent
+            .as_ref()
+            .map(|parent| Parent { held_by: case.fact.held_by.as_ref().map(holder), ..event_parent(parent) }),
+    }
+}
+
+fn holder(holder: &Link) -> event::Holder {
+    event::Holder {
+        name: holder.name.clone(),
+        kind: holder.kind.clone(),
+        ifindex: holder.ifindex,
+        netns: holder.netns.and_then(|netns| netns.inode).map(inode),
+        mode: holder.mode.and_then(names::macvlan_mode).map(str::to_owned),
     }
 }
 
@@ -173,6 +187,7 @@ pub fn event_parent(parent: &Link) -> Parent {
         ifindex: parent.ifindex,
         netns: parent.netns.and_then(|netns| netns.inode).map(inode),
         deleted: !parent.registered,
+        held_by: None,
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod buffer;
 pub mod netdev;
+pub mod netlink;
 pub mod netns;
 pub mod stack;
 pub mod task;

@@ -40,6 +40,23 @@ pub fn of_task(task: u64) -> u64 {
     read!(nsproxy, nsproxy_net)
 }
 
+/// The network namespace that a descriptor of the current task stands for; 0 if it cannot be looked up.
+///
+/// The kernel has already taken it for one: it would have refused any other file (`get_net_ns_by_fd`).
+#[inline(always)]
+pub fn of_descriptor(task: u64, fd: u32) -> u64 {
+    let files: u64 = read!(task, task_files);
+    let table: u64 = read!(files, files_table);
+    if fd >= read!(table, table_size as u32) {
+        return 0;
+    }
+    let file: u64 = field(read!(table, table_fd as u64) + u64::from(fd) * 8, 0);
+    let inode: u64 = read!(file, file_inode);
+    // nsfs keeps the `struct ns_common` there, which is part of the `struct net`.
+    let ns: u64 = read!(inode, inode_private);
+    if ns == 0 { 0 } else { ns - u64::from(offset!(net_ns)) }
+}
+
 /// Whether nothing refers to the namespace any more. If the kernel lacks the field, the answer is no.
 #[inline(always)]
 pub fn has_ended(net: u64) -> bool {

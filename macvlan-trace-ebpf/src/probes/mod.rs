@@ -8,6 +8,7 @@ mod close_many;
 mod do_exit;
 mod free_netdev;
 mod netns_end;
+mod newlink;
 mod oom_kill;
 mod open;
 mod rtnetlink_event;

@@ -6,6 +6,7 @@
 
 pub mod announced;
 pub mod moves;
+pub mod newlinks;
 pub mod opens;
 pub mod own;
 pub mod watched;

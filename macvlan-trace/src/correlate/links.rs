@@ -219,6 +219,12 @@ impl Links {
         seen
     }
 
+    /// The life of a link that was wanted and not made: nothing more can happen to it.
+    pub fn unborn(&mut self, fact: &LinkFact) -> Life {
+        self.last_id += 1;
+        newborn(self.last_id, &fact.link, fact.parent.as_ref())
+    }
+
     /// A parent has moved or has another name.
     pub fn parent_is(&mut self, children: &[u64], parent: &Link) {
         for id in children {

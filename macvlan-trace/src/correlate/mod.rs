@@ -30,7 +30,7 @@ use macvlan_trace_common::IFF_UP;
 use owners::Home;
 
 use crate::fact::{
-    Cgroup, Container, Fact, Ktime, Link, LinkChange, LinkFact, Netns, Own, Task, TaskRef, What,
+    Cgroup, Container, Fact, Ktime, Link, LinkChange, LinkFact, Netns, Own, ProcessId, Task, TaskRef, What,
 };
 use crate::work::{party, runtime};
 
@@ -105,6 +105,8 @@ pub struct Correlator {
     incidents: incidents::Incidents,
     overdue: overdue::Overdue,
     gaps: gaps::Gaps,
+    /// The link whose creation was undone last, and the thread that had asked for it. That request has yet to fail.
+    undone: Option<((ProcessId, u32), Life)>,
     /// Whether every hook in [`ENDS`] is attached.
     sees_ends: bool,
     /// When records were lost for the last time.
@@ -124,6 +126,7 @@ impl Default for Correlator {
             incidents: incidents::Incidents::default(),
             overdue: overdue::Overdue::default(),
             gaps: gaps::Gaps::default(),
+            undone: None,
             sees_ends: true,
             lost: None,
         }
@@ -139,6 +142,9 @@ impl Correlator {
             What::Task(task) => {
                 self.owners.touch(&task.cgroup);
                 self.tasks.learn(*task);
+            }
+            What::Link(link) if link.change == LinkChange::CreateFailed => {
+                return vec![self.not_made(at, *link)];
             }
             What::Link(link) => return self.link(at, *link).into_iter().collect(),
             What::Parent(parent) => return self.parent(at, &parent),
@@ -266,6 +272,9 @@ impl Correlator {
                     life.end_unclear = true;
                 }
             }
+            Cause::CreationFailed(_) => {
+                self.undone = Some(((fact.task.process, fact.task.tid), life.clone()));
+            }
             Cause::Cleanup { ended, generation, .. } => {
                 if let Some(life) = self.links.life_mut(life.id) {
                     life.orphaned = Some((Rc::clone(ended), *generation));
@@ -290,6 +299,26 @@ impl Correlator {
             _ => {}
         }
         Some(case)
+    }
+
+    /// The case of a link that could not be made. If it was made and undone, it is that link.
+    fn not_made(&mut self, at: Ktime, mut fact: LinkFact) -> Case {
+        let actor = self.tasks.whole(&fact.task);
+        let thread = (fact.task.process, fact.task.tid);
+        let is_it = |(by, life): &((ProcessId, u32), Life)| {
+            *by == thread && (life.last.name == fact.link.name || !fact.link.has_chosen_name())
+        };
+        let undone = self.undone.take().filter(is_it).map(|(_, life)| life);
+        let mut holder = None;
+        if let Some(life) = &undone {
+            fact.link = life.last.clone();
+            // The parent had room for it.
+            fact.held_by = None;
+            holder = self.holder(&fact, life);
+        }
+        let life = undone.unwrap_or_else(|| self.links.unborn(&fact));
+        let cause = Cause::Request(Rc::clone(&actor));
+        Case { holder, ..self.case(at, fact, actor, life, cause) }
     }
 
     /// The cases of a changed parent: one for each link on it that the change concerns.

@@ -72,9 +72,9 @@ impl Key {
 }
 
 impl Recurrences {
-    /// Counts an incident that breaks a link, and says if it has happened before.
+    /// Counts an incident that is shown by default, and says if it has happened before.
     pub fn count(&mut self, case: &Case, verdict: &Verdict) -> Option<Recurrence> {
-        if !publish::kind(case.fact.change).is_break() {
+        if !publish::kind(case.fact.change).is_shown() {
             return None;
         }
         while self.0.pop_oldest_if(|known| case.at.0.saturating_sub(known.last.1.0) > PAUSE_NS).is_some() {}

@@ -413,6 +413,10 @@ pub fn deed(case: &Case) -> String {
             None => format!("renamed a link to {link}"),
         },
         LinkChange::Moved => format!("moved {link} to another network namespace"),
+        LinkChange::CreateFailed => match case.fact.error {
+            Some(error) => format!("could not make {link} ({})", names::errno(error)),
+            None => format!("could not make {link}"),
+        },
         LinkChange::UpFailed => match case.fact.error {
             Some(error) => format!("could not set {link} up ({})", names::errno(error)),
             None => format!("could not set {link} up"),

@@ -192,6 +192,19 @@ pub struct Link {
 }
 
 impl Link {
+    /// The name of a link that the kernel is to name after its kind, with a number in place of `%d`
+    /// (`rtnl_create_link`).
+    #[must_use]
+    pub fn counted(kind: Option<&Text>) -> Text {
+        Text::from([kind.map_or(&b""[..], Text::as_bytes), b"%d"].concat())
+    }
+
+    /// Whether whoever wanted it chose its name.
+    #[must_use]
+    pub fn has_chosen_name(&self) -> bool {
+        !self.name.as_bytes().ends_with(b"%d")
+    }
+
     /// Whether it is administratively up.
     #[must_use]
     pub fn is_up(&self) -> bool {
@@ -238,6 +251,8 @@ pub enum LinkChange {
     UnseenDeleted,
     /// A request to set it up failed.
     UpFailed,
+    /// A request to make it failed: the link is the one that was wanted.
+    CreateFailed,
     /// Lost its carrier.
     CarrierLost,
     /// Has its carrier back.
@@ -378,6 +393,13 @@ pub struct LinkFact {
     /// The error of a failed request, `errno`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<u32>,
+    /// The kernel's own message about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<Text>,
+    /// The device that may keep a link that could not be made from standing on its parent: the parent's master, or one
+    /// that takes all its packets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Link>,
     /// The IP address that was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<Address>,

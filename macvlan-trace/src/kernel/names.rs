@@ -16,16 +16,26 @@ pub fn signal(number: u32) -> String {
     }
 }
 
-/// `EBUSY`, or the number of an error that has no name here: errors of setting a link up, from
+/// `EBUSY`, or the number of an error that has no name here: errors of making a link and setting it up,
+/// from
 /// include/uapi/asm-generic/errno.h.
 #[must_use]
 pub fn errno(error: u32) -> String {
     let name = match error {
         1 => "EPERM",
+        2 => "ENOENT",
+        7 => "E2BIG",
+        11 => "EAGAIN",
         12 => "ENOMEM",
         16 => "EBUSY",
+        17 => "EEXIST",
         19 => "ENODEV",
         22 => "EINVAL",
+        23 => "ENFILE",
+        28 => "ENOSPC",
+        34 => "ERANGE",
+        36 => "ENAMETOOLONG",
+        75 => "EOVERFLOW",
         95 => "EOPNOTSUPP",
         98 => "EADDRINUSE",
         99 => "EADDRNOTAVAIL",

@@ -78,6 +78,8 @@ impl Decoder {
                 Some(fact) => What::Parent(Box::new(fact)),
                 None => return Ok(None),
             }
+        } else if header.kind == wire::Kind::NotMade as u16 {
+            What::Link(Box::new(self.not_made(bytes, at, task, symbols)?))
         } else if header.kind == wire::Kind::Exit as u16 {
             let record: wire::ExitRecord = fixed(bytes)?;
             let (status, core_dumped) = exit_status(record.code);
@@ -168,15 +170,52 @@ impl Decoder {
         Ok(Some(LinkFact {
             task,
             change,
-            probe: self.probes.get(&record.probe).copied().unwrap_or("?").to_owned(),
+            probe: self.probe(record.probe),
             link: link(&record.link),
             flags_after: record.flags_after,
             parent: (record.parent.dev != 0).then(|| link(&record.parent)),
             error: (record.error != 0).then_some(record.error),
+            message: None,
+            held_by: None,
             address: address(&record.address),
             from: (record.from.ptr != 0).then(|| (netns(&record.from), record.from_ifindex)),
             path: self.path(&bytes[size_of::<wire::LinkRecord>()..], record.stack, at, symbols)?,
         }))
+    }
+
+    /// A link that could not be made.
+    fn not_made(
+        &mut self,
+        bytes: &[u8],
+        at: Ktime,
+        task: TaskRef,
+        symbols: &mut dyn Resolve,
+    ) -> Result<LinkFact> {
+        let wire::NotMadeRecord { change, holder, message } = fixed(bytes)?;
+        let mut wanted = Link { dev: None, operstate: None, registered: false, ..link(&change.link) };
+        if wanted.name.is_empty() {
+            wanted.name = Link::counted(wanted.kind.as_ref());
+        }
+        let message = Text::from_padded(&message);
+        Ok(LinkFact {
+            task,
+            change: LinkChange::CreateFailed,
+            probe: self.probe(change.probe),
+            link: wanted,
+            flags_after: change.flags_after,
+            parent: (change.parent.dev != 0).then(|| link(&change.parent)),
+            error: (change.error != 0).then_some(change.error),
+            message: (!message.is_empty()).then_some(message),
+            held_by: (holder.dev != 0).then(|| link(&holder)),
+            address: None,
+            from: None,
+            path: self.path(&bytes[size_of::<wire::NotMadeRecord>()..], change.stack, at, symbols)?,
+        })
+    }
+
+    /// The kernel function that a probe sits on.
+    fn probe(&self, number: u16) -> String {
+        self.probes.get(&number).copied().unwrap_or("?").to_owned()
     }
 
     /// The kernel path at the beginning of a record's tail. Links go on few paths, so each is kept once.

@@ -24,6 +24,8 @@ pub struct Selection {
     shared: Set<u64>,
     netns: Set<u64>,
     places: Set<(u64, u32)>,
+    /// Threads that asked for a link in vain.
+    askers: Set<(ProcessId, u32)>,
     tasks: Set<(ProcessId, u32)>,
     containers: Set<String>,
 }
@@ -32,6 +34,9 @@ impl Selection {
     /// A fact that led to an event.
     pub fn add(&mut self, fact: &Fact) {
         match &fact.what {
+            What::Link(link) if link.change == LinkChange::CreateFailed => {
+                self.askers.insert(key(&link.task));
+            }
             What::Link(link) => self.links.extend(link.link.dev),
             What::Parent(parent) => {
                 self.below.extend(parent.link.dev);
@@ -117,12 +122,15 @@ impl Selection {
         let numbers = [&self.links, &self.below, &self.shared, &self.netns];
         numbers.into_iter().any(Set::is_too_small)
             || self.places.is_too_small()
+            || self.askers.is_too_small()
             || self.tasks.is_too_small()
             || self.containers.is_too_small()
     }
 
+    /// Whether a fact is about one of the links, or a thread's that asked for one in vain: the link may have been made
+    /// and undone before.
     fn is_own(&self, fact: &LinkFact) -> bool {
-        fact.link.dev.is_some_and(|dev| self.links.contains(&dev))
+        fact.link.dev.is_some_and(|dev| self.links.contains(&dev)) || self.askers.contains(&key(&fact.task))
     }
 
     fn is_below(&self, fact: &LinkFact) -> bool {
@@ -140,6 +148,7 @@ impl Selection {
             + self.shared.len()
             + self.netns.len()
             + self.places.len()
+            + self.askers.len()
             + self.tasks.len()
             + self.containers.len()
     }

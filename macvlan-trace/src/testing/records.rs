@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::event::{
     Ancestor, Body, Cgroup, Confidence, Container, CulpritCount, Destination, Event, EventKind, Exit, Flags,
-    Kernel, Link, Lost, Netns, Notice, Omitted, Parent, Pod, ProbeState, Record, Recurrence, Run,
+    Holder, Kernel, Link, Lost, Netns, Notice, Omitted, Parent, Pod, ProbeState, Record, Recurrence, Run,
     SCHEMA_VERSION, Step, StepTask, Stock, StockLink, Summary, Task, Verdict, Victim, When,
 };
 use crate::live::probe::catalog::{HOOKS, Hook};
@@ -144,10 +144,12 @@ pub(crate) fn event(kind: EventKind) -> Event {
                 ifindex: 2,
                 netns: Some(4_026_531_840),
                 deleted: false,
+                held_by: None,
             }),
         },
         to: None,
         error: None,
+        message: None,
         address: None,
         actor: Some(task(812, "ip")),
         culprit: Some(task(812, "ip")),
@@ -222,7 +224,13 @@ pub(crate) fn run() -> Run {
         kind: "macvlan".into(),
         netns: Netns { inode: Some(4_026_532_115), name: Some("web".into()) },
         up,
-        parent: Some(Parent { name: "eth0".into(), ifindex: 2, netns: Some(4_026_531_840), deleted: false }),
+        parent: Some(Parent {
+            name: "eth0".into(),
+            ifindex: 2,
+            netns: Some(4_026_531_840),
+            deleted: false,
+            held_by: None,
+        }),
     };
     Run {
         when: when(0),
@@ -290,6 +298,17 @@ pub(crate) fn records() -> Vec<Record> {
     moved.to = Some(Destination { container: Some(container_of_pod()), ..destination() });
     moved.recurrence = Some(Recurrence { count: 2, first_incident: 1, since_ns: 3_204_118_002 });
     moved.error = Some("EADDRINUSE".into());
+    moved.message = Some("Unknown device type".into());
+    moved.link.parent = moved.link.parent.map(|parent| Parent {
+        held_by: Some(Holder {
+            name: "macvlan9".into(),
+            kind: Some("macvlan".into()),
+            ifindex: 9,
+            netns: Some(4_026_531_840),
+            mode: Some("passthru".into()),
+        }),
+        ..parent
+    });
     moved.address = Some("192.0.2.7/24".into());
     moved.actor = Some(init.clone());
     moved.culprit = Some(init.clone());

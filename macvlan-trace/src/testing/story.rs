@@ -235,6 +235,12 @@ impl Macvlan {
         self
     }
 
+    /// As it was wanted, and not made.
+    pub fn unmade(mut self) -> Self {
+        self.link = Link { dev: None, ifindex: 0, flags: 0, registered: false, ..self.link };
+        self
+    }
+
     /// The device at another address.
     pub fn at(mut self, dev: u64) -> Self {
         self.link.dev = Some(dev);
@@ -257,6 +263,8 @@ impl Macvlan {
             parent: self.parent.clone(),
             from: None,
             error: None,
+            message: None,
+            held_by: None,
             address: None,
             path: path.iter().copied().map(Some).collect(),
         }
@@ -309,6 +317,12 @@ impl Story {
         self.at += 1_000_000;
         self.facts.push(Fact { at: Ktime(self.at), what });
         self
+    }
+
+    /// Adds a fact in which a task acts.
+    pub fn acts(&mut self, by: &Task, what: What) -> &mut Self {
+        self.introduce(by);
+        self.fact(what)
     }
 
     /// Sends the complete task before the first record that refers to it.

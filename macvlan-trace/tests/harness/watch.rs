@@ -25,8 +25,8 @@ static SHARED: Mutex<Option<Shared>> = Mutex::new(None);
 const MARK: &str = "mt-mark";
 const MARKS_PARENT: &str = "mt-marks";
 
-/// What is shown unless something else is asked for: what breaks a link.
-const BREAKS: [&str; 4] = ["down", "parent_down", "carrier_lost", "deleted"];
+/// What is shown unless something else is asked for.
+const SHOWN: [&str; 5] = ["create_failed", "down", "parent_down", "carrier_lost", "deleted"];
 
 /// How the shared tracer shows what happens.
 const VIEW: [&str; 2] = ["-e", "all"];
@@ -48,9 +48,9 @@ impl Watch {
         shared().get_or_insert_with(Shared::start);
     }
 
-    /// Watches what breaks a link.
+    /// Watches what is shown unless something else is asked for.
     pub fn start() -> Self {
-        Self::over(Some(&BREAKS))
+        Self::over(Some(&SHOWN))
     }
 
     /// Watches the whole life of links.

@@ -21,6 +21,7 @@ mod offsets;
 mod parents;
 mod paths;
 mod record;
+mod requests;
 mod state;
 mod stock;
 mod storms;

@@ -213,6 +213,8 @@ impl Machine {
             parent: Some(self.eth0.clone()),
             from: None,
             error: None,
+            message: None,
+            held_by: None,
             address: None,
             path: path.iter().copied().map(Some).collect(),
         }

@@ -14,9 +14,9 @@ const LAYERS: [&[&str]; 8] = [
     &["report"],
     &["lane"],
     &["request"],
-    &["state::announced", "state::moves", "state::opens", "state::own", "state::watched"],
+    &["state::announced", "state::moves", "state::newlinks", "state::opens", "state::own", "state::watched"],
     &["capture::netdev", "capture::stack", "capture::task"],
-    &["capture::buffer", "capture::netns"],
+    &["capture::buffer", "capture::netlink", "capture::netns"],
     &["counters", "kread"],
 ];
 

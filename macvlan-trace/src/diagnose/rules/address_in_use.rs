@@ -1,10 +1,9 @@
-//! A link could not be set up because another one of the same parent has its hardware address.
+//! A link could not be set up, or not made, because another one of the same parent has its hardware address.
 
 use crate::{
     diagnose::{Rule, Verdict, words},
     event::Confidence,
     fact::LinkChange,
-    kernel::names,
 };
 
 /// `EBUSY` and `EADDRINUSE`: what `macvlan_open` returns for an address that is taken.
@@ -15,11 +14,12 @@ pub const RULE: Rule = Rule {
     name: "address-in-use",
     page: include_str!("../pages/address-in-use.md"),
     judge: |case| {
-        let error = case.fact.error.filter(|error| TAKEN.contains(error))?;
-        if case.fact.change != LinkChange::UpFailed {
+        let _ = case.fact.error.filter(|error| TAKEN.contains(error))?;
+        // A request can make a link and set it up at once.
+        let made_in_vain = case.fact.change == LinkChange::CreateFailed && case.holder.is_some();
+        if case.fact.change != LinkChange::UpFailed && !made_in_vain {
             return None;
         }
-        let link = &case.fact.link.name;
         let mac = case.fact.link.mac.map_or_else(
             || "its hardware address".to_owned(),
             |mac| format!("its hardware address {}", words::mac(mac)),
@@ -47,11 +47,7 @@ pub const RULE: Rule = Rule {
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{} could not set {link} up ({}): {holder}",
-                words::process_with_command(&case.actor),
-                names::errno(error),
-            ),
+            cause: format!("{} {}: {holder}", words::process_with_command(&case.actor), words::deed(case)),
             remedy: Some(remedy.into()),
             confidence,
             // The process that asked did nothing wrong, and the holder had the address first.

@@ -15,12 +15,14 @@ pub mod direct;
 pub mod driver_reloaded;
 pub mod ifupdown;
 pub mod mac_changed;
+pub mod module_missing;
 pub mod module_unloaded;
 pub mod moved;
 pub mod netns_deleted;
 pub mod network_manager;
 pub mod not_recreated;
 pub mod out_of_memory;
+pub mod parent_busy;
 pub mod parent_deleted;
 pub mod parent_down;
 pub mod parent_moved;
@@ -42,6 +44,9 @@ use super::Rule;
 /// The rules; the first that recognises a case decides. A cause comes before a mechanism.
 pub const RULES: &[Rule] = &[
     unattributed::RULE,
+    module_missing::RULE,
+    parent_busy::RULE,
+    address_in_use::RULE,
     creation_failed::RULE,
     out_of_memory::RULE,
     container_stopped::RULE,
@@ -57,7 +62,6 @@ pub const RULES: &[Rule] = &[
     parent_down::RULE,
     carrier_lost::RULE,
     carrier_back::RULE,
-    address_in_use::RULE,
     module_unloaded::RULE,
     two_managers::RULE,
     dhcp_lease_ended::RULE,

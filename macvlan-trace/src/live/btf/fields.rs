@@ -69,7 +69,13 @@ fields! {
     optional dev_priv: Member("net_device", "priv"), Size("net_device");
     required adjacent_dev: Member("netdev_adjacent", "dev");
     required adjacent_list: Member("netdev_adjacent", "list");
+    optional adjacent_master: Member("netdev_adjacent", "master");
     required link_ops_kind: Member("rtnl_link_ops", "kind");
+    optional dev_index_node: Member("net_device", "index_hlist");
+    optional net_index_head: Member("net", "dev_index_head");
+    optional extack_message: Member("netlink_ext_ack", "_msg");
+    optional skb_sk: Member("sk_buff", "sk");
+    optional sock_net: Member("sock", "__sk_common.skc_net.net");
     optional ifa_dev: Member("in_ifaddr", "ifa_dev");
     optional ifa_local: Member("in_ifaddr", "ifa_local");
     optional ifa_prefixlen: Member("in_ifaddr", "ifa_prefixlen");
@@ -96,6 +102,12 @@ fields! {
     optional task_mm: Member("task_struct", "mm");
     optional task_cred: Member("task_struct", "cred");
     optional task_loginuid: Member("task_struct", "loginuid");
+    optional task_files: Member("task_struct", "files");
+    optional files_table: Member("files_struct", "fdt");
+    optional table_fd: Member("fdtable", "fd");
+    optional table_size: Member("fdtable", "max_fds");
+    optional file_inode: Member("file", "f_inode");
+    optional inode_private: Member("inode", "i_private");
     required task_nsproxy: Member("task_struct", "nsproxy");
     optional task_thread_pid: Member("task_struct", "thread_pid");
     optional task_signal: Member("task_struct", "signal");

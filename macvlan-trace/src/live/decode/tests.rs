@@ -2,8 +2,8 @@ use std::collections::HashMap;
 
 use macvlan_trace_common::{
     ABI, Ancestor as WireAncestor, CgroupRef, ExitRecord, FreedRecord, Header, IpAddress, Kind,
-    LinkChange as WireChange, LinkRecord, LinkState, MAX_ANCESTORS, MAX_CGROUP_DEPTH, MAX_STACK,
-    NetnsEndRecord, NetnsMoveRecord, NetnsRef, OomRecord, Probe, SignalRecord, TaskRecord,
+    LinkChange as WireChange, LinkRecord, LinkState, MAX_ANCESTORS, MAX_CGROUP_DEPTH, MAX_MESSAGE, MAX_STACK,
+    NetnsEndRecord, NetnsMoveRecord, NetnsRef, NotMadeRecord, OomRecord, Probe, SignalRecord, TaskRecord,
     TaskRef as WireTask,
 };
 use zerocopy::{FromZeros, Immutable, IntoBytes};
@@ -173,6 +173,16 @@ fn parent(change: u16, stack: &[u64]) -> Vec<u8> {
     bytes(&record, stack.as_bytes())
 }
 
+fn not_made() -> NotMadeRecord {
+    let mut record: NotMadeRecord = blank(Kind::NotMade, SHELL);
+    let wanted = link_record(0);
+    record.change = LinkRecord { header: record.change.header, error: 16, stack: 1, ..wanted };
+    record.change.link.dev = 0;
+    record.holder = LinkState { dev: 7, ifindex: 9, name: padded(b"br0"), ..LinkState::NONE };
+    record.message[..4].copy_from_slice(b"busy");
+    record
+}
+
 fn exit_record() -> ExitRecord {
     let mut record: ExitRecord = blank(Kind::Exit, SHELL);
     record.netns = BLUE;
@@ -233,6 +243,7 @@ fn every_kind() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("link", link(WireChange::Deleted as u16, &[100, 101, 102])),
         ("parent", parent(WireChange::Down as u16, &[100])),
+        ("link that was not made", bytes(&not_made(), &100u64.to_ne_bytes())),
         ("exit", exit(0x300)),
         ("signal", signal(9, false, false)),
         ("shortage of memory", oom(Some(b"web\0docker\0"))),
@@ -375,6 +386,23 @@ fn a_failed_request_tells_what_it_failed_with() {
     assert_eq!((fact.change, fact.error), (LinkChange::UpFailed, Some(16)));
     let What::Link(fact) = decode(&link(WireChange::Up as u16, &[])) else { panic!("a link") };
     assert_eq!(fact.error, None);
+}
+
+#[test]
+fn a_link_that_was_not_made_tells_what_was_wanted_and_who_is_in_its_way() {
+    let mut record = not_made();
+    let What::Link(fact) = decode(&bytes(&record, &100u64.to_ne_bytes())) else { panic!("a link") };
+    assert_eq!((fact.change, fact.error), (LinkChange::CreateFailed, Some(16)));
+    assert_eq!((fact.link.dev, fact.link.name.clone()), (None, Text::from("macvlan0")));
+    assert_eq!(fact.parent.map(|parent| parent.name), Some(Text::from("eth0")));
+    assert_eq!(fact.held_by.map(|holder| holder.name), Some(Text::from("br0")));
+    assert_eq!(fact.message, Some(Text::from("busy")));
+    assert_eq!(*fact.path.functions(), [Some("f100".into())]);
+
+    record.change.link.name = [0; 16];
+    (record.holder, record.message) = (LinkState::NONE, [0; MAX_MESSAGE]);
+    let What::Link(fact) = decode(&bytes(&record, &100u64.to_ne_bytes())) else { panic!("a link") };
+    assert_eq!((fact.link.name, fact.held_by, fact.message), (Text::from("macvlan%d"), None, None));
 }
 
 #[test]

@@ -176,6 +176,22 @@ pub const HOOKS: &[Hook] = &[
         unseen: "requests to set a link up that fail",
     },
     Hook {
+        program: "newlink",
+        attach: Kprobe,
+        symbols: &["rtnl_newlink"],
+        probe: Some(Probe::NewLink),
+        required: false,
+        unseen: "requests to make a link that fail",
+    },
+    Hook {
+        program: "newlink_return",
+        attach: Kretprobe,
+        symbols: &["rtnl_newlink"],
+        probe: None,
+        required: false,
+        unseen: "requests to make a link that fail",
+    },
+    Hook {
         program: "inet_address",
         attach: Kprobe,
         symbols: &["fib_inetaddr_event"],

@@ -225,7 +225,7 @@ impl Table {
 /// comfy-table could do it, but only with a whole terminal library.
 fn painted(row: &str, event: EventKind) -> String {
     let color = match event {
-        EventKind::Deleted => "31",
+        EventKind::Deleted | EventKind::CreateFailed => "31",
         EventKind::Down | EventKind::ParentDown | EventKind::CarrierLost => "33",
         _ => return row.to_owned(),
     };
