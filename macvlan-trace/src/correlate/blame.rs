@@ -265,6 +265,17 @@ pub struct Kill {
     pub ignored: bool,
     /// Whether the kernel sent it on behalf of another process of the init's own pid namespace.
     pub for_inside: bool,
+    /// What is known of the terminal for which the kernel sent it.
+    pub terminal: Option<Terminal>,
+}
+
+/// The terminal of a process, for which the kernel sent it SIGHUP, SIGINT or SIGQUIT.
+#[derive(Clone, Debug, Default)]
+pub struct Terminal {
+    /// Who closed it, or ended as the leader of its session; `None` if the kernel did not act in the context of a process.
+    pub by: Option<Rc<Task>>,
+    /// Who had killed that process, if that was seen.
+    pub killed_by: Option<Rc<Task>>,
 }
 
 /// Whether the current task has nothing to do with the path: it is a kernel thread, or was interrupted.

@@ -18,7 +18,9 @@ mod tests;
 
 use std::{iter, rc::Rc};
 
-pub use blame::{Cause, Chosen, Drop, Ended, Kill, Leave, NamespaceEnd, OutOfMemory, Trigger, Unmount};
+pub use blame::{
+    Cause, Chosen, Drop, Ended, Kill, Leave, NamespaceEnd, OutOfMemory, Terminal, Trigger, Unmount,
+};
 pub use gaps::Gap;
 pub use links::{Life, Siblings};
 pub use overdue::{Awaited, Remark};
@@ -159,7 +161,8 @@ impl Correlator {
             }
             What::Signal(signal) => {
                 let sender = signal.sender.as_ref().map(|sender| self.tasks.whole(sender));
-                self.netns.signal(at, &signal, sender);
+                let within = signal.within.as_ref().map(|within| self.tasks.whole(within));
+                self.netns.signal(at, &signal, sender, within);
                 let target = self.tasks.whole(&signal.target);
                 self.note_resident(at, &signal.netns, &target, false);
             }

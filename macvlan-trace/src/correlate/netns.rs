@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, rc::Rc};
 
 use super::{
-    blame::{self, Chosen, Drop, Ended, Kill, Leave, NamespaceEnd, OutOfMemory, Trigger, Unmount},
+    blame::{self, Chosen, Drop, Ended, Kill, Leave, NamespaceEnd, OutOfMemory, Terminal, Trigger, Unmount},
     owners::Home,
 };
 use crate::{
@@ -144,7 +144,7 @@ impl Namespaces {
     }
 
     /// A process is signalled.
-    pub fn signal(&mut self, at: Ktime, signal: &Signal, sender: Option<Rc<Task>>) {
+    pub fn signal(&mut self, at: Ktime, signal: &Signal, sender: Option<Rc<Task>>, within: Option<Rc<Task>>) {
         let namespace = self.living(&signal.netns);
         // A signal from inside a pid namespace to its init is ignored unless the init handles it. In both cases it is
         // the container's own business.
@@ -155,7 +155,14 @@ impl Namespaces {
             return;
         }
         let Signal { number, ignored, for_inside, .. } = *signal;
-        let kill = Kill { at, number, sender, fatal: false, ignored, for_inside };
+        let of_terminal = sender.is_none() && matches!(number, SIGHUP | SIGINT | SIGQUIT);
+        let terminal = of_terminal.then(|| Terminal {
+            killed_by: within
+                .as_ref()
+                .and_then(|by| namespace.exit_of(by.task.process)?.kill.as_ref()?.sender.clone()),
+            by: within,
+        });
+        let kill = Kill { at, number, sender, fatal: false, ignored, for_inside, terminal };
         push(&mut namespace.signals, (signal.target.process, kill), MAX_SIGNALS);
     }
 

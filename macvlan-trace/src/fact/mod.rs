@@ -466,6 +466,10 @@ pub struct Signal {
     pub ignored: bool,
     /// Whether the kernel sent it to the init of a pid namespace on behalf of another process in there.
     pub for_inside: bool,
+    /// For a signal of the kernel itself that is a terminal's (HUP, INT, QUIT): the process that was current, which
+    /// closed the terminal or ended; `None` for a kernel thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<TaskRef>,
 }
 
 /// The kernel ran out of memory, and chose a process to kill.

@@ -94,7 +94,12 @@ impl Decoder {
             let record: wire::SignalRecord = fixed(bytes)?;
             let (from_kernel, target) = (record.from_kernel != 0, task_ref(&record.target));
             let lives_inside = task.pidns.is_some() && task.pidns == target.pidns;
+            // A pty's hangup and the end of a session leader send SIGHUP in their own context (`pty_close`,
+            // `disassociate_ctty`); what is typed arrives in a kernel thread (`flush_to_ldisc`).
+            let of_terminal = from_kernel && matches!(record.signal, 1..=3);
+            let acts = !task.kthread && task.process.tgid != 0 && task.process != target.process;
             What::Signal(Signal {
+                within: (of_terminal && acts).then(|| task.clone()),
                 for_inside: from_kernel
                     && target.is_pidns_init()
                     && lives_inside

@@ -459,17 +459,35 @@ impl Story {
         self.signal(None, number, target, netns)
     }
 
+    /// The kernel sends a signal of a terminal, in the context of a process.
+    pub fn hangs_up(&mut self, by: &Task, number: u32, target: &Task, netns: Netns) -> &mut Self {
+        self.introduce(by);
+        self.kernel_sends(number, target, netns);
+        if let Some(Fact { what: What::Signal(signal), .. }) = self.facts.last_mut() {
+            signal.within = Some(by.task.clone());
+        }
+        self
+    }
+
     /// A process inside the pid namespace of an init powers the namespace off.
     pub fn is_powered_off(&mut self, init: &Task, netns: Netns) -> &mut Self {
         let target = init.task.clone();
         let for_inside = true;
-        self.fact(What::Signal(Signal { sender: None, target, netns, number: 9, ignored: false, for_inside }))
-            .dies(init, netns, 9)
+        self.fact(What::Signal(Signal {
+            sender: None,
+            target,
+            netns,
+            number: 9,
+            ignored: false,
+            for_inside,
+            within: None,
+        }))
+        .dies(init, netns, 9)
     }
 
     fn signal(&mut self, sender: Option<TaskRef>, number: u32, target: &Task, netns: Netns) -> &mut Self {
         let (target, ignored, for_inside) = (target.task.clone(), false, false);
-        self.fact(What::Signal(Signal { sender, target, netns, number, ignored, for_inside }))
+        self.fact(What::Signal(Signal { sender, target, netns, number, ignored, for_inside, within: None }))
     }
 
     /// A process, with all its threads, goes from one namespace to another.

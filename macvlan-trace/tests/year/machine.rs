@@ -237,6 +237,7 @@ impl Machine {
             number,
             ignored: false,
             for_inside: false,
+            within: None,
         }));
     }
 

@@ -1,6 +1,7 @@
 //! A signal from outside ended the main process.
 
 use crate::{
+    correlate::{Case, Ended, Terminal},
     diagnose::{Culprit, Rule, Verdict, confidence_of, ended_by, ends, exit_behind, is_own_fault, words},
     event::Confidence,
     kernel::names,
@@ -48,6 +49,7 @@ pub const RULE: Rule = Rule {
                 Confidence::Likely,
                 "Find out who or what ended the container around it.".to_owned(),
             ),
+            Some(None) if terminal_of(ended).is_some() => return lost_terminal(case, ended),
             Some(None) => (
                 format!("The kernel sent {signal} to {victim}"),
                 Some(Culprit::ended(ended)),
@@ -79,6 +81,48 @@ pub const RULE: Rule = Rule {
     },
 };
 
+/// The terminal for which the kernel sent the signal that ended a process.
+fn terminal_of(ended: &Ended) -> Option<&Terminal> {
+    ended.kill.as_ref()?.terminal.as_ref()
+}
+
+/// Its terminal was closed, or somebody typed Ctrl-C or Ctrl-\ into it.
+fn lost_terminal(case: &Case, ended: &Ended) -> Option<Verdict> {
+    const SIGHUP: u32 = 1;
+    let (kill, terminal) = (ended.kill.as_ref()?, terminal_of(ended)?);
+    let (victim, signal) = (words::ended_process(case, ended), names::signal(kill.number));
+    let which = match &ended.task.tty {
+        Some(tty) => format!("the terminal {tty} of {victim}"),
+        None => format!("the terminal of {victim}"),
+    };
+    let killed = terminal
+        .killed_by
+        .as_ref()
+        .map_or_else(String::new, |killer| format!(", killed by {},", words::sender(killer)));
+    let what = match (&terminal.by, kill.number) {
+        (Some(by), SIGHUP) => format!("{}{killed} let go of {which}", words::process_with_command(by)),
+        (None, SIGHUP) => format!("{} was closed, by whom was not seen", which.replacen("the ", "The ", 1)),
+        (Some(by), _) => format!("{} had {signal} sent through {which}", words::process_with_command(by)),
+        (None, 3) => format!("Somebody typed Ctrl-\\ into {which}"),
+        (None, _) => format!("Somebody typed Ctrl-C into {which}"),
+    };
+    let core = if ended.core_dumped { ", which dumped its core" } else { "" };
+    Some(Verdict {
+        rule: RULE.name,
+        cause: format!(
+            "{what}, for which the kernel sent it {signal}{core}{}; {}",
+            words::after_up(case, ended.at),
+            words::fate(case),
+        ),
+        remedy: Some(
+            "Start it where no terminal ends it: with `systemd-run`, with `setsid`, or in `tmux`.".into(),
+        ),
+        // A process group that is left stopped without a parent gets SIGHUP, too.
+        confidence: Confidence::Likely,
+        culprit: terminal.killed_by.as_ref().or(terminal.by.as_ref()).map(Culprit::new),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -87,6 +131,66 @@ mod tests {
         cast::{Container, container, container_of, kill, of_unit},
         child_of, in_cgroup, init, inside, path, process, running,
     };
+
+    #[test]
+    fn a_terminal_that_is_closed_or_typed_into_is_told_and_not_the_kernel() {
+        let script = running(process("script", 805), "script -qfc unshare -n sleep 600");
+        let main = process("sleep", 812);
+        for (by, number, culprit, cause) in [
+            (
+                Some(&script),
+                1,
+                Some(&script),
+                "script (PID 805: script -qfc unshare -n sleep 600) let go of the terminal of the last process sleep",
+            ),
+            (
+                None,
+                1,
+                None,
+                "The terminal of the last process sleep (PID 812) was closed, by whom was not seen",
+            ),
+            (None, 2, None, "Somebody typed Ctrl-C into the terminal of the last process sleep (PID 812)"),
+            (None, 3, None, "Somebody typed Ctrl-\\ into the terminal of the last process sleep (PID 812)"),
+        ] {
+            let Container { mut story, netns, link, .. } = container_of(main.clone());
+            match by {
+                Some(by) => story.hangs_up(by, number, &main, netns),
+                None => story.kernel_sends(number, &main, netns),
+            };
+            story.dies(&main, netns, u8::try_from(number).unwrap());
+            story.drops(&main, netns, path::EXIT).is_torn_down(&link);
+            let told = story.tell();
+            let event = told
+                .last()
+                .verdict("container-killed", "likely")
+                .says("/verdict/cause", cause)
+                .says("/verdict/remedy", "`systemd-run`");
+            match culprit {
+                Some(culprit) => event.culprit(culprit),
+                None => event.nobody(),
+            };
+        }
+    }
+
+    #[test]
+    fn who_killed_the_process_that_had_the_terminal_is_the_culprit_where_that_is_seen() {
+        let (script, main) = (process("script", 805), process("sleep", 812));
+        let Container { mut story, netns, link, .. } = container_of(main.clone());
+        story.sends(&kill(), 9, &script, netns).dies(&script, netns, 9).hangs_up(&script, 1, &main, netns);
+        story.dies(&main, netns, 1).drops(&main, netns, path::EXIT).is_torn_down(&link);
+        story.tell().last().verdict("container-killed", "likely").culprit(&kill()).says(
+            "/verdict/cause",
+            "script (PID 805), killed by kill (PID 900: kill -9 812), let go of the terminal",
+        );
+    }
+
+    #[test]
+    fn a_hangup_that_a_process_sends_is_no_terminals() {
+        let Container { mut story, netns, link, init } = container();
+        story.sends(&kill(), 1, &init, netns).dies(&init, netns, 1);
+        story.drops(&init, netns, path::EXIT).is_torn_down(&link);
+        story.tell().last().verdict("container-killed", "certain").culprit(&kill());
+    }
 
     #[test]
     fn who_kills_the_main_process_is_the_culprit() {

@@ -466,6 +466,24 @@ fn a_signal_has_a_sender_unless_it_is_the_kernels() {
 }
 
 #[test]
+fn a_signal_of_a_terminal_tells_which_process_was_current() {
+    // The kernel thread, or a process; who is signalled does not matter.
+    let by = |current, target, number, from_kernel: bool| {
+        let mut record: SignalRecord = blank(Kind::Signal, current);
+        (record.target, record.signal, record.from_kernel) = (target, number, from_kernel.into());
+        let What::Signal(sent) = decode(&bytes(&record, &[])) else { panic!("a signal") };
+        sent.within.map(|within| within.process.tgid)
+    };
+    for (number, from_kernel, told) in [(1, true, true), (2, true, true), (9, true, false), (1, false, false)]
+    {
+        let within = by(SHELL, WORKER, number, from_kernel);
+        assert_eq!(within, told.then_some(SHELL.tgid), "signal {number}, from the kernel: {from_kernel}");
+        assert_eq!(by(WORKER, SHELL, number, from_kernel), None);
+        assert_eq!(by(SHELL, SHELL, number, from_kernel), None);
+    }
+}
+
+#[test]
 fn only_a_process_of_one_thread_goes_whole() {
     for (threads, whole) in [(1, true), (2, false), (0, false)] {
         let What::NetnsMove(change) = decode(&netns_move(threads)) else { panic!("a move") };
