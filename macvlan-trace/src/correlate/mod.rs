@@ -255,7 +255,7 @@ impl Correlator {
         let mut life = self.links.change(at, &fact, &actor);
         let same_mac = fact.change == LinkChange::MacChanged && life.former_mac == fact.link.mac;
         let told_already = match fact.change {
-            LinkChange::CarrierBack => self.came_with_its_parent(&fact),
+            LinkChange::CarrierBack => !life.protodown && self.came_with_its_parent(&fact),
             // A link that takes over that its parent has no carrier, as that comes up, was dead before.
             LinkChange::CarrierLost => {
                 let parent = fact.parent.as_ref();
@@ -533,6 +533,8 @@ impl Correlator {
                     return cause;
                 }
             }
+            // Nothing has happened to the parent then.
+            LinkChange::CarrierLost | LinkChange::CarrierBack if fact.path.sets_protodown() => {}
             LinkChange::CarrierLost | LinkChange::CarrierBack => {
                 let parent = fact.parent.as_ref();
                 if let Some(change) = parent.and_then(|parent| self.parents.carrier(parent, fact.change)) {

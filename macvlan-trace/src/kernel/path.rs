@@ -345,6 +345,13 @@ questions! {
         of_module("veth", "veth_close"),
     ], unseen: "that a veth loses its carrier because its other end goes down";
 
+    /// Whether somebody sets or clears protodown, which takes the carrier of a device away and gives it back.
+    sets_protodown: [
+        function("dev_change_proto_down"),
+        function("netif_change_proto_down"), // 6.18, the body of `dev_change_proto_down`
+        function("dev_change_proto_down_generic"), // 5.10
+    ], unseen: "that a link loses its carrier because somebody sets protodown";
+
     /// Whether a device is set up.
     sets_up: [
         function("__dev_notify_flags"),

@@ -181,3 +181,21 @@ fn requests_for_other_kinds_and_changes_that_fail_are_none_for_a_link() {
     trace.stop().nothing();
     ip("link del macvlan0");
 }
+
+#[test]
+fn protodown_takes_the_carrier_away_and_a_flap_of_the_parent_gives_it_back() {
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    let trace = Watch::of(&["carrier_lost", "carrier_back"]);
+    ip("link set macvlan0 protodown on");
+    ip("link set macvlan0 protodown off");
+    let stream = trace.stop();
+    stream
+        .one("carrier_lost", "macvlan0")
+        .by("ip")
+        .verdict("protodown", "certain")
+        .says("/verdict/cause", "set protodown on macvlan0");
+    stream.one("carrier_back", "macvlan0").by("ip").verdict("protodown", "certain");
+    ip("link del macvlan0");
+}

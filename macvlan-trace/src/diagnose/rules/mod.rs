@@ -28,6 +28,7 @@ pub mod parent_down;
 pub mod parent_moved;
 pub mod parent_recreated;
 pub mod parent_unplugged;
+pub mod protodown;
 pub mod reference_leak;
 pub mod runtime_teardown;
 pub mod self_inflicted;
@@ -60,6 +61,7 @@ pub const RULES: &[Rule] = &[
     parent_deleted::RULE,
     parent_moved::RULE,
     parent_down::RULE,
+    protodown::RULE,
     carrier_lost::RULE,
     carrier_back::RULE,
     module_unloaded::RULE,
