@@ -4,7 +4,7 @@
 use crate::{
     docker::{cleared, ends_by_itself},
     dockerd::{self, Container, docker},
-    harness::{Parent, Stream, Watch, ip, run, sh},
+    harness::{Parent, Stream, Watch, ip, ip_path, run, sh},
 };
 
 #[test]
@@ -82,6 +82,50 @@ fn a_parent_that_is_deleted_under_two_containers_is_one_incident() {
     assert_eq!(victims(&stream), ["db", "web"], "{stream}");
     drop((web, db));
     docker("network rm mv-par0");
+}
+
+#[test]
+fn a_link_on_the_interface_of_a_container_goes_since_that_was_stopped() {
+    Watch::ready();
+    dockerd::start();
+    docker("network create --driver bridge --subnet 192.168.9.0/24 outside");
+    let outer = Container::run_on("outside", "outer", "--stop-timeout 1", "exec sleep 1000");
+    let inner = Container::run("inner", "", "exec sleep 1000");
+    run(
+        "nsenter",
+        &[
+            &format!("--net=/proc/{}/ns/net", outer.pid),
+            &ip_path(),
+            "link",
+            "add",
+            "link",
+            "eth0",
+            "name",
+            "mv0",
+            "netns",
+            &inner.pid.to_string(),
+            "type",
+            "macvlan",
+        ],
+    );
+    run("nsenter", &[&format!("--net=/proc/{}/ns/net", inner.pid), &ip_path(), "link", "set", "mv0", "up"]);
+    let mut trace = Watch::start();
+    docker("stop outer");
+    trace.wait_for_event("deleted", "mv0");
+    let stream = trace.stop();
+    stream.incident(|event| {
+        event
+            .is("/link/name", "mv0")
+            .is("/actor/comm", "dockerd")
+            .verdict("container-stopped", "likely")
+            .is("/culprit/comm", "runc")
+            .says("/verdict/cause", "of container outer")
+            .says("/verdict/cause", "dockerd (PID ")
+            .says("/verdict/cause", "the parent ")
+    });
+    assert!(inner.is_alive());
+    drop(outer);
+    docker("network rm outside");
 }
 
 #[test]

@@ -90,6 +90,23 @@ fn a_network_that_is_removed_by_force_takes_its_containers_main_process_first() 
         .incident(|event| cleared(event).verdict("container-killed", "likely").is("/culprit/comm", "crun"));
 }
 
+#[test]
+fn a_network_that_is_disconnected_is_taken_away_from_a_living_container() {
+    Watch::ready();
+    let web = Container::run("web", "sleep 1000");
+    Watch::until_owner_is_known(web.pid, |owner| owner["name"] == "web");
+    let trace = Watch::start();
+    podman("network disconnect mv web");
+    trace.until_gone("web").incident(|event| {
+        event
+            .is("/actor/comm", "netavark")
+            .is("/victim/container/name", "web")
+            .verdict("runtime-teardown", "likely")
+            .says("/verdict/cause", "a program of the runtime that had made it for container web")
+            .says("/verdict/cause", "no end of a main process came first")
+    });
+}
+
 /// netavark is who deletes the link, and never who is to blame.
 fn cleared(event: Checked<'_>) -> Checked<'_> {
     event

@@ -5,7 +5,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
     fact::{Container, LinkChange, Task},
-    work::runtime,
+    work::{party, runtime},
 };
 
 /// The rule.
@@ -28,8 +28,13 @@ pub const RULE: Rule = Rule {
                 Confidence::Certain,
             )
         } else {
-            let made = format!(", which had made it for {},", words::container(customer(case, task)?));
-            (made, "its log".to_owned(), Confidence::Likely)
+            let (customer, itself) = customer(case, task)?;
+            let who = if itself { "which" } else { "a program of the runtime that" };
+            (
+                format!(", {who} had made it for {},", words::container(customer)),
+                "its log".to_owned(),
+                Confidence::Likely,
+            )
         };
         let (came_first, confidence) = if case.blind {
             ("whether that is due to the end of a main process is not known", Confidence::Likely)
@@ -57,12 +62,20 @@ pub const RULE: Rule = Rule {
     },
 };
 
-/// The container for which a process made the link that it now takes away. Outside any unit, that act shows that a
-/// process is a runtime, whatever its name is.
-fn customer<'a>(case: &'a Case, task: &Task) -> Option<&'a Container> {
-    let made_it = case.life.creator.as_ref().is_some_and(|creator| creator.task.process == task.task.process);
+/// The container for which a process made the link that it now takes away, and whether it was that process itself.
+/// Outside any unit, that act shows that a process is a runtime, whatever its name is. Podman has no daemon, so each time
+/// another process of its helper netavark does it.
+fn customer<'a>(case: &'a Case, task: &Task) -> Option<(&'a Container, bool)> {
+    let creator = case.life.creator.as_deref()?;
+    let itself = creator.task.process == task.task.process;
+    let same_program = || {
+        [creator, task].into_iter().all(runtime::works_for_one)
+            && party::program(creator)
+                .is_some_and(|program| party::program(task).is_some_and(|own| own == program))
+    };
     let own = case.actor_container.as_ref().map(|container| &container.id);
-    case.victim.as_ref().filter(|victim| made_it && own != Some(&victim.id))
+    let victim = case.victim.as_ref().filter(|victim| own != Some(&victim.id))?;
+    (itself || same_program()).then_some((victim, itself))
 }
 
 #[cfg(test)]
