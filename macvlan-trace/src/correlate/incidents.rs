@@ -3,7 +3,7 @@
 use super::{Cause, Life, ParentChange, links::Siblings};
 use crate::{
     bounded::Bounded,
-    fact::{Ktime, ProcessId, Task},
+    fact::{Ktime, LinkChange, LinkFact, ProcessId, Task},
     work::party,
 };
 
@@ -26,13 +26,21 @@ pub enum Key {
     Parent(Option<u64>, u32, ProcessId),
     /// A module, and who unloaded it.
     Module(ProcessId),
+    /// What one process does to the addresses of many links by one request: an MTU, a sysctl.
+    Addresses(ProcessId),
     /// A link since it last came up, and the process that acts on it, directly or through others.
     Link(u64, u64, ProcessId),
 }
 
 impl Key {
     /// The key of a case.
-    pub fn of(actor: &Task, life: &Life, cause: &Cause, reaction: Option<&ParentChange>) -> Self {
+    pub fn of(
+        actor: &Task,
+        fact: &LinkFact,
+        life: &Life,
+        cause: &Cause,
+        reaction: Option<&ParentChange>,
+    ) -> Self {
         let process = actor.task.process;
         if let Some(end) = cause.namespace_end() {
             return Self::Namespace(end.generation);
@@ -46,6 +54,12 @@ impl Key {
         match cause {
             Cause::ParentChanged(change) => Self::ParentChange(change.id),
             Cause::ModuleUnloaded(_) => Self::Module(process),
+            Cause::Request(_)
+                if fact.change == LinkChange::AddressRemoved
+                    && (fact.path.sets_mtu() || fact.path.writes_sysctl()) =>
+            {
+                Self::Addresses(process)
+            }
             _ => match reaction {
                 Some(lost) => Self::ParentChange(lost.id),
                 None => Self::Link(life.id, life.ups, party::on_behalf_of(actor)),
@@ -79,7 +93,8 @@ impl Incidents {
         while self.open.pop_oldest_if(|incident| pause(incident) > OVER_NS).is_some() {}
         if let Some(incident) = self.open.get_mut(&key) {
             // What a daemon does to a link today is not the incident of yesterday.
-            let may_come_again = matches!(key, Key::Parent(..) | Key::Module(..) | Key::Link(..));
+            let may_come_again =
+                matches!(key, Key::Parent(..) | Key::Module(..) | Key::Addresses(..) | Key::Link(..));
             if !may_come_again || pause(incident) <= PAUSE_NS {
                 incident.last_at = at;
                 return *incident;

@@ -427,7 +427,7 @@ impl Correlator {
             }
             _ => None,
         };
-        let key = incidents::Key::of(&actor, &life, &cause, reaction.as_deref());
+        let key = incidents::Key::of(&actor, &fact, &life, &cause, reaction.as_deref());
         let parent = fact
             .parent
             .as_ref()

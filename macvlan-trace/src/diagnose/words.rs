@@ -424,12 +424,31 @@ pub fn deed(case: &Case) -> String {
         LinkChange::CarrierLost => format!("took the carrier of {link} away"),
         LinkChange::CarrierBack => format!("gave {link} its carrier back"),
         LinkChange::MacChanged => format!("changed the hardware address of {link}"),
-        LinkChange::AddressRemoved => match case.fact.address {
-            Some(address) => format!("removed the address {}/{} of {link}", address.ip, address.prefix),
-            None => format!("removed an address of {link}"),
-        },
+        LinkChange::AddressRemoved => format!("removed {}", address(case)),
         LinkChange::ParentDown => format!("set the parent of {link} down"),
         LinkChange::ParentUp => format!("set the parent of {link} up"),
+    }
+}
+
+/// "the address 192.0.2.7/24 of macvlan0".
+pub fn address(case: &Case) -> String {
+    let link = &case.fact.link.name;
+    match case.fact.address {
+        Some(address) => format!("the address {}/{} of {link}", address.ip, address.prefix),
+        None => format!("an address of {link}"),
+    }
+}
+
+/// How to set the address of a link again, in its namespace.
+pub fn set_address_again(case: &Case) -> String {
+    let link = plain(&case.fact.link.name);
+    let address = case
+        .fact
+        .address
+        .map_or_else(|| "ADDRESS".to_owned(), |address| format!("{}/{}", address.ip, address.prefix));
+    match case.main_pid {
+        Some(pid) => format!("`nsenter --target {pid} --net ip addr replace {address} dev {link}`"),
+        None => format!("`ip addr replace {address} dev {link}` in its namespace"),
     }
 }
 

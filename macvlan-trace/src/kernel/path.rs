@@ -352,6 +352,38 @@ questions! {
         function("dev_change_proto_down_generic"), // 5.10
     ], unseen: "that a link loses its carrier because somebody sets protodown";
 
+    /// Whether the kernel removes IP addresses whose lifetime has ended.
+    ends_lifetimes: [
+        function("addrconf_verify_work"), // IPv6
+        function("addrconf_verify_rtnl"),
+        function("check_lifetime"), // IPv4
+    ], unseen: "that an address goes because its lifetime has ended";
+
+    /// Whether duplicate address detection of IPv6 is at work.
+    detects_duplicates: [
+        function("addrconf_dad_work"),
+        function("addrconf_dad_stop"),
+    ], unseen: "that an address goes because another host has it";
+
+    /// Whether the MTU of a device is set.
+    sets_mtu: [
+        function("dev_set_mtu"),
+        function("dev_set_mtu_ext"),
+        function("netif_set_mtu"), // 7.x
+        function("netif_set_mtu_ext"),
+    ], unseen: "that addresses of IPv6 go because the MTU is too small for it";
+
+    /// Whether links follow what happened to their parent.
+    reaches_children: [
+        of_module("macvlan", "macvlan_device_event"),
+    ], unseen: "that it was the MTU of the parent which was set";
+
+    /// Whether a sysctl is written.
+    writes_sysctl: [
+        function("proc_sys_call_handler"),
+        function("proc_sys_write"),
+    ], unseen: "that addresses of IPv6 go because a sysctl disables it";
+
     /// Whether a device is set up.
     sets_up: [
         function("__dev_notify_flags"),

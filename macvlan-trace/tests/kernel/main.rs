@@ -4,6 +4,7 @@
 //! They run one at a time, because each asserts that nothing but its own events happened.
 
 mod actors;
+mod addresses;
 #[path = "../btf/mod.rs"]
 mod btf;
 mod cards;

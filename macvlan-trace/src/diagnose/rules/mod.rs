@@ -1,5 +1,7 @@
 //! One file a rule, and the list of all.
 
+pub mod address_duplicate;
+pub mod address_expired;
 pub mod address_in_use;
 pub mod by_hand;
 pub mod carrier_back;
@@ -14,10 +16,12 @@ pub mod dhcp_lease_ended;
 pub mod direct;
 pub mod driver_reloaded;
 pub mod ifupdown;
+pub mod ipv6_disabled;
 pub mod mac_changed;
 pub mod module_missing;
 pub mod module_unloaded;
 pub mod moved;
+pub mod mtu_too_small;
 pub mod netns_deleted;
 pub mod network_manager;
 pub mod not_recreated;
@@ -65,6 +69,10 @@ pub const RULES: &[Rule] = &[
     carrier_lost::RULE,
     carrier_back::RULE,
     module_unloaded::RULE,
+    address_expired::RULE,
+    address_duplicate::RULE,
+    mtu_too_small::RULE,
+    ipv6_disabled::RULE,
     two_managers::RULE,
     dhcp_lease_ended::RULE,
     network_manager::RULE,
