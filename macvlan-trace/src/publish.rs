@@ -146,15 +146,15 @@ fn link(case: &Case, known: &Correlator) -> event::Link {
     let LinkFact { link, parent, from, .. } = &case.fact;
     let Life { id, former_names, created, up_since, .. } = &case.life;
     // A moved link is described as it was before the move; `to` says where it went.
-    let (place, ifindex) = match from {
-        Some((netns, ifindex)) => (Some(netns), *ifindex),
-        None => (link.netns.as_ref(), link.ifindex),
+    let (place, ifindex, name) = match from {
+        Some((netns, ifindex)) => (Some(netns), *ifindex, &case.life.name_before),
+        None => (link.netns.as_ref(), link.ifindex, &link.name),
     };
     let since = |start: &Ktime| case.at.0.saturating_sub(start.0);
     event::Link {
         id: id.to_string(),
-        name: link.name.clone(),
-        former_names: former_names.clone(),
+        name: name.clone(),
+        former_names: former_names.iter().filter(|former| *former != name).cloned().collect(),
         ifindex,
         kind: link.kind.clone(),
         mac: link.mac.map(diagnose::mac),
@@ -308,6 +308,12 @@ fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
         Cause::ParentChanged(change) => {
             steps.extend(change.follows.as_ref().map(|below| parent_step(below, clock)));
             steps.push(parent_step(change, clock));
+        }
+        Cause::GivenUp { failed, .. } => {
+            let error = failed.fact.error.map(names::errno).unwrap_or_default();
+            let detail = format!("{}: {error}", failed.fact.link.name);
+            let what = kind(failed.fact.change);
+            steps.push(step(clock, failed.at, what.as_str(), Some(&failed.actor), detail));
         }
         _ => steps.extend(case.reaction.as_ref().map(|lost| parent_step(lost, clock))),
     }

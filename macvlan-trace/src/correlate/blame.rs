@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{gaps::Gap, parents::ParentChange};
+use super::{Case, gaps::Gap, parents::ParentChange};
 use crate::{
     fact::{Cgroup, ExitStatus, Ktime, Link, Task, TaskRef},
     kernel::path::Path,
@@ -35,6 +35,13 @@ pub enum Cause {
         /// Generation of the namespace that the process lived in.
         generation: u64,
         /// Who cleared it away.
+        by: Rc<Task>,
+    },
+    /// Somebody gave the start of a link up, since an earlier request for it had failed.
+    GivenUp {
+        /// The request that failed.
+        failed: Rc<Case>,
+        /// Who gave up.
         by: Rc<Task>,
     },
     /// A kernel worker did it, or a softirq on top of an uninvolved task, for an unknown reason.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    Case,
     blame::Ended,
     owners::Home,
     parents::ParentChange,
@@ -29,6 +30,8 @@ const MAX_HOMES: usize = 8;
 pub struct Life {
     /// The same for its whole life.
     pub id: u64,
+    /// The name that it had up to this change.
+    pub name_before: Text,
     /// Names that it had before, oldest first.
     pub former_names: Vec<Text>,
     /// The name that it had when it last came up. Runtimes give a link a temporary name before they delete it.
@@ -59,6 +62,8 @@ pub struct Life {
     /// The end of its container's main process, and the namespace's generation, once a runtime has begun to clear the
     /// link away.
     pub orphaned: Option<(Rc<Ended>, u64)>,
+    /// The last request for it that failed, while nobody has set it up since.
+    pub failed: Option<Rc<Case>>,
     /// Whether a runtime changed it while the tracer could not know if the main process of its container had ended.
     pub end_unclear: bool,
     /// Who set it up and down.
@@ -186,6 +191,7 @@ impl Links {
                 life.ups += 1;
                 life.known_as.clone_from(&fact.link.name);
                 life.orphaned = None;
+                life.failed = None;
                 life.end_unclear = false;
                 life.history.push(Deed { at, up: true, by: Rc::clone(actor) });
             }
@@ -193,6 +199,7 @@ impl Links {
             LinkChange::MacChanged => life.former_mac = life.last.mac,
             _ => {}
         }
+        life.name_before.clone_from(&life.last.name);
         if life.last.name != fact.link.name {
             let former = life.last.name.clone();
             life.former_names.retain(|name| *name != former && *name != fact.link.name);
@@ -343,6 +350,7 @@ fn is_same(one: &Link, other: &Link) -> bool {
 fn newborn(id: u64, link: &Link, parent: Option<&Link>) -> Life {
     Life {
         id,
+        name_before: link.name.clone(),
         former_names: Vec::new(),
         known_as: link.name.clone(),
         created: None,
@@ -357,6 +365,7 @@ fn newborn(id: u64, link: &Link, parent: Option<&Link>) -> Life {
         carrier_lost: None,
         protodown: false,
         orphaned: None,
+        failed: None,
         end_unclear: false,
         history: History::default(),
         homes: Vec::new(),

@@ -39,6 +39,9 @@ use crate::work::{party, runtime};
 /// How long after a parent lost its carrier a network manager may still react to that.
 const REACTION_NS: u64 = 60_000_000_000;
 
+/// How long after a request for a link failed whoever made it may still give the link up because of that.
+const GIVE_UP_NS: u64 = 60_000_000_000;
+
 /// The hooks that see ends of processes and their reasons.
 const ENDS: [&str; 4] = ["do_exit", "signal_generate", "oom_kill", "switch_namespaces"];
 
@@ -296,6 +299,14 @@ impl Correlator {
         let holder = (fact.change == LinkChange::UpFailed).then(|| self.holder(&fact, &life)).flatten();
         let mut case = self.case(at, fact, actor, life, cause);
         case.holder = holder;
+        if case.fact.error.is_some() {
+            let mut failed = case.clone();
+            // A chain of failures would grow for as long as somebody tries.
+            failed.life.failed = None;
+            if let Some(life) = self.links.life_mut(case.life.id) {
+                life.failed = Some(Rc::new(failed));
+            }
+        }
         match case.fact.change {
             LinkChange::Created | LinkChange::Renamed => self.overdue.link_appeared(&case),
             LinkChange::Deleted => self.overdue.deleted(&case),
@@ -544,7 +555,10 @@ impl Correlator {
             _ => {}
         }
         match self.cause_of_act(fact, actor, fact.home()) {
-            Cause::Request(by) => self.cleanup(at, fact, life, &by).unwrap_or(Cause::Request(by)),
+            Cause::Request(by) => self
+                .cleanup(at, fact, life, &by)
+                .or_else(|| given_up(at, fact, life, &by))
+                .unwrap_or(Cause::Request(by)),
             cause => cause,
         }
     }
@@ -704,4 +718,18 @@ impl Correlator {
         let ending = sibling.last.netns.as_ref().is_some_and(|netns| self.netns.is_orphaned(netns));
         Some(Holder { link: sibling.last.clone(), ending })
     }
+}
+
+/// Whether somebody who could not start a link takes it away for that reason: the process whose request failed, or
+/// another one that works for a runtime, if that process does.
+fn given_up(at: Ktime, fact: &LinkFact, life: &Life, by: &Rc<Task>) -> Option<Cause> {
+    let takes_back = matches!(
+        fact.change,
+        LinkChange::Down | LinkChange::Renamed | LinkChange::Moved | LinkChange::Deleted
+    );
+    let failed = life.failed.as_ref().filter(|_| takes_back)?;
+    let together = failed.actor.task.process == by.task.process
+        || [&failed.actor, by].into_iter().all(|task| runtime::works_for_one(task));
+    (together && at.0.saturating_sub(failed.at.0) <= GIVE_UP_NS)
+        .then(|| Cause::GivenUp { failed: Rc::clone(failed), by: Rc::clone(by) })
 }

@@ -3,7 +3,7 @@
 use super::{Case, Cause};
 use crate::{
     bounded::Bounded,
-    fact::{Begin, Ktime},
+    fact::{Begin, Container, Ktime},
     text::Text,
 };
 
@@ -33,8 +33,8 @@ pub struct Remark {
     pub overdue: Awaited,
     /// The incident that the links were deleted in.
     pub incident: u64,
-    /// A few of the links.
-    pub links: Vec<Text>,
+    /// A few of the links, each with the container that lost it.
+    pub links: Vec<(Text, Option<Container>)>,
     /// How many more.
     pub more: usize,
     /// When it was due.
@@ -74,8 +74,8 @@ struct Deleted {
     name: Text,
     /// The link below, by name: a new parent has another address.
     parent: Option<Text>,
-    /// The container that lost it, by its id.
-    container: Option<String>,
+    /// The container that lost it.
+    container: Option<Container>,
     mac: Option<[u8; 6]>,
 }
 
@@ -98,7 +98,8 @@ impl Overdue {
             .filter(|(_, gone)| gone.parent.as_ref() == parent && gone.name == *name)
             // Of equals, take the last.
             .max_by_key(|(_, gone)| {
-                let same_container = container.is_some() && gone.container.as_ref() == container;
+                let lost_by = gone.container.as_ref().map(|own| &own.id);
+                let same_container = container.is_some() && lost_by == container;
                 (same_container, mac.is_some() && gone.mac == mac)
             })
             .map(|(id, _)| *id);
@@ -114,7 +115,7 @@ impl Overdue {
         }
         let name = case.life.known_as.clone();
         let parent = case.fact.parent.as_ref().map(|parent| parent.name.clone());
-        let container = case.victim.as_ref().map(|own| own.id.clone());
+        let container = case.victim.clone();
         let mac = case.fact.link.mac;
         let deleted = Deleted { at: case.at, incident: case.incident, name, parent, container, mac };
         if let Some(dev) = case.fact.link.dev.filter(|_| self.sees_frees) {
@@ -181,12 +182,12 @@ fn grouped(due: Vec<(Ktime, Awaited, Deleted)>) -> Vec<Remark> {
             (remark.at, remark.overdue, remark.incident) == (at, overdue, gone.incident)
         };
         match remarks.iter_mut().find(same) {
-            Some(remark) if remark.links.len() < MAX_NAMED => remark.links.push(gone.name),
+            Some(remark) if remark.links.len() < MAX_NAMED => remark.links.push((gone.name, gone.container)),
             Some(remark) => remark.more += 1,
             None => remarks.push(Remark {
                 overdue,
                 incident: gone.incident,
-                links: vec![gone.name],
+                links: vec![(gone.name, gone.container)],
                 more: 0,
                 at,
                 waited_ns: at.0.saturating_sub(gone.at.0),

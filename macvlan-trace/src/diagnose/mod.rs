@@ -17,7 +17,7 @@ pub use words::mac;
 use std::{borrow::Cow, rc::Rc};
 
 use crate::{
-    correlate::{Awaited, Case, Drop, Ended, NamespaceEnd, Remark},
+    correlate::{Awaited, Case, Cause, Drop, Ended, NamespaceEnd, Remark},
     event::Confidence,
     fact::{ExitStatus, LinkChange, Task},
     work::party,
@@ -60,6 +60,9 @@ pub struct Rule {
 /// Judges a case.
 #[must_use]
 pub fn diagnose(case: &Case) -> Verdict {
+    if let Cause::GivenUp { failed, by } = &case.cause {
+        return given_up(case, diagnose(failed), by);
+    }
     RULES.iter().find_map(|rule| (rule.judge)(case)).unwrap_or_else(|| rules::unknown::verdict(case))
 }
 
@@ -69,6 +72,19 @@ pub fn remark(remark: &Remark) -> (&'static str, String) {
     match remark.overdue {
         Awaited::Creation => (rules::not_recreated::NAME, rules::not_recreated::sentence(remark)),
         Awaited::Free => (rules::reference_leak::NAME, rules::reference_leak::sentence(remark)),
+    }
+}
+
+/// What follows from a request that failed has the same reason. That whoever made the request gave up because of it is a
+/// conclusion.
+fn given_up(case: &Case, failed: Verdict, by: &Task) -> Verdict {
+    Verdict {
+        cause: format!("{}; {} then gave it up and {}", failed.cause, words::process(by), words::deed(case)),
+        confidence: match failed.confidence {
+            Confidence::Certain => Confidence::Likely,
+            other => other,
+        },
+        ..failed
     }
 }
 

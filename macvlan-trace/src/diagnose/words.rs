@@ -412,6 +412,10 @@ pub fn deed(case: &Case) -> String {
             Some(former) => format!("renamed {former} to {link}"),
             None => format!("renamed a link to {link}"),
         },
+        // The kernel gives it another name if its own is taken there.
+        LinkChange::Moved if case.life.name_before != *link => {
+            format!("moved {} to another network namespace, where it is called {link}", case.life.name_before)
+        }
         LinkChange::Moved => format!("moved {link} to another network namespace"),
         LinkChange::CreateFailed => match case.fact.error {
             Some(error) => format!("could not make {link} ({})", names::errno(error)),
@@ -460,9 +464,13 @@ pub fn container(container: &Container) -> String {
     }
 }
 
-/// "macvlan0, macvlan1 and 5 more".
+/// "macvlan0, eth0 of container web and 5 more".
 pub fn links(remark: &Remark) -> String {
-    let names: Vec<_> = remark.links.iter().map(ToString::to_string).collect();
+    let name = |(link, of): &(Text, Option<Container>)| match of {
+        Some(of) => format!("{link} of {}", container(of)),
+        None => link.to_string(),
+    };
+    let names: Vec<_> = remark.links.iter().map(name).collect();
     let mut links = names.join(", ");
     if remark.more > 0 {
         let _ = write!(links, " and {} more", remark.more);

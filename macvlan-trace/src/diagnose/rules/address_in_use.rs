@@ -62,8 +62,8 @@ mod tests {
         fact::{LinkChange, LinkFact, What},
         testing::story::{
             Macvlan, Story,
-            cast::{ip, link},
-            in_cgroup, init, macvlan, netns,
+            cast::{dockerd, ip, link},
+            in_cgroup, init, macvlan, netns, process,
         },
     };
 
@@ -81,6 +81,41 @@ mod tests {
             .nobody()
             .says("/verdict/cause", "macvlan0 has its hardware address 02:00:00:00:00:07");
         drop(holder);
+    }
+
+    #[test]
+    fn who_gives_a_link_up_that_could_not_start_does_so_for_that_reason() {
+        // A person who deletes a link after its failure has called another process for it.
+        for (by, deleter, rule) in [
+            (dockerd(), dockerd(), "address-in-use"),
+            (ip("ip link set macvlan1 up"), process("ip", 999), "self-inflicted"),
+        ] {
+            let (mut story, _) = link();
+            let wanting = macvlan("macvlan1", netns(0), 8);
+            let fact = LinkFact { error: Some(98), ..wanting.fact(LinkChange::UpFailed, &by, &[]) };
+            story.creates(&by, &wanting).fact(What::Link(Box::new(fact))).wait_ms(5);
+            let told = story.deletes(&deleter, &wanting).tell();
+            let last = told.last().is("/event", "deleted").is("/verdict/rule", rule);
+            if rule == "address-in-use" {
+                last.is("/verdict/confidence", "likely")
+                    .nobody()
+                    .says(
+                        "/verdict/cause",
+                        "macvlan0 has its hardware address 02:00:00:00:00:07; dockerd (PID 700)",
+                    )
+                    .says("/verdict/cause", "then gave it up and deleted macvlan1")
+                    .steps(&["up_failed", "deleted"]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_that_came_up_after_all_is_not_given_up() {
+        let (mut story, _) = link();
+        let (by, wanting) = (dockerd(), macvlan("macvlan1", netns(0), 8));
+        let fact = LinkFact { error: Some(98), ..wanting.fact(LinkChange::UpFailed, &by, &[]) };
+        story.creates(&by, &wanting).fact(What::Link(Box::new(fact))).sets_up(&by, &wanting);
+        story.deletes(&by, &wanting).tell().last().culprit(&by);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
     fact::LinkChange,
+    work::runtime,
 };
 
 /// The rule.
@@ -16,6 +17,9 @@ pub const RULE: Rule = Rule {
         if case.fact.change != LinkChange::MacChanged {
             return None;
         }
+        // Runtimes set the address of a link that they have just made.
+        let own = runtime::works_for_one(task)
+            || case.life.creator.as_ref().is_some_and(|creator| creator.task.process == task.task.process);
         let from = case.life.former_mac.map_or_else(String::new, |mac| format!(" from {}", words::mac(mac)));
         let to = case.fact.link.mac.map_or_else(String::new, |mac| format!(" to {}", words::mac(mac)));
         Some(Verdict {
@@ -26,11 +30,11 @@ pub const RULE: Rule = Rule {
                 case.fact.link.name,
                 words::age(case, task),
             ),
-            remedy: Some(
+            remedy: (!own).then(|| {
                 "Where udev did it: `MACAddressPolicy=none` for the link in a file of /etc/systemd/network, and give \
                  the link its address when it is made."
-                    .into(),
-            ),
+                    .into()
+            }),
             confidence: Confidence::Certain,
             culprit: Some(Culprit::new(task)),
         })
@@ -41,7 +45,7 @@ pub const RULE: Rule = Rule {
 mod tests {
     use crate::{
         fact::LinkChange,
-        testing::story::cast::{ip, link, of_unit},
+        testing::story::cast::{dockerd, ip, link, of_unit},
     };
 
     #[test]
@@ -51,6 +55,18 @@ mod tests {
         let told =
             story.link(&of_unit("NetworkManager.service", 901), LinkChange::MacChanged, &link, &[]).tell();
         told.last().verdict("network-manager", "certain");
+    }
+
+    #[test]
+    fn a_runtime_that_sets_the_address_of_its_own_link_is_left_in_peace() {
+        for (by, has_remedy) in [(dockerd(), false), (ip("udev-worker"), true)] {
+            let (mut story, mut link) = link();
+            link.link.mac = Some([2, 0, 0, 0, 0, 9]);
+            story.link(&by, LinkChange::MacChanged, &link, &[]);
+            let told = story.tell();
+            let event = told.last().is("/verdict/rule", "mac-changed").culprit(&by);
+            assert_eq!(event.record["verdict"]["remedy"].is_string(), has_remedy, "{told}");
+        }
     }
 
     #[test]

@@ -30,4 +30,17 @@ mod tests {
         story.moves(&by, (netns(0), 7), &link.moved_to(netns(1), 2));
         story.tell().last().verdict("moved", "certain").culprit(&by);
     }
+
+    #[test]
+    fn a_link_whose_name_is_taken_where_it_goes_is_told_by_its_own_and_with_the_new_one() {
+        let (mut story, link) = link();
+        let by = ip("ip link set macvlan0 netns x");
+        story.moves(&by, (netns(0), 7), &link.moved_to(netns(1), 2).called("dev2"));
+        story
+            .tell()
+            .last()
+            .is("/link/name", "macvlan0")
+            .is("/to/name", "dev2")
+            .says("/verdict/cause", "moved macvlan0 to another network namespace, where it is called dev2");
+    }
 }

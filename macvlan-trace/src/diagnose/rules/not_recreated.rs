@@ -53,6 +53,8 @@ mod tests {
             let deleted: Vec<_> =
                 told.events().into_iter().filter(|event| event.record["event"] == "deleted").collect();
             assert_eq!(notice["incident"], deleted[missed].record["incident"], "{told}");
+            let whose = format!("eth0 of container {} was deleted", ["a", "b"][missed].repeat(12));
+            assert!(notice["message"].as_str().is_some_and(|text| text.starts_with(&whose)), "{told}");
         }
     }
 
