@@ -145,11 +145,11 @@ fn a_link_that_is_made_and_undone_fails_in_one_incident() {
 
 #[test]
 fn a_kind_whose_module_is_gone_is_said_to_lack_it() {
+    const MODPROBE: &str = "/proc/sys/kernel/modprobe";
     // A real machine keeps its modules.
     if std::env::var_os("MACVLAN_TRACE_TEST_HOST").is_some() {
         return;
     }
-    const MODPROBE: &str = "/proc/sys/kernel/modprobe";
     let _parent = Parent::dummy("par0");
     let trace = Watch::start();
     run("sh", &["-c", "rmmod macvtap 2>/dev/null; true"]);
