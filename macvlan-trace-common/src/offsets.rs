@@ -102,7 +102,7 @@ offsets! {
     net_ns,
     /// `net.ns.count`, or `net.count` before 5.11
     net_count,
-    /// `net.net_cookie`, or `net.ns.ns_id`; missing before 5.12, where it may be 0
+    /// `net.net_cookie`, or `net.ns.ns_id`, or `net.hash_mix` before 5.12
     net_cookie,
     /// `net.hash_mix`
     net_hash_mix,

@@ -13,11 +13,11 @@ pub fn fill(net: u64, out: &mut NetnsRef) {
     out.reserved = 0;
 }
 
-/// A number that the next namespace at this address does not have: its cookie, or before 5.12 the random number that
+/// A number that the next namespace at this address does not have: its cookie, or before 5.12 the random 32 bits that
 /// `setup_net` gives to each.
 #[inline(always)]
 fn cookie_of(net: u64) -> u64 {
-    if offset!(net_cookie) == MISSING {
+    if offset!(net_cookie) == offset!(net_hash_mix) {
         return u64::from(read!(net, net_hash_mix as u32));
     }
     read!(net, net_cookie)

@@ -42,6 +42,12 @@ impl Independent {
         Some(bits / 8)
     }
 
+    fn type_of(&self, ty: &Type, path: &str) -> Option<Type> {
+        let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+        let member = self.members(ty).into_iter().find(|member| member.name == first)?;
+        if rest.is_empty() { Some(member.ty) } else { self.type_of(&member.ty, rest) }
+    }
+
     fn members(&self, ty: &Type) -> Vec<Member> {
         let (Type::Struct(parent) | Type::Union(parent)) = ty else { return Vec::new() };
         let mut all = Vec::new();
@@ -87,6 +93,12 @@ impl Independent {
     fn answers(&self, place: &Place) -> Vec<u32> {
         let mut answers = match *place {
             Place::Member(name, path) => self.offsets(name, path),
+            Place::Number(name, path) => self
+                .structs(name)
+                .into_iter()
+                .filter(|ty| self.type_of(ty, path).is_some_and(|ty| matches!(ty, Type::Int(_))))
+                .filter_map(|ty| self.offset_in(ty, path))
+                .collect(),
             Place::Size(name) => self
                 .structs(name)
                 .iter()

@@ -9,13 +9,15 @@ use super::parse::Btf;
 pub enum Place {
     /// A member of a struct.
     Member(&'static str, &'static str),
+    /// A member that is a plain number, no struct around one.
+    Number(&'static str, &'static str),
     /// The size of a struct.
     Size(&'static str),
     /// The element of an array of pointers whose index is a constant of an enum.
     Element(&'static str, &'static str, &'static str, &'static str),
 }
 
-use Place::{Element, Member, Size};
+use Place::{Element, Member, Number, Size};
 
 /// One offset.
 pub struct Field {
@@ -89,7 +91,9 @@ fields! {
     required changeupper_linking: Member("netdev_notifier_changeupper_info", "linking");
     required net_ns: Member("net", "ns");
     optional net_count: Member("net", "ns.count"), Member("net", "ns.__ns_ref"), Member("net", "count");
-    optional net_cookie: Member("net", "net_cookie"), Member("net", "ns.ns_id");
+    // Before 5.12 the cookie is an `atomic64_t` that is 0 until somebody asks for it (`__net_gen_cookie`), so it does not
+    // tell namespaces apart.
+    optional net_cookie: Number("net", "net_cookie"), Member("net", "ns.ns_id"), Member("net", "hash_mix");
     optional net_hash_mix: Member("net", "hash_mix");
     required ns_inum: Member("ns_common", "inum");
     required task_comm: Member("task_struct", "comm");
@@ -180,7 +184,7 @@ pub fn names() -> Vec<&'static str> {
     let mut names = vec![CHANGEUPPER.0];
     for place in FIELDS.iter().flat_map(|field| field.places) {
         match place {
-            Member(name, _) | Size(name) => names.push(name),
+            Member(name, _) | Number(name, _) | Size(name) => names.push(name),
             Element(name, _, list, _) => names.extend([*name, *list]),
         }
     }
@@ -202,6 +206,7 @@ pub fn resolve(btf: &Btf) -> Resolved {
     for field in FIELDS {
         let found = field.places.iter().find_map(|place| match *place {
             Member(name, path) => btf.offset(name, path),
+            Number(name, path) => btf.offset_of_number(name, path),
             Size(name) => btf.size(name),
             Element(name, array, list, constant) => {
                 Some(btf.offset(name, array)? + btf.constant(list, constant)? * 8)
@@ -212,11 +217,6 @@ pub fn resolve(btf: &Btf) -> Resolved {
             let list = if field.required { &mut resolved.missing } else { &mut resolved.unknown };
             list.push(field.name);
         }
-    }
-    // Before 5.12 the cookie is an `atomic64_t` that is 0 until somebody asks for it (`__net_gen_cookie`), so it does
-    // not tell namespaces apart.
-    if btf.offset("net", "net_cookie.counter").is_some() {
-        resolved.offsets.net_cookie = MISSING;
     }
     if resolved.changeupper.is_none() {
         resolved.missing.push("NETDEV_CHANGEUPPER");

@@ -103,6 +103,28 @@ impl Btf {
     /// members of the struct around them.
     #[must_use]
     pub fn offset(&self, name: &str, path: &str) -> Option<u32> {
+        self.place(name, path).map(|(offset, _)| offset)
+    }
+
+    /// The same, if the member is a plain number.
+    #[must_use]
+    pub fn offset_of_number(&self, name: &str, path: &str) -> Option<u32> {
+        let (offset, mut id) = self.place(name, path)?;
+        for _ in 0..MAX_DEPTH {
+            let ty = self.read(*self.types.get(id as usize)? as usize).ok()?;
+            match ty.kind {
+                kind::INT => return Some(offset),
+                kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {
+                    id = ty.size_or_type;
+                }
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// Byte offset and type of a member.
+    fn place(&self, name: &str, path: &str) -> Option<(u32, u32)> {
         let mut id = *self.wanted.get(name.as_bytes())?;
         let mut bits = 0;
         for member in path.split('.') {
@@ -110,7 +132,7 @@ impl Btf {
             bits += offset;
             id = ty;
         }
-        Some(bits / 8)
+        Some((bits / 8, id))
     }
 
     /// Size of a struct in bytes.
@@ -260,6 +282,8 @@ mod tests {
         assert_eq!(btf.offset("s", "c"), None);
         assert_eq!(btf.offset("t", "a"), None);
         assert_eq!(btf.size("s"), Some(8));
+        assert_eq!(btf.offset_of_number("s", "b"), Some(4));
+        assert_eq!(btf.offset_of_number("s", ""), None, "a struct is no number");
     }
 
     #[test]
