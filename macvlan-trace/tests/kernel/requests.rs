@@ -126,6 +126,7 @@ fn a_link_for_another_namespace_is_told_with_that() {
 
 #[test]
 fn a_link_that_is_made_and_undone_fails_in_one_incident() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     ip("link add mv1 link par0 address 02:00:00:00:77:01 type macvlan mode bridge");
     ip("link set mv1 up");
@@ -171,6 +172,7 @@ fn a_kind_whose_module_is_gone_is_said_to_lack_it() {
 
 #[test]
 fn requests_for_other_kinds_and_changes_that_fail_are_none_for_a_link() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     let trace = Watch::start();
@@ -183,7 +185,8 @@ fn requests_for_other_kinds_and_changes_that_fail_are_none_for_a_link() {
 }
 
 #[test]
-fn protodown_takes_the_carrier_away_and_a_flap_of_the_parent_gives_it_back() {
+fn who_sets_protodown_takes_the_carrier_away_and_who_clears_it_gives_it_back() {
+    Watch::ready();
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
     ip("link set macvlan0 up");
