@@ -169,6 +169,8 @@ struct Shared {
 
 impl Shared {
     fn start() -> Self {
+        // A shared tracer before this one has left its link.
+        clear();
         let files = Files::next();
         // The marks are not missed, nor is what a test has made.
         let record = files.record();

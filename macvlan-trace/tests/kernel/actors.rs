@@ -203,7 +203,11 @@ fn a_creation_that_fails_is_no_deletion() {
     let fails = || assert!(!Command::new(ip_path()).args(add).output().expect("ip runs").status.success());
     let trace = Trace::start(&[]);
     fails();
-    trace.stop().nothing();
+    trace
+        .stop()
+        .only("create_failed", "macvlan1")
+        .is("/actor/comm", "ip")
+        .is("/verdict/rule", "address-in-use");
     let trace = Watch::all();
     fails();
     let stream = trace.stop();
@@ -214,7 +218,8 @@ fn a_creation_that_fails_is_no_deletion() {
         .is("/culprit", serde_json::Value::Null)
         .verdict("address-in-use", "certain");
     stream.one("deleted", "macvlan1").by("ip").verdict("creation-failed", "certain");
-    assert_eq!(stream.all().len(), 3, "{stream}");
+    stream.one("create_failed", "macvlan1").is("/actor/comm", "ip").verdict("address-in-use", "certain");
+    assert_eq!(stream.all().len(), 4, "{stream}");
     ip("link del macvlan0");
 }
 
