@@ -39,7 +39,9 @@ fn netlink_down_names_ip() {
         })
         .holds("the path leads from rtnetlink to the probe", |event| {
             let stack = event["kernel"]["stack"].to_string();
-            stack.contains("do_setlink") && stack.contains("rtnetlink_rcv")
+            // On 5.10 a path ends at the function whose return is probed, `rtnl_newlink`.
+            stack.contains("do_setlink")
+                && (stack.contains("rtnetlink_rcv") || stack.contains("kretprobe_trampoline"))
         });
 }
 
