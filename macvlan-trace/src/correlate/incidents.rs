@@ -54,9 +54,11 @@ impl Key {
         match cause {
             Cause::ParentChanged(change) => Self::ParentChange(change.id),
             Cause::ModuleUnloaded(_) => Self::Module(process),
+            // A manager writes sysctls of one link, among other things that it does to that.
             Cause::Request(_)
                 if fact.change == LinkChange::AddressRemoved
-                    && (fact.path.sets_mtu() || fact.path.writes_sysctl()) =>
+                    && (fact.path.sets_mtu()
+                        || fact.path.writes_sysctl() && party::service(actor).is_none()) =>
             {
                 Self::Addresses(process)
             }
