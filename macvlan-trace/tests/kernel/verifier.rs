@@ -9,9 +9,9 @@ use aya::programs::loaded_programs;
 
 use crate::harness::Trace;
 
-/// How many instructions the verifier may follow in all programs together: half as many again as it does on 6.12. Each
-/// start waits for that, and it is easily multiplied by one more branch before a loop.
-const MOST: u32 = 90_000;
+/// How many instructions the verifier may follow in all programs together: half as many again as it does on 6.12 (85,797;
+/// on 6.1 it is 106,658). Each start waits for that, and it is easily multiplied by one more branch before a loop.
+const MOST: u32 = 130_000;
 
 #[test]
 fn the_verifier_is_soon_done_with_the_programs() {
