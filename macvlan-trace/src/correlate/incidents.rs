@@ -42,11 +42,10 @@ impl Key {
         reaction: Option<&ParentChange>,
     ) -> Self {
         let process = actor.task.process;
-        if let Some(end) = cause.namespace_end() {
-            return Self::Namespace(end.generation);
-        }
-        if let Cause::Cleanup { generation, .. } = cause.root() {
-            return Self::Namespace(*generation);
+        match cause.root() {
+            Cause::NamespaceEnded(end) => return Self::Namespace(end.generation),
+            Cause::Cleanup { generation, .. } => return Self::Namespace(*generation),
+            _ => {}
         }
         if let Some(first) = cause.deleted().first() {
             return Self::Parent(first.dev, first.ifindex, process);

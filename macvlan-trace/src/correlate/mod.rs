@@ -4,6 +4,7 @@
 //! It joins them by namespace, link and process, never only because they are close in time.
 
 mod blame;
+mod causes;
 mod gaps;
 mod incidents;
 mod links;
@@ -16,7 +17,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
-use std::{iter, rc::Rc};
+use std::rc::Rc;
 
 pub use blame::{
     Cause, Chosen, Drop, Ended, Kill, Leave, NamespaceEnd, OutOfMemory, Terminal, Trigger, Unmount,
@@ -38,9 +39,6 @@ use crate::work::{party, runtime};
 
 /// How long after a parent lost its carrier a network manager may still react to that.
 const REACTION_NS: u64 = 60_000_000_000;
-
-/// How long after a request for a link failed whoever made it may still give the link up because of that.
-const GIVE_UP_NS: u64 = 60_000_000_000;
 
 /// The hooks that see ends of processes and their reasons.
 const ENDS: [&str; 4] = ["do_exit", "signal_generate", "oom_kill", "switch_namespaces"];
@@ -353,14 +351,7 @@ impl Correlator {
             LinkChange::UnseenDown => Cause::Unseen(self.gaps.reason_for(fact.change)),
             // A path without names does not show whether an interrupt runs on top of the process.
             LinkChange::CarrierLost | LinkChange::CarrierBack if !fact.path.has_names() => Cause::Worker,
-            _ => match self.cause_of_act(fact, &actor, fact.home()) {
-                Cause::Request(by) => self.cleanup_of_device(at, fact, &by).unwrap_or(Cause::Request(by)),
-                // A worker tears the namespace of a device further below down, such as the other end of a bridge's port.
-                Cause::Worker if fact.path.tears_down_netns() => {
-                    self.end_below(fact).map_or(Cause::Worker, Cause::NamespaceEnded)
-                }
-                cause => cause,
-            },
+            _ => self.cause_of_parents_change(at, fact, &actor),
         };
         let passed_on = fact.parent.as_ref().filter(|_| fact.path.takes_vlans_along());
         let by = match passed_on.and_then(|below| self.parents.passed_on(at, below, fact.change)) {
@@ -533,166 +524,6 @@ impl Correlator {
         }) && fact.path.sets_up()
     }
 
-    /// How a change came about.
-    fn cause(&mut self, at: Ktime, fact: &LinkFact, actor: &Rc<Task>, life: &Life) -> Cause {
-        match fact.change {
-            LinkChange::UnseenDown | LinkChange::UnseenDeleted => {
-                return Cause::Unseen(self.gaps.reason_for(fact.change));
-            }
-            LinkChange::Deleted => {
-                if let Some(cause) = self.cause_of_deletion(at, fact, actor) {
-                    return cause;
-                }
-            }
-            // Nothing has happened to the parent then.
-            LinkChange::CarrierLost | LinkChange::CarrierBack if fact.path.sets_protodown() => {}
-            LinkChange::CarrierLost | LinkChange::CarrierBack => {
-                let parent = fact.parent.as_ref();
-                if let Some(change) = parent.and_then(|parent| self.parents.carrier(parent, fact.change)) {
-                    return Cause::ParentChanged(change);
-                }
-            }
-            _ => {}
-        }
-        match self.cause_of_act(fact, actor, fact.home()) {
-            Cause::Request(by) => self
-                .cleanup(at, fact, life, &by)
-                .or_else(|| given_up(at, fact, life, &by))
-                .unwrap_or(Cause::Request(by)),
-            cause => cause,
-        }
-    }
-
-    /// How a deletion came about, if nobody asked for this deletion itself.
-    fn cause_of_deletion(&mut self, at: Ktime, fact: &LinkFact, actor: &Rc<Task>) -> Option<Cause> {
-        let lost_parent = fact.parent.as_ref().filter(|parent| !parent.registered);
-        // A parent stays while a link is made on it. `ip link set` also asks for a "new" link, and if it moves a
-        // device, the kernel deletes what cannot stay on that device, such as a VXLAN
-        // (`vxlan_handle_lowerdev_unregister`).
-        if lost_parent.is_none() && fact.path.makes_link() {
-            return Some(Cause::CreationFailed(Rc::clone(actor)));
-        }
-        // Only a kernel worker deletes the links of a namespace that has ended. If another task acts, the namespace lives,
-        // even if its address was that of an ended one before.
-        if fact.task.kthread {
-            if let Some(end) = fact.link.netns.as_ref().and_then(|netns| self.netns.ended(netns)) {
-                return Some(Cause::NamespaceEnded(end));
-            }
-        }
-        if let Some(parent) = lost_parent {
-            return Some(self.cause_of_parents_deletion(at, fact, actor, parent));
-        }
-        if let Some(netns) = fact.link.netns.as_ref().filter(|_| fact.task.kthread) {
-            if fact.path.tears_down_netns() {
-                return Some(Cause::NamespaceEnded(self.netns.end_unseen(at, netns, actor)));
-            }
-        }
-        fact.path.unregisters_kind().then(|| Cause::ModuleUnloaded(Rc::clone(actor)))
-    }
-
-    /// How the deletion of a parent came about, with the devices below that took it along.
-    fn cause_of_parents_deletion(
-        &self,
-        at: Ktime,
-        fact: &LinkFact,
-        actor: &Rc<Task>,
-        parent: &Link,
-    ) -> Cause {
-        // The parent, then what took it along, down to the device whose own deletion began it.
-        let mut gone = vec![parent.clone()];
-        let mut passed_on = fact.path.deletions_passed_on();
-        for below in self.parents.below(parent) {
-            let last = gone.last().unwrap_or(parent);
-            let of_kind = passed_on.iter().position(|kind| last.is_kind(kind));
-            let Some(level) = of_kind else { break };
-            passed_on.swap_remove(level);
-            gone.push(Link { registered: false, ..below.clone() });
-        }
-        let first = gone.last().unwrap_or(parent);
-        let other_end =
-            self.parents.below(first).into_iter().next().filter(|other| other.is_veth() && first.is_veth());
-        let mut by = self.cause_of_act(fact, actor, first.netns);
-        match by {
-            // A veth is deleted with the namespace of its other end.
-            Cause::Worker if fact.path.tears_down_netns() => {
-                if let Some((other, end)) =
-                    other_end.and_then(|other| Some((other, self.netns.ended(other.netns.as_ref()?)?)))
-                {
-                    by = Cause::NamespaceEnded(end);
-                    gone.push(Link { registered: false, ..other.clone() });
-                }
-            }
-            Cause::Request(task) => {
-                let homes = [first.netns, other_end.and_then(|other| other.netns)];
-                let cleanup = self.cleanup_after(at, first, &homes, &task);
-                by = cleanup.unwrap_or(Cause::Request(task));
-            }
-            _ => {}
-        }
-        gone.into_iter().rev().fold(by, |by, parent| Cause::ParentDeleted { parent, by: Box::new(by) })
-    }
-
-    /// The end of a namespace that a device below lived in, when a worker tears that down.
-    fn end_below(&self, fact: &LinkFact) -> Option<Rc<NamespaceEnd>> {
-        let near = fact.parent.as_ref()?;
-        iter::once(near)
-            .chain(self.parents.below(near))
-            .find_map(|device| self.netns.ended(device.netns.as_ref()?))
-    }
-
-    /// Whether somebody who works for a container's runtime clears a parent, or what it stands on, away after the
-    /// container's end.
-    fn cleanup_of_device(&self, at: Ktime, fact: &LinkFact, by: &Rc<Task>) -> Option<Cause> {
-        if matches!(fact.change, LinkChange::Up | LinkChange::CarrierBack) {
-            return None;
-        }
-        let mut homes = vec![fact.home()];
-        if let Some(near) = &fact.parent {
-            homes.push(near.netns);
-            homes.extend(self.parents.below(near).iter().map(|device| device.netns));
-        }
-        self.cleanup_after(at, &fact.link, &homes, by)
-    }
-
-    /// The same for a device that has been in one of these namespaces, or has its other end there.
-    fn cleanup_after(
-        &self,
-        at: Ktime,
-        device: &Link,
-        homes: &[Option<Netns>],
-        by: &Rc<Task>,
-    ) -> Option<Cause> {
-        let (ended, generation) = match self.parents.orphaned(device) {
-            Some(known) if netns::clears_away(at, &known.0, by) => known,
-            _ => homes.iter().flatten().find_map(|home| self.netns.orphaned(at, home, by))?,
-        };
-        Some(Cause::Cleanup { ended, generation, by: Rc::clone(by) })
-    }
-
-    /// The cause of a task's act on a device: the task's own request, or the end of the device's namespace.
-    fn cause_of_act(&self, fact: &LinkFact, actor: &Rc<Task>, home: Option<Netns>) -> Cause {
-        if !blame::is_innocent(&fact.task, &fact.path) {
-            return Cause::Request(Rc::clone(actor));
-        }
-        home.and_then(|netns| self.netns.ended(&netns)).map_or(Cause::Worker, Cause::NamespaceEnded)
-    }
-
-    /// Whether somebody who works for a container's runtime clears the link away after the container's end.
-    fn cleanup(&self, at: Ktime, fact: &LinkFact, life: &Life, by: &Rc<Task>) -> Option<Cause> {
-        if matches!(fact.change, LinkChange::Created | LinkChange::Up | LinkChange::UpFailed) {
-            return None;
-        }
-        let (ended, generation) = match &life.orphaned {
-            Some(known) if netns::clears_away(at, &known.0, by) => known.clone(),
-            _ => {
-                let orphaned = self.netns.orphaned(at, &fact.home()?, by)?;
-                // A link that came after that end does not belong to who had ended.
-                life.there_since().is_none_or(|since| since <= orphaned.0.at).then_some(orphaned)?
-            }
-        };
-        Some(Cause::Cleanup { ended, generation, by: Rc::clone(by) })
-    }
-
     /// Whether a runtime may be clearing away after an end that does not count as the main process's: it was long ago,
     /// or the container has no pid namespace, so nobody knows which process was the main one.
     fn end_is_unclear(&mut self, at: Ktime, fact: &LinkFact, life: &Life, by: &Task) -> bool {
@@ -718,18 +549,4 @@ impl Correlator {
         let ending = sibling.last.netns.as_ref().is_some_and(|netns| self.netns.is_orphaned(netns));
         Some(Holder { link: sibling.last.clone(), ending })
     }
-}
-
-/// Whether somebody who could not start a link takes it away for that reason: the process whose request failed, or
-/// another one that works for a runtime, if that process does.
-fn given_up(at: Ktime, fact: &LinkFact, life: &Life, by: &Rc<Task>) -> Option<Cause> {
-    let takes_back = matches!(
-        fact.change,
-        LinkChange::Down | LinkChange::Renamed | LinkChange::Moved | LinkChange::Deleted
-    );
-    let failed = life.failed.as_ref().filter(|_| takes_back)?;
-    let together = failed.actor.task.process == by.task.process
-        || [&failed.actor, by].into_iter().all(|task| runtime::works_for_one(task));
-    (together && at.0.saturating_sub(failed.at.0) <= GIVE_UP_NS)
-        .then(|| Cause::GivenUp { failed: Rc::clone(failed), by: Rc::clone(by) })
 }
