@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use super::takes_away;
 use crate::{
-    cgroup::place_of,
     correlate::{Case, Cause, Ended, ParentChange, Remark},
     fact::{Container, ExitStatus, Ktime, Link, LinkChange, Pod, Task},
     kernel::names,
@@ -26,6 +25,11 @@ pub fn process_with_command(task: &Task) -> String {
         Some(command) => format!("{} (PID {}: {command})", task.task.comm, task.task.process.tgid),
         None => process(task),
     }
+}
+
+/// "ip (PID 812: ip link del macvlan0), called by sh (PID 800),": the process, its command line and its caller.
+pub fn who(task: &Task) -> String {
+    format!("{}{}", process_with_command(task), called_by(task))
 }
 
 /// The command line on one line, cut if it is long.
@@ -67,8 +71,8 @@ pub fn sender(task: &Task) -> String {
 }
 
 /// What to do, and where the container's runtime logs the requests that it got. The kernel does not see those.
-pub fn find_out_who(case: &Case, ended: &Ended, what: &str) -> String {
-    let place = container_of(case, ended).and_then(|victim| match Handle::of(victim)? {
+pub fn find_out_who(case: &Case, what: &str) -> String {
+    let place = case.ended_in.as_ref().and_then(|victim| match Handle::of(victim)? {
         Handle::Pod { namespace, pod } => {
             // `kubectl describe` does not work for a deleted pod. Its events stay for an hour.
             Some(format!(
@@ -87,8 +91,8 @@ pub fn find_out_who(case: &Case, ended: &Ended, what: &str) -> String {
 }
 
 /// What to do, and where the container's runtime keeps the output of the main process.
-pub fn see_what_it_said(case: &Case, ended: &Ended, what: &str) -> String {
-    let place = container_of(case, ended).and_then(|victim| match Handle::of(victim)? {
+pub fn see_what_it_said(case: &Case, what: &str) -> String {
+    let place = case.ended_in.as_ref().and_then(|victim| match Handle::of(victim)? {
         Handle::Pod { namespace, pod } => {
             Some(format!("`kubectl logs --previous --namespace {namespace} {pod}`"))
         }
@@ -100,8 +104,8 @@ pub fn see_what_it_said(case: &Case, ended: &Ended, what: &str) -> String {
 }
 
 /// What to do, and where the container's runtime keeps the reason why it could not start a command.
-pub fn see_why_not_started(case: &Case, ended: &Ended, what: &str) -> String {
-    let place = container_of(case, ended).and_then(|victim| match Handle::of(victim)? {
+pub fn see_why_not_started(case: &Case, what: &str) -> String {
+    let place = case.ended_in.as_ref().and_then(|victim| match Handle::of(victim)? {
         Handle::Pod { namespace, pod } => {
             Some(format!("`kubectl describe pod --namespace {namespace} {pod}`"))
         }
@@ -163,19 +167,13 @@ pub fn client_unseen(task: &Task) -> &'static str {
 /// "the main process sh (PID 812) of container web", or "the last process sh (PID 812)" without a pid namespace.
 pub fn ended_process(case: &Case, ended: &Ended) -> String {
     let role = if ended.is_init { "main" } else { "last" };
-    let of = container_of(case, ended).map_or_else(String::new, |own| format!(" of {}", container(own)));
+    let of = case.ended_in.as_ref().map_or_else(String::new, |own| format!(" of {}", container(own)));
     format!("the {role} process {}{of}", process(&ended.task))
-}
-
-/// The container of the process whose end caused the change.
-pub fn container_of<'a>(case: &'a Case, ended: &Ended) -> Option<&'a Container> {
-    let own = ended.task.cgroup.path.as_ref().and_then(|path| place_of(path).container)?;
-    case.ended_in.as_ref().filter(|container| container.id == own.id)
 }
 
 /// The same at the beginning of a sentence. Only our own words get a capital: a process may call itself "the boss".
 pub fn ended_process_first(case: &Case, ended: &Ended) -> String {
-    ended_process(case, ended).replacen("the ", "The ", 1)
+    first_capital(&ended_process(case, ended))
 }
 
 /// What the end of a process did to the link, through its namespace, its parent, or a runtime that cleared it away.
@@ -393,7 +391,7 @@ pub fn duration(from: Ktime, to: Ktime) -> String {
 
 /// "ip (PID 901: ip link del macvlan0), called by bash (PID 880), deleted macvlan0, 3.2 s after it came up".
 pub fn who_did_what(case: &Case, task: &Task) -> String {
-    format!("{}{} {}{}", process_with_command(task), called_by(task), deed(case), age(case, task))
+    format!("{} {}{}", who(task), deed(case), age(case, task))
 }
 
 /// What somebody did to the link: "set macvlan0 down".

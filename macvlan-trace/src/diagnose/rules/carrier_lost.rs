@@ -77,11 +77,7 @@ pub const RULE: Rule = Rule {
         let by_port = change.follows.is_some() && change.parent.has_ports();
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{}{} {how} lost its carrier",
-                words::process_with_command(task),
-                words::called_by(task)
-            ),
+            cause: format!("{} {how} lost its carrier", words::who(task)),
             remedy,
             confidence: if by_port { Confidence::Likely } else { Confidence::Certain },
             culprit: Some(Culprit::new(task)),

@@ -28,7 +28,7 @@ pub const RULE: Rule = Rule {
         } else if ended.powered_off {
             "Find out what in the container called `poweroff`, `halt` or `reboot`.".into()
         } else {
-            words::see_what_it_said(case, ended, "Find out why it failed").into()
+            words::see_what_it_said(case, "Find out why it failed").into()
         };
         Some(Verdict {
             rule: RULE.name,
@@ -49,7 +49,7 @@ pub const RULE: Rule = Rule {
 
 /// The runtime's init failed before it became the container's command.
 fn never_started(case: &Case, ended: &Rc<Ended>) -> Verdict {
-    let of = words::container_of(case, ended).map_or_else(|| "the container".to_owned(), words::container);
+    let of = case.ended_in.as_ref().map_or_else(|| "the container".to_owned(), words::container);
     Verdict {
         rule: RULE.name,
         cause: format!(
@@ -60,12 +60,8 @@ fn never_started(case: &Case, ended: &Rc<Ended>) -> Verdict {
             words::fate(case),
         ),
         remedy: Some(
-            words::see_why_not_started(
-                case,
-                ended,
-                "Check the command, and whether its image has that program",
-            )
-            .into(),
+            words::see_why_not_started(case, "Check the command, and whether its image has that program")
+                .into(),
         ),
         // A command may give itself such arguments.
         confidence: Confidence::Likely,

@@ -19,7 +19,7 @@ pub const RULE: Rule = Rule {
         let number = ended_by(ended.status)?;
         let (victim, signal) = (words::ended_process(case, ended), names::signal(u32::from(number)));
         let sender = ended.kill.as_ref().filter(|kill| kill.fatal).map(|kill| kill.sender.as_ref());
-        let find_out = |what| words::find_out_who(case, ended, what);
+        let find_out = |what| words::find_out_who(case, what);
         let (cause, culprit, confidence, remedy) = match sender {
             Some(Some(sender)) => {
                 match ended.kill.as_ref().and_then(|kill| ends::unit_of_managers(ended, kill)) {
@@ -101,7 +101,7 @@ fn lost_terminal(case: &Case, ended: &Ended) -> Option<Verdict> {
         .map_or_else(String::new, |killer| format!(", killed by {},", words::sender(killer)));
     let what = match (&terminal.by, kill.number) {
         (Some(by), SIGHUP) => format!("{}{killed} let go of {which}", words::process_with_command(by)),
-        (None, SIGHUP) => format!("{} was closed, by whom was not seen", which.replacen("the ", "The ", 1)),
+        (None, SIGHUP) => format!("{} was closed, by whom was not seen", words::first_capital(&which)),
         (Some(by), _) => format!("{} had {signal} sent through {which}", words::process_with_command(by)),
         (None, 3) => format!("Somebody typed Ctrl-\\ into {which}"),
         (None, _) => format!("Somebody typed Ctrl-C into {which}"),

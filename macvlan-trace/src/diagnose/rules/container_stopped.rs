@@ -42,7 +42,6 @@ pub const RULE: Rule = Rule {
             remedy: Some(
                 words::find_out_who(
                     case,
-                    ended,
                     "Nothing, if the stop was wanted; otherwise find out who asked for it",
                 )
                 .into(),
@@ -107,7 +106,7 @@ fn how_it_went(ended: &Ended, asked: &Kill) -> String {
 /// A runtime's SIGKILL to the process that only holds a pod's namespaces. The runtime never asks that process to end
 /// (containerd's `StopPodSandbox`): it has asked the pod's own containers before.
 fn stop_of_pod<'a>(case: &Case, ended: &'a Ended) -> Option<&'a Kill> {
-    let container = words::container_of(case, ended)?;
+    let container = case.ended_in.as_ref()?;
     let holds_a_pod =
         container.name.is_none() && container.pod.as_ref().is_some_and(|pod| pod.name.is_some());
     let kill = ended.kill.as_ref().filter(|kill| holds_a_pod && kill.fatal)?;

@@ -19,9 +19,8 @@ pub const RULE: Rule = Rule {
         match &case.cause {
         Cause::CreationFailed(task) => Some(Verdict {
             cause: format!(
-                "{}{} asked for {}, which was made and undone: a later step of the same request failed",
-                words::process_with_command(task),
-                words::called_by(task),
+                "{} asked for {}, which was made and undone: a later step of the same request failed",
+                words::who(task),
                 case.fact.link.name
             ),
             remedy: Some(

@@ -20,9 +20,8 @@ pub const RULE: Rule = Rule {
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{} {deed}, and with that {}, went",
-                words::process_with_command(task),
-                words::called_by(task),
+                "{} {deed}, and with that {}, went",
+                words::who(task),
                 words::lost_device(case),
             ),
             remedy: Some(

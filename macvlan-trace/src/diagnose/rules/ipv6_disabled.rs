@@ -17,9 +17,8 @@ pub const RULE: Rule = Rule {
         by_sysctl.then(|| Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{} wrote a sysctl such as disable_ipv6, and with that the kernel removed {}",
-                words::process_with_command(task),
-                words::called_by(task),
+                "{} wrote a sysctl such as disable_ipv6, and with that the kernel removed {}",
+                words::who(task),
                 words::address(case),
             ),
             remedy: Some(

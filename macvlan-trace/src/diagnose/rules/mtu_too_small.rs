@@ -28,9 +28,8 @@ pub const RULE: Rule = Rule {
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{} set the MTU of {of} below 1280, the least for IPv6, and with that the kernel removed {}",
-                words::process_with_command(task),
-                words::called_by(task),
+                "{} set the MTU of {of} below 1280, the least for IPv6, and with that the kernel removed {}",
+                words::who(task),
                 words::address(case),
             ),
             remedy: Some(

@@ -16,9 +16,7 @@ pub const RULE: Rule = Rule {
         let place = match &oom.limit {
             Some(limit) => match &limit.path {
                 // The container's name says more than the path with its id.
-                Some(_)
-                    if limit.path == ended.task.cgroup.path && words::container_of(case, ended).is_some() =>
-                {
+                Some(_) if limit.path == ended.task.cgroup.path && case.ended_in.is_some() => {
                     "in its control group, whose limit was reached,".to_owned()
                 }
                 Some(path) => format!("in the control group {path}, whose limit was reached,"),

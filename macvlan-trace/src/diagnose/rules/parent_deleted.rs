@@ -20,9 +20,8 @@ pub const RULE: Rule = Rule {
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{} removed {}, which went with it",
-                words::process_with_command(task),
-                words::called_by(task),
+                "{} removed {}, which went with it",
+                words::who(task),
                 words::lost_parent(case),
             ),
             remedy: Some(match devices[..] {

@@ -41,7 +41,7 @@ pub const RULE: Rule = Rule {
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!("{}{} {deed}", words::process_with_command(task), words::called_by(task)),
+            cause: format!("{} {deed}", words::who(task)),
             remedy: Some(
                 format!(
                     "`ip link set {} up` where {place}; and keep whatever restarts it from doing so while \

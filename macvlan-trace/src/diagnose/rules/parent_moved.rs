@@ -17,9 +17,8 @@ pub const RULE: Rule = Rule {
         (change.change == LinkChange::Moved).then(|| Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{} moved the parent {} of {} to another network namespace, where it is down",
-                words::process_with_command(task),
-                words::called_by(task),
+                "{} moved the parent {} of {} to another network namespace, where it is down",
+                words::who(task),
                 change.parent.name,
                 case.fact.link.name,
             ),

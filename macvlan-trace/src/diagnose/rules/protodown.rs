@@ -17,9 +17,8 @@ pub const RULE: Rule = Rule {
         match (case.fact.change, &case.cause) {
             (LinkChange::CarrierLost, Cause::Request(task)) if set => Some(Verdict {
                 cause: format!(
-                    "{}{} set protodown on {link}, which keeps its carrier down by design",
-                    words::process_with_command(task),
-                    words::called_by(task)
+                    "{} set protodown on {link}, which keeps its carrier down by design",
+                    words::who(task)
                 ),
                 remedy: Some(
                     format!(
@@ -32,9 +31,8 @@ pub const RULE: Rule = Rule {
             }),
             (LinkChange::CarrierBack, Cause::Request(task)) if set => Some(Verdict {
                 cause: format!(
-                    "{}{} cleared protodown of {link}",
-                    words::process_with_command(task),
-                    words::called_by(task)
+                    "{} cleared protodown of {link}",
+                    words::who(task)
                 ),
                 ..asked(RULE.name, case, task)
             }),

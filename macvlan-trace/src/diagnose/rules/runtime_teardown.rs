@@ -70,8 +70,8 @@ fn customer<'a>(case: &'a Case, task: &Task) -> Option<(&'a Container, bool)> {
     let itself = creator.task.process == task.task.process;
     let same_program = || {
         [creator, task].into_iter().all(runtime::works_for_one)
-            && party::program(creator)
-                .is_some_and(|program| party::program(task).is_some_and(|own| own == program))
+            && party::program(creator).is_some()
+            && party::program(creator) == party::program(task)
     };
     let own = case.actor_container.as_ref().map(|container| &container.id);
     let victim = case.victim.as_ref().filter(|victim| own != Some(&victim.id))?;

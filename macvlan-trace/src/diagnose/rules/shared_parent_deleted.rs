@@ -24,9 +24,8 @@ pub const RULE: Rule = Rule {
         (case.siblings.namespaces > 1).then(|| Verdict {
             rule: RULE.name,
             cause: format!(
-                "{}{} removed {}{}, the parent of {} links in {} network namespaces, {} among them",
-                words::process_with_command(task),
-                words::called_by(task),
+                "{} removed {}{}, the parent of {} links in {} network namespaces, {} among them",
+                words::who(task),
                 words::taken_along(&case.cause.deleted()),
                 parent.name,
                 case.siblings.links,
