@@ -21,7 +21,7 @@ use crate::cmd::explain;
 use crate::event::EventKind;
 use crate::filter::{CgroupGlob, EventChoice, Filter, IfaceGlob, Kind, NetnsChoice};
 use crate::live::probe::catalog::HOOKS;
-use crate::pipeline::View;
+use crate::pipeline::{Per, View};
 use crate::text::Text;
 
 /// `IFNAMSIZ` without its NUL.
@@ -35,6 +35,9 @@ const CHECK: &str = "check";
 const EXPLAIN: &str = "explain";
 const REPLAY: &str = "replay";
 const INFO: &str = "info";
+
+/// The choice of events that break a link.
+const BREAKING: &str = "breaking";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -124,13 +127,17 @@ pub struct ViewArgs {
     #[command(flatten)]
     pub filter: FilterArgs,
 
-    /// Stop after N events have been shown.
+    /// Stop after N events have been shown; with `--per incident`, after N incidents.
     #[arg(short, long, value_name = "N", value_parser = count, help_heading = "When to stop")]
     pub count: Option<NonZeroU64>,
 
     /// How to print: a table for people, or one JSON object a line.
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t, help_heading = "Output")]
     pub output: Output,
+
+    /// Show each event, and the incident once it has settled; or only incidents.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t, help_heading = "Output")]
+    pub per: Per,
 
     /// Show the kernel path under each row; twice, also the log of the eBPF programs.
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
@@ -141,7 +148,12 @@ impl ViewArgs {
     /// What the pipeline has to show, with the namespaces looked up.
     #[must_use]
     pub fn view(&self, netns: Vec<NetnsChoice>) -> View {
-        View { filter: self.filter.filter(netns), limit: self.count.map(NonZeroU64::get), ..View::default() }
+        View {
+            filter: self.filter.filter(netns),
+            per: self.per,
+            limit: self.count.map(NonZeroU64::get),
+            ..View::default()
+        }
     }
 }
 
@@ -266,9 +278,10 @@ pub struct FilterArgs {
     pub kinds: Vec<Kind>,
 
     /// What happened: created, create_failed, up, up_failed, down, parent_down, parent_up, carrier_lost, carrier_back,
-    /// renamed, moved, mac_changed, address_removed, deleted, or all; separated by commas.
+    /// renamed, moved, mac_changed, address_removed, deleted; breaking for what breaks a link, or keeps one from being
+    /// made or set up; or all; separated by commas.
     #[arg(short, long = "event", value_name = "EVENT", value_delimiter = ',', value_parser = event)]
-    #[arg(default_value = "create_failed,down,parent_down,carrier_lost,deleted")]
+    #[arg(default_value = BREAKING)]
     pub events: Vec<EventChoice>,
 }
 
@@ -446,12 +459,14 @@ fn kind(text: &str) -> Result<Kind, String> {
 }
 
 fn event(text: &str) -> Result<EventChoice, String> {
-    if text == "all" {
-        return Ok(EventChoice::All);
+    match text {
+        "all" => return Ok(EventChoice::All),
+        BREAKING => return Ok(EventChoice::Breaking),
+        _ => {}
     }
     EventKind::from_str(text, false).map(EventChoice::One).map_err(|_| {
         let kinds: Vec<&str> = EventKind::value_variants().iter().map(|kind| kind.as_str()).collect();
-        format!("events are {}, or all", kinds.join(", "))
+        format!("events are {}, {BREAKING}, or all", kinds.join(", "))
     })
 }
 
@@ -531,13 +546,8 @@ mod tests {
     #[test]
     fn nothing_said_shows_what_breaks_a_link_in_a_table() {
         let cli = parse(&[]).unwrap();
-        let breaks: Vec<EventChoice> = EventKind::value_variants()
-            .iter()
-            .filter(|kind| kind.is_shown())
-            .map(|&kind| EventChoice::One(kind))
-            .collect();
-        assert_eq!(cli.view.filter.events, breaks);
-        assert_eq!((cli.view.output, cli.view.verbose), (Output::Table, 0));
+        assert_eq!(cli.view.filter.events, [EventChoice::Breaking]);
+        assert_eq!((cli.view.output, cli.view.per, cli.view.verbose), (Output::Table, Per::Event, 0));
         assert!(cli.verb.is_none());
         assert!(cli.command.is_empty() && cli.view.count.is_none() && cli.timeout.is_none());
     }
@@ -546,7 +556,8 @@ mod tests {
     fn every_flag_has_its_letter_and_its_word() {
         let words = |line: &'static str| parse(&line.split(' ').collect::<Vec<_>>()).unwrap();
         let cli = words(
-            "-i macvlan* -i eth0 -p 812 --comm ip --netns web -k macvtap -e up,down -e all -c 3 -t 5m -o json -vv",
+            "-i macvlan* -i eth0 -p 812 --comm ip --netns web -k macvtap -e up,down -e all,breaking -c 3 -t 5m -o json \
+             --per incident -vv",
         );
         let filter = &cli.view.filter;
         assert_eq!(
@@ -559,11 +570,16 @@ mod tests {
         assert_eq!(filter.kinds, [Kind::Macvtap]);
         assert_eq!(
             filter.events,
-            [EventChoice::One(EventKind::Up), EventChoice::One(EventKind::Down), EventChoice::All]
+            [
+                EventChoice::One(EventKind::Up),
+                EventChoice::One(EventKind::Down),
+                EventChoice::All,
+                EventChoice::Breaking
+            ]
         );
         assert_eq!(cli.view.count.map(NonZeroU64::get), Some(3));
         assert_eq!(cli.timeout, Some(Duration::from_secs(300)));
-        assert_eq!((cli.view.output, cli.view.verbose), (Output::Json, 2));
+        assert_eq!((cli.view.output, cli.view.per, cli.view.verbose), (Output::Json, Per::Incident, 2));
         words(
             "--iface a --pid 1 --kind macvlan --event moved --count 1 --timeout 1 --output table --verbose",
         );

@@ -31,6 +31,8 @@ pub enum Body {
     Event(Box<Event>),
     /// Something happened to a link, and no probe saw who asked for it.
     Unattributed(Box<Event>),
+    /// An incident has settled.
+    Incident(Box<Incident>),
     /// Records that the kernel could not hand over.
     Lost(Lost),
     /// Records that this output left out, because its reader did not keep up.
@@ -70,6 +72,7 @@ impl Body {
         match self {
             Self::Run(run) => &run.when,
             Self::Event(event) | Self::Unattributed(event) => &event.when,
+            Self::Incident(incident) => &incident.when,
             Self::Lost(lost) => &lost.when,
             Self::Omitted(omitted) => &omitted.when,
             Self::Notice(notice) => &notice.when,
@@ -183,6 +186,9 @@ pub struct Event {
     pub verdict: Verdict,
     /// How the kernel got there.
     pub kernel: Kernel,
+    /// Whether it breaks a link, or keeps one from being made or set up.
+    #[serde(skip)]
+    pub breaks: bool,
 }
 
 /// An incident that has happened before.
@@ -196,9 +202,9 @@ pub struct Recurrence {
     pub since_ns: u64,
 }
 
-/// Makes the table of what can happen to a link: what it is, its word, and whether it is shown by default.
+/// Makes the table of what can happen to a link: what it is, its word, and whether it breaks the link.
 macro_rules! event_kinds {
-    ($($(#[$doc:meta])* $name:ident: $word:literal, $default:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $word:literal, $breaks:ident;)*) => {
         /// What can happen to a link.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, clap::ValueEnum)]
         pub enum EventKind {
@@ -214,55 +220,55 @@ macro_rules! event_kinds {
                 }
             }
 
-            /// Whether it is shown by default: it breaks a link, or one could not be made.
+            /// Whether it breaks a link, or keeps one from being made or set up.
             #[must_use]
-            pub fn is_shown(self) -> bool {
+            pub fn breaks(self) -> bool {
                 match self {
-                    $(Self::$name => default!($default),)*
+                    $(Self::$name => breaks!($breaks),)*
                 }
             }
         }
     };
 }
 
-macro_rules! default {
-    (shown) => {
+macro_rules! breaks {
+    (breaks) => {
         true
     };
-    (hidden) => {
+    (changes) => {
         false
     };
 }
 
 event_kinds! {
     /// It was made.
-    Created: "created", hidden;
+    Created: "created", changes;
     /// A request to make it failed.
-    CreateFailed: "create_failed", shown;
+    CreateFailed: "create_failed", breaks;
     /// It was set up.
-    Up: "up", hidden;
+    Up: "up", changes;
     /// A request to set it up failed.
-    UpFailed: "up_failed", hidden;
+    UpFailed: "up_failed", breaks;
     /// It was set down.
-    Down: "down", shown;
+    Down: "down", breaks;
     /// The link below was set down.
-    ParentDown: "parent_down", shown;
+    ParentDown: "parent_down", breaks;
     /// The link below was set up.
-    ParentUp: "parent_up", hidden;
+    ParentUp: "parent_up", changes;
     /// It lost its carrier.
-    CarrierLost: "carrier_lost", shown;
+    CarrierLost: "carrier_lost", breaks;
     /// It has its carrier back.
-    CarrierBack: "carrier_back", hidden;
+    CarrierBack: "carrier_back", changes;
     /// It got another name.
-    Renamed: "renamed", hidden;
+    Renamed: "renamed", changes;
     /// It went to another network namespace.
-    Moved: "moved", hidden;
+    Moved: "moved", changes;
     /// It got another hardware address.
-    MacChanged: "mac_changed", hidden;
+    MacChanged: "mac_changed", changes;
     /// It lost an IP address while it stayed up.
-    AddressRemoved: "address_removed", hidden;
+    AddressRemoved: "address_removed", changes;
     /// It was deleted.
-    Deleted: "deleted", shown;
+    Deleted: "deleted", breaks;
 }
 
 /// A link.
@@ -532,6 +538,81 @@ impl Kernel {
 
 fn functions<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(path.functions().iter().map(|name| name.as_deref().unwrap_or("?")))
+}
+
+/// An incident, once nothing more has come of it for a while.
+#[derive(Clone, Debug, Serialize)]
+pub struct Incident {
+    /// When it settled.
+    #[serde(flatten)]
+    pub when: When,
+    /// Its number.
+    pub incident: u64,
+    /// How often the same has happened before; `None` the first time.
+    pub recurrence: Option<Recurrence>,
+    /// Its first event.
+    pub first: When,
+    /// Its last event.
+    pub last: When,
+    /// How many events it has.
+    pub events: u64,
+    /// How many links it has.
+    pub link_count: u64,
+    /// The links, in the order of their first events; of many, the first.
+    pub links: Vec<IncidentLink>,
+    /// The containers that lost links.
+    pub victims: Vec<Container>,
+    /// The process that is responsible for the first event that broke a link.
+    pub culprit: Option<Task>,
+    /// Why that happened, and what to do as things are now.
+    pub verdict: Verdict,
+}
+
+/// A link of an incident.
+#[derive(Clone, Debug, Serialize)]
+pub struct IncidentLink {
+    /// The same for the link's whole life.
+    pub id: String,
+    /// Its name at first.
+    pub name: Text,
+    /// Where it was then.
+    pub netns: Netns,
+    /// The container that lost it.
+    pub container: Option<Container>,
+    /// Its first event.
+    pub first: Moment,
+    /// Its last event.
+    pub last: Moment,
+    /// What has become of it.
+    pub outcome: Outcome,
+    /// Nanoseconds from the event that broke it until it worked again.
+    pub up_again_ns: Option<u64>,
+    /// Addresses that it lost, and that nobody was seen setting again.
+    pub lost_addresses: Vec<String>,
+}
+
+/// An event in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Moment {
+    /// When.
+    #[serde(flatten)]
+    pub when: When,
+    /// What.
+    pub event: EventKind,
+}
+
+/// What has become of a link by the time that its incident settles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// What broke it was undone.
+    UpAgain,
+    /// It is still as it was broken.
+    Broken,
+    /// It is deleted, or was never made.
+    Gone,
+    /// Nothing broke it.
+    Intact,
 }
 
 /// Records that the kernel could not hand over.

@@ -2,7 +2,6 @@
 
 use glob::Pattern;
 
-use crate::diagnose::rules::creation_failed;
 use crate::event::{Container, Event, EventKind, Netns, Parent, Task};
 use crate::text::Text;
 
@@ -52,6 +51,8 @@ impl Kind {
 pub enum EventChoice {
     /// Every one.
     All,
+    /// Those that break a link, or keep one from being made or set up.
+    Breaking,
     /// Those of one kind.
     One(EventKind),
 }
@@ -100,10 +101,11 @@ impl Filter {
     fn wants_link(&self, event: &Event) -> bool {
         let link = &event.link;
         let kind = link.kind.as_ref().map(Text::as_bytes);
-        // A failed creation does not break a link, although it ends with a deletion. Its own event says more.
-        let failed = event.verdict.rule == creation_failed::NAME && event.event == EventKind::Deleted;
-        any(&self.events, |&choice| {
-            choice == EventChoice::All || choice == EventChoice::One(event.event) && !failed
+        any(&self.events, |&choice| match choice {
+            EventChoice::All => true,
+            EventChoice::Breaking => event.breaks,
+            // What usually breaks a link and does not here is part of another event.
+            EventChoice::One(kind) => kind == event.event && (event.breaks || !kind.breaks()),
         }) && any(&self.kinds, |choice| kind == Some(choice.as_str().as_bytes()))
             && any(&self.ifaces, |glob| {
                 let arrived = event.to.as_ref().map(|to| &to.name);
@@ -205,7 +207,7 @@ mod tests {
     fn unless_told_otherwise_what_breaks_a_link_is_shown() {
         for kind in <EventKind as clap::ValueEnum>::value_variants() {
             let event = records::event(*kind);
-            assert_eq!(filter(&[]).shows(&event), kind.is_shown(), "{kind:?}");
+            assert_eq!(filter(&[]).shows(&event), kind.breaks(), "{kind:?}");
             assert!(filter(&["-e", "all"]).shows(&event), "{kind:?}");
         }
         assert!(!shows(&["-e", "up,moved"], same));

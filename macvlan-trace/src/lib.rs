@@ -3,7 +3,7 @@
 //! A pipeline with one module per stage:
 //!
 //! ```text
-//! live: probe → ring → decode ┐         ┌→ correlate → diagnose → publish → filter → sink → output
+//! live: probe → ring → decode ┐         ┌→ correlate → diagnose → publish → filter → settle → sink → output
 //!                      lookup ┴→ facts ─┴→ record
 //! ```
 //!
@@ -24,6 +24,7 @@ pub mod output;
 pub mod pipeline;
 pub mod publish;
 pub mod record;
+pub mod settle;
 pub mod sink;
 #[cfg(test)]
 mod testing;

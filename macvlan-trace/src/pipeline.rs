@@ -1,4 +1,4 @@
-//! From a fact to a record: correlate, diagnose, publish, filter, sink. Facts are the only input.
+//! From a fact to a record: correlate, diagnose, publish, filter, settle, sink. Facts are the only input.
 
 use std::{collections::BTreeMap, io};
 
@@ -10,6 +10,7 @@ use crate::{
     fact::{Fact, Ktime, What},
     filter::{EventChoice, Filter},
     publish::{self, Clock, Opening, record},
+    settle::{Settled, Unsettled},
     sink::Sink,
     text::Text,
 };
@@ -25,10 +26,22 @@ pub struct Pipeline<S> {
     opening: Opening,
     correlator: Correlator,
     recurrences: Recurrences,
+    unsettled: Unsettled,
     clock: Clock,
     view: View,
+    is_closed: bool,
     sink: S,
     totals: Totals,
+}
+
+/// What is shown one by one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Per {
+    /// Each event, and each incident once it has settled.
+    #[default]
+    Event,
+    /// Only incidents.
+    Incident,
 }
 
 /// What somebody wants to see of a run.
@@ -36,7 +49,9 @@ pub struct Pipeline<S> {
 pub struct View {
     /// Which events are shown.
     pub filter: Filter,
-    /// Show no more than so many.
+    /// What is shown one by one.
+    pub per: Per,
+    /// Show no more than so many of these.
     pub limit: Option<u64>,
     /// Show nothing before this, in nanoseconds since the epoch.
     pub since: Option<i128>,
@@ -62,6 +77,7 @@ impl View {
 struct Totals {
     seq: u64,
     shown: u64,
+    incidents: u64,
     filtered: u64,
     unattributed: u64,
     lost: u64,
@@ -87,8 +103,10 @@ impl<S: Sink> Pipeline<S> {
             opening: Opening::default(),
             correlator: Correlator::default(),
             recurrences: Recurrences::default(),
+            unsettled: Unsettled::default(),
             clock: Clock::default(),
             view,
+            is_closed: false,
             sink,
             totals: Totals::default(),
         }
@@ -96,16 +114,7 @@ impl<S: Sink> Pipeline<S> {
 
     /// Takes the next fact, and writes what it leads to.
     pub fn take(&mut self, fact: Fact) -> io::Result<()> {
-        for remark in self.correlator.remarks(fact.at) {
-            if self.is_closed() {
-                break;
-            }
-            if !self.view.spans(self.clock.epoch(remark.at)) {
-                continue;
-            }
-            let when = self.clock.when(remark.at);
-            self.sink.record(record(Body::Notice(publish::remark(when, &remark))))?;
-        }
+        self.take_time(fact.at)?;
         let when = self.clock.when(fact.at);
         let is_shown = self.view.spans(self.clock.epoch(fact.at));
         match &fact.what {
@@ -130,11 +139,13 @@ impl<S: Sink> Pipeline<S> {
             }
             What::Full if is_shown => self.sink.record(record(Body::Notice(publish::full(when))))?,
             What::End => {
+                self.settle_all(fact.at)?;
                 let summary = self.totals.summary(when);
                 self.sink.record(record(Body::Summary(Box::new(summary))))?;
             }
             _ => {}
         }
+        let at = fact.at;
         for case in self.correlator.take(fact) {
             if self.is_closed() {
                 break;
@@ -144,20 +155,65 @@ impl<S: Sink> Pipeline<S> {
             self.totals.seq += 1;
             let told = publish::Told { seq: self.totals.seq, case: &case, verdict: &verdict, recurrence };
             let record = publish::event(&told, self.clock, &self.correlator);
-            self.publish(case.at, record)?;
+            self.publish(case.at, case.life.id, record)?;
+            // What comes later is not looked at.
+            if self.has_reached_limit() {
+                self.settle_all(at)?;
+            }
         }
         Ok(())
     }
 
-    /// Shows no more events.
+    /// Tells what is due by now: remarks on what has not happened in time, and incidents that have settled. Both are due
+    /// at times that follow from the facts, so the order is the same however often the clock ticks.
+    fn take_time(&mut self, at: Ktime) -> io::Result<()> {
+        let mut settled = self.unsettled.settle(at).into_iter().peekable();
+        for remark in self.correlator.remarks(at) {
+            while let Some(before) = settled.next_if(|settled| settled.at < remark.at) {
+                self.show(before)?;
+            }
+            if self.is_closed() || !self.view.spans(self.clock.epoch(remark.at)) {
+                continue;
+            }
+            let when = self.clock.when(remark.at);
+            self.sink.record(record(Body::Notice(publish::remark(when, &remark))))?;
+        }
+        settled.try_for_each(|settled| self.show(settled))
+    }
+
+    fn settle_all(&mut self, at: Ktime) -> io::Result<()> {
+        self.unsettled.settle_all(at).into_iter().try_for_each(|settled| self.show(settled))
+    }
+
+    /// Shows an incident that has settled, if one of its events is shown.
+    fn show(&mut self, settled: Settled) -> io::Result<()> {
+        let is_full = self.view.per == Per::Incident && self.has_reached_limit();
+        if is_full || !settled.is_shown() {
+            return Ok(());
+        }
+        let when = self.clock.when(settled.at);
+        let Some(incident) = settled.told(when) else { return Ok(()) };
+        self.totals.incidents += 1;
+        self.sink.record(record(Body::Incident(Box::new(incident))))
+    }
+
+    /// Shows no more events, and the incidents of those that were shown.
     pub fn close(&mut self) {
-        self.view.limit = Some(0);
+        self.is_closed = true;
     }
 
     /// Whether no more events are shown: the limit is reached, or the time is up.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.view.limit.is_some_and(|limit| self.totals.shown >= limit)
+        self.is_closed || self.has_reached_limit()
+    }
+
+    fn has_reached_limit(&self) -> bool {
+        let shown = match self.view.per {
+            Per::Event => self.totals.shown,
+            Per::Incident => self.totals.incidents,
+        };
+        self.view.limit.is_some_and(|limit| shown >= limit)
     }
 
     /// Links that the kernel has yet to delete, since their namespace or its main process has ended.
@@ -184,27 +240,34 @@ impl<S: Sink> Pipeline<S> {
 
     /// How many entries were dropped because of a limit, by kind.
     pub fn evicted(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let own = [("recurrences", self.recurrences.evicted()), ("culprits", self.totals.culprits.evicted())];
+        let own = [
+            ("recurrences", self.recurrences.evicted()),
+            ("unsettled incidents", self.unsettled.evicted()),
+            ("culprits", self.totals.culprits.evicted()),
+        ];
         self.correlator.evicted().into_iter().chain(own)
     }
 
-    fn publish(&mut self, at: Ktime, record: Record) -> io::Result<()> {
+    fn publish(&mut self, at: Ktime, link: u64, record: Record) -> io::Result<()> {
         let in_time = self.view.spans(self.clock.epoch(at));
-        let shown = match &record.body {
-            Body::Event(event) if in_time && self.view.filter.shows(event) => {
-                self.totals.count(event);
-                &mut self.totals.shown
-            }
-            Body::Unattributed(event) if in_time && self.view.filter.shows_unattributed(event) => {
-                &mut self.totals.unattributed
-            }
-            _ => {
-                self.totals.filtered += 1;
-                return Ok(());
-            }
+        let (event, is_shown) = match &record.body {
+            Body::Event(event) => (event, in_time && self.view.filter.shows(event)),
+            Body::Unattributed(event) => (event, in_time && self.view.filter.shows_unattributed(event)),
+            _ => return Ok(()),
         };
-        *shown += 1;
-        self.sink.record(record)
+        let early = self.unsettled.add(at, link, event, is_shown);
+        match &record.body {
+            _ if !is_shown => self.totals.filtered += 1,
+            Body::Unattributed(_) => self.totals.unattributed += 1,
+            _ => {
+                self.totals.count(event);
+                self.totals.shown += 1;
+            }
+        }
+        if is_shown && self.view.per == Per::Event {
+            self.sink.record(record)?;
+        }
+        early.map_or(Ok(()), |early| self.show(early))
     }
 }
 

@@ -110,6 +110,7 @@ pub fn event(told: &Told<'_>, clock: Clock, known: &Correlator) -> Record {
             evidence: evidence(case, clock),
         },
         kernel: Kernel { probe: case.fact.probe.clone(), path: case.fact.path.clone() },
+        breaks: diagnose::breaks(case),
     };
     let unseen = matches!(case.cause, Cause::Unseen(_));
     record(if unseen { Body::Unattributed(Box::new(event)) } else { Body::Event(Box::new(event)) })

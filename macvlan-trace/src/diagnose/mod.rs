@@ -20,6 +20,7 @@ use crate::{
     correlate::{Awaited, Case, Cause, Drop, Ended, NamespaceEnd, Remark},
     event::Confidence,
     fact::{ExitStatus, LinkChange, Task},
+    publish,
     work::party,
 };
 
@@ -86,6 +87,14 @@ fn given_up(case: &Case, failed: Verdict, by: &Task) -> Verdict {
         },
         ..failed
     }
+}
+
+/// Whether a change breaks a link, or keeps one from being made or set up. A failed creation does not break a link,
+/// although it ends with a deletion: its own event says more.
+#[must_use]
+pub fn breaks(case: &Case) -> bool {
+    let undone = matches!(case.cause, Cause::CreationFailed(_)) && case.fact.change == LinkChange::Deleted;
+    publish::kind(case.fact.change).breaks() && !undone
 }
 
 /// Whether the change sets the link down, deletes it or removes an address.

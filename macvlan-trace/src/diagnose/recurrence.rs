@@ -1,12 +1,11 @@
 //! Incidents that repeat: a container that is started again and ends the same way each time, a service that sets a link
 //! down over and over.
 
-use super::Verdict;
+use super::{Verdict, breaks};
 use crate::{
     bounded::Bounded,
     correlate::Case,
     fact::{ExitStatus, Ktime},
-    publish,
     text::Text,
 };
 
@@ -74,7 +73,7 @@ impl Key {
 impl Recurrences {
     /// Counts an incident that is shown by default, and says if it has happened before.
     pub fn count(&mut self, case: &Case, verdict: &Verdict) -> Option<Recurrence> {
-        if !publish::kind(case.fact.change).is_shown() {
+        if !breaks(case) {
             return None;
         }
         while self.0.pop_oldest_if(|known| case.at.0.saturating_sub(known.last.1.0) > PAUSE_NS).is_some() {}

@@ -97,6 +97,43 @@ fn a_limit_counts_what_was_shown_and_ends_there() {
 }
 
 #[test]
+fn per_incident_only_incidents_are_told_and_counted() {
+    let records = run(a_day(), &["--per", "incident"], None);
+    let kinds: Vec<_> = records.iter().map(|record| record["type"].clone()).collect();
+    assert_eq!(kinds, ["incident", "incident", "summary"]);
+    let summary = records.last().unwrap();
+    assert_eq!((&summary["events"], &summary["filtered"]), (&json!(3), &json!(3)), "{summary}");
+    let records = run(a_day(), &["--per", "incident"], Some(1));
+    assert_eq!(all(&records, "incident", "incident").len(), 1);
+}
+
+#[test]
+fn an_incident_is_told_whole_when_one_of_its_events_is_shown() {
+    let mut story = Story::new();
+    story
+        .creates(&ip(), &link(1))
+        .sets_up(&ip(), &link(1))
+        .sets_down(&ip(), &link(1))
+        .deletes(&ip(), &link(1));
+    let records = run(story, &["-e", "deleted"], None);
+    assert_eq!(all(&records, "event", "event"), ["deleted"]);
+    assert_eq!(all(&records, "incident", "events"), [2]);
+    assert_eq!(all(&records, "incident", "links")[0][0]["first"]["event"], "down");
+    let records = run(a_day(), &["--comm", "nobody"], None);
+    assert_eq!(all(&records, "incident", "incident"), [0; 0]);
+}
+
+#[test]
+fn what_is_shown_up_to_a_limit_has_its_incident_at_once() {
+    let mut story = a_day();
+    story.ticks_after_ms(60_000).sets_down(&ip(), &link(9));
+    let records = run(story, &[], Some(1));
+    let kinds: Vec<_> = records.iter().map(|record| record["type"].clone()).collect();
+    assert_eq!(kinds, ["event", "incident", "summary"]);
+    assert_eq!(records[0]["boot_ns"], records[1]["boot_ns"], "what comes later is not looked at");
+}
+
+#[test]
 fn a_limit_of_nothing_is_full_at_once() {
     assert!(pipeline(&[], Some(0)).0.is_closed());
     assert!(!pipeline(&[], None).0.is_closed());

@@ -31,10 +31,26 @@ impl Row {
 /// The rows of one section by their field.
 type Rows = BTreeMap<&'static str, Row>;
 
-/// The fields of every record, and those of each type. The tables of the page begin a row with `` | `field` ``.
-fn documented() -> (Rows, BTreeMap<&'static str, Rows>) {
+/// What the page describes. Its tables begin a row with `` | `field` ``.
+struct Page {
+    /// The fields of every record.
+    common: Rows,
+    /// Those of each type of records.
+    sections: BTreeMap<&'static str, Rows>,
+    /// Those of objects that several records have, such as `TASK.pid`.
+    shared: Rows,
+}
+
+impl Page {
+    fn row(&self, kind: &str, path: &str) -> Option<Row> {
+        let rows = [&self.sections[kind], &self.common, &self.shared];
+        rows.into_iter().find_map(|rows| rows.get(path)).copied()
+    }
+}
+
+fn documented() -> Page {
     let mut sections: BTreeMap<&str, Rows> = BTreeMap::new();
-    let mut title = "";
+    let (mut title, mut shared) = ("", Rows::new());
     for line in PAGE.lines() {
         if let Some(heading) = line.strip_prefix("## ") {
             title = heading.trim_matches('`');
@@ -42,13 +58,15 @@ fn documented() -> (Rows, BTreeMap<&'static str, Rows>) {
         if let Some((field, rest)) = line.strip_prefix("| `").and_then(|rest| rest.split_once("` | ")) {
             let (kind, rest) = rest.split_once(" | ").unwrap_or_else(|| panic!("{field} has no meaning"));
             let row = Row { kind, meaning: rest.trim_end_matches(" |") };
-            let before = sections.entry(title).or_default().insert(field, row);
+            let is_shared = field.starts_with(|first: char| first.is_ascii_uppercase());
+            let rows = if is_shared { &mut shared } else { sections.entry(title).or_default() };
+            let before = rows.insert(field, row);
             assert!(before.is_none(), "{field} is there twice");
         }
     }
     let common = sections.remove("Every record").unwrap();
     sections.insert("unattributed", sections["event"].clone());
-    (common, sections)
+    Page { common, sections, shared }
 }
 
 /// The examples of the page.
@@ -66,13 +84,19 @@ fn paths<'a>(value: &'a Value, path: &str, found: &mut BTreeMap<String, Vec<&'a 
                 found.entry(path.clone()).or_default().push(value);
                 let inside = match key.as_str() {
                     "actor" | "culprit" | "init" | "sender" => "TASK",
-                    "container" => "CONTAINER",
+                    "container" | "victims" => "CONTAINER",
+                    "verdict" => "VERDICT",
                     _ => &path,
                 };
                 paths(value, inside, found);
             }
         }
-        Value::Array(values) => values.iter().for_each(|value| paths(value, &format!("{path}[]"), found)),
+        Value::Array(values) => {
+            let path = if path == "CONTAINER" { path.to_owned() } else { format!("{path}[]") };
+            for value in values {
+                paths(value, &path, found);
+            }
+        }
         _ => {}
     }
 }
@@ -84,7 +108,10 @@ fn fits(value: &Value, row: Row) -> bool {
         (Value::String(_), "string" | "bytes") => true,
         (Value::Number(_), "number") => true,
         (Value::Bool(_), "boolean") => true,
-        (Value::Object(_), "object" | "[TASK](#task)" | "[CONTAINER](#container)") => true,
+        (
+            Value::Object(_),
+            "object" | "[TASK](#task)" | "[CONTAINER](#container)" | "[VERDICT](#verdict)",
+        ) => true,
         (Value::Array(values), kind) => kind.strip_prefix("array of ").is_some_and(|kind| {
             let kind = if kind == "bytes" { kind } else { kind.trim_end_matches('s') };
             values.iter().all(|value| fits(value, Row { kind, ..row }))
@@ -95,7 +122,7 @@ fn fits(value: &Value, row: Row) -> bool {
 
 #[test]
 fn the_page_has_every_field_and_no_other() {
-    let (common, sections) = documented();
+    let Page { common, sections, shared } = documented();
     let mut types = BTreeSet::new();
     for record in records::records() {
         let value = serde_json::to_value(&record).unwrap();
@@ -107,8 +134,12 @@ fn the_page_has_every_field_and_no_other() {
             assert!(filled, "the fixture has nothing at {path}, which may hide fields");
         }
         let kind = value["type"].as_str().unwrap();
-        let page: BTreeSet<&str> = sections[kind].keys().chain(common.keys()).copied().collect();
         let found: BTreeSet<&str> = found.keys().map(String::as_str).collect();
+        let object = |field: &str| field.split('.').next().unwrap_or_default().to_owned();
+        let objects: BTreeSet<String> = found.iter().map(|field| object(field)).collect();
+        let shared = shared.keys().filter(|field| objects.contains(&object(field)));
+        let page: BTreeSet<&str> =
+            sections[kind].keys().chain(common.keys()).chain(shared).copied().collect();
         assert_eq!(found, page, "`{kind}` as written, and in docs/events.md");
         types.insert(kind.to_owned());
     }
@@ -118,17 +149,17 @@ fn the_page_has_every_field_and_no_other() {
 
 #[test]
 fn every_value_is_of_the_type_that_the_page_says() {
-    let (common, sections) = documented();
+    let page = documented();
     let written = records::records().into_iter().map(|record| serde_json::to_value(record).unwrap());
     let recorded = include_str!("../../tests/records/format-1/docker.events.jsonl");
     let recorded = recorded.lines().map(|line| serde_json::from_str(line).unwrap());
     for record in written.chain(recorded).chain(examples()) {
-        let rows = &sections[record["type"].as_str().unwrap()];
+        let kind = record["type"].as_str().unwrap();
         let mut found = BTreeMap::new();
         paths(&record, "", &mut found);
         for (path, values) in found {
-            let row = rows.get(path.as_str()).or_else(|| common.get(path.as_str()));
-            let row = *row.unwrap_or_else(|| panic!("{path} is not on the page: {record}"));
+            let row = page.row(kind, &path);
+            let row = row.unwrap_or_else(|| panic!("{path} is not on the page: {record}"));
             for value in values {
                 assert!(fits(value, row), "{path} is {value}, the page says {}: {}", row.kind, row.meaning);
             }
@@ -138,7 +169,7 @@ fn every_value_is_of_the_type_that_the_page_says() {
 
 #[test]
 fn the_page_lists_every_event() {
-    let (_, sections) = documented();
+    let Page { sections, .. } = documented();
     let kinds: BTreeSet<_> = EventKind::value_variants().iter().map(|kind| kind.as_str()).collect();
     assert_eq!(sections["event"]["event"].words(), kinds);
 }
@@ -152,6 +183,7 @@ fn the_examples_of_the_page_are_what_the_program_writes() {
         written.insert(record["type"].as_str().unwrap().to_owned(), record);
     }
     written.insert("unattributed".to_owned(), unattributed());
+    written.insert("incident".to_owned(), settled());
     let examples = examples();
     for example in &examples {
         let kind = example["type"].as_str().unwrap();
@@ -177,14 +209,26 @@ fn timeless(value: &Value) -> Value {
     }
 }
 
-/// A link goes down on an unknown kernel path, while a user's program is current.
-fn unattributed() -> Value {
+fn netconf() -> Task {
     let shell = process("bash", 790);
     let netconf = in_cgroup(
         child_of(running(process("netconf", 812), "netconf --apply"), &shell),
         "/user.slice/user-1000.slice/session-3.scope",
     );
-    let netconf = Task { login_uid: Some(1000), tty: Some("pts/0".into()), ..netconf };
+    Task { login_uid: Some(1000), tty: Some("pts/0".into()), ..netconf }
+}
+
+/// A user's program sets a link down, and up again some seconds later.
+fn settled() -> Value {
+    let (netconf, link) = (netconf(), macvlan("macvlan1", netns(0), 8));
+    let mut story = Story::new();
+    story.sets_down(&netconf, &link).wait_ms(3_099).sets_up(&netconf, &link).ticks_after_ms(60_000);
+    story.tell().settled()[0].record.clone()
+}
+
+/// A link goes down on an unknown kernel path, while a user's program is current.
+fn unattributed() -> Value {
+    let netconf = netconf();
     let Macvlan { link, parent } = macvlan("macvlan1", netns(0), 8);
     let down = Macvlan { link: Link { flags: 0x1002, operstate: Some(2), ..link }, parent };
     let seen = down.fact(LinkChange::UnseenDown, &netconf, &["rtnetlink_event", "__dev_notify_flags"]);

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 
 use crate::event::{
     Ancestor, Body, Cgroup, Confidence, Container, CulpritCount, Destination, Event, EventKind, Exit, Flags,
-    Holder, Kernel, Link, Lost, Netns, Notice, Omitted, Parent, Pod, ProbeState, Record, Recurrence, Run,
-    SCHEMA_VERSION, Step, StepTask, Stock, StockLink, Summary, Task, Verdict, Victim, When,
+    Holder, Incident, IncidentLink, Kernel, Link, Lost, Moment, Netns, Notice, Omitted, Outcome, Parent, Pod,
+    ProbeState, Record, Recurrence, Run, SCHEMA_VERSION, Step, StepTask, Stock, StockLink, Summary, Task,
+    Verdict, Victim, When,
 };
 use crate::live::probe::catalog::{HOOKS, Hook};
 use crate::text::Text;
@@ -168,6 +169,36 @@ pub(crate) fn event(kind: EventKind) -> Event {
                 .into_iter()
                 .collect(),
         },
+        breaks: kind.breaks(),
+    }
+}
+
+/// An incident in which `macvlan0` was down for a while, and came up again without an address that it had.
+pub(crate) fn incident() -> Incident {
+    let event = event(EventKind::Down);
+    let moment = |seconds, event| Moment { when: when(seconds), event };
+    Incident {
+        when: when(13),
+        incident: 1,
+        recurrence: Some(Recurrence { count: 2, first_incident: 1, since_ns: 3_204_118_002 }),
+        first: when(0),
+        last: when(1),
+        events: 2,
+        link_count: 1,
+        links: vec![IncidentLink {
+            id: event.link.id,
+            name: event.link.name,
+            netns: event.link.netns,
+            container: Some(container_of_pod()),
+            first: moment(0, EventKind::AddressRemoved),
+            last: moment(1, EventKind::Down),
+            outcome: Outcome::UpAgain,
+            up_again_ns: Some(2_104_118_002),
+            lost_addresses: vec!["192.0.2.7/24".into()],
+        }],
+        victims: vec![container_of_pod()],
+        culprit: event.culprit,
+        verdict: event.verdict,
     }
 }
 
@@ -326,7 +357,8 @@ pub(crate) fn records() -> Vec<Record> {
             ..run()
         })),
         Body::Event(Box::new(moved.clone())),
-        Body::Unattributed(Box::new(moved)),
+        Body::Unattributed(Box::new(moved.clone())),
+        Body::Incident(Box::new(Incident { verdict: moved.verdict, culprit: moved.culprit, ..incident() })),
         Body::Lost(Lost { when: when(1), records: 12, total: 34 }),
         Body::Omitted(Omitted {
             when: when(1),

@@ -43,6 +43,14 @@ impl Stream {
         events[0].tells(event, link)
     }
 
+    /// The incident in which that link was, among others.
+    pub fn settled(&self, link: &str) -> Checked<'_> {
+        let is_it = |record: &&Value| record["type"] == "incident" && record["links"][0]["name"] == link;
+        let found: Vec<_> = self.records.iter().filter(is_it).collect();
+        assert!(found.len() == 1, "{} incidents of {link}; the stream:\n{self}", found.len());
+        Checked { stream: self, record: found[0] }
+    }
+
     /// The one event of that kind and link, among others.
     pub fn one(&self, event: &str, link: &str) -> Checked<'_> {
         let events: Vec<_> =

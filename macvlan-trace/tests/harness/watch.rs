@@ -26,7 +26,7 @@ const MARK: &str = "mt-mark";
 const MARKS_PARENT: &str = "mt-marks";
 
 /// What is shown unless something else is asked for.
-const SHOWN: [&str; 5] = ["create_failed", "down", "parent_down", "carrier_lost", "deleted"];
+const SHOWN: [&str; 6] = ["create_failed", "up_failed", "down", "parent_down", "carrier_lost", "deleted"];
 
 /// How the shared tracer shows what happens.
 const VIEW: [&str; 2] = ["-e", "all"];

@@ -109,6 +109,33 @@ fn filters_show_what_they_match() {
 }
 
 #[test]
+fn an_incident_says_what_became_of_its_links() {
+    let _parent = Parent::dummy("par0");
+    for name in ["macvlan0", "macvlan1", "macvlan2"] {
+        ip(&format!("link add {name} link par0 type macvlan"));
+        ip(&format!("link set {name} up"));
+    }
+    let script = "$IP link set macvlan0 down; $IP link set macvlan0 up; $IP link del macvlan1; \
+                  $IP link set macvlan2 down";
+    let script = format!("IP={}; {script}", ip_path());
+    let output = tracer(&["-o", "json", "--per", "incident", "--", "sh", "-c", &script]);
+    let stream = Stream::parse(&output.stdout);
+    stream.nothing();
+    stream
+        .settled("macvlan0")
+        .is("/culprit/comm", "ip")
+        .is("/links/0/outcome", "up_again")
+        .is("/links/0/first/event", "down")
+        .holds("it says how long that took", |record| record["links"][0]["up_again_ns"].as_u64().is_some());
+    stream.settled("macvlan1").is("/links/0/outcome", "gone").is("/events", 1);
+    stream
+        .settled("macvlan2")
+        .is("/links/0/outcome", "broken")
+        .is("/links/0/up_again_ns", serde_json::Value::Null);
+    assert_eq!(stream.summary()["events"], 3, "{stream}");
+}
+
+#[test]
 fn the_table_names_the_culprit() {
     let _parent = Parent::dummy("par0");
     ip("link add macvlan0 link par0 type macvlan");
@@ -117,6 +144,7 @@ fn the_table_names_the_culprit() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.lines().any(|line| line.starts_with("#1 ") && line.contains(": ip (PID ")), "{text}");
     assert!(text.lines().any(|row| row.contains("macvlan0@par0") && row.contains("deleted")), "{text}");
+    assert!(text.lines().any(|line| line == "#1 in all: gone for good"), "{text}");
     assert!(text.contains("rtnl_dellink"), "-v shows the kernel path: {text}");
     assert!(text.contains("1 event, 0 unattributed, 0 lost"), "{text}");
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     bounded::Bounded,
-    event::{Confidence, Event, Task},
+    event::{Confidence, Event, Incident, Task},
     text::Text,
 };
 
@@ -11,9 +11,13 @@ const KEPT: usize = 64;
 /// How many remedies are remembered of an incident.
 const REMEDIES: usize = 8;
 
-/// The latest incidents, by number; the block of the last one is open.
+/// The latest incidents, by number.
 #[derive(Debug, Default)]
-pub(super) struct Blocks(Bounded<u64, Block, KEPT>);
+pub(super) struct Blocks {
+    told: Bounded<u64, Block, KEPT>,
+    /// The one whose block is open: the last rows are its own.
+    open: Option<u64>,
+}
 
 /// What the table has shown of one.
 #[derive(Debug)]
@@ -38,12 +42,39 @@ pub(super) enum Heading {
     },
 }
 
+/// How the line that closes a block stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closing {
+    /// At the end of the incident's block, which is open.
+    Open {
+        /// Whether its remedy is new.
+        remedy: bool,
+    },
+    /// By itself, since another incident's block is open.
+    Again {
+        /// Whether its remedy is new.
+        remedy: bool,
+    },
+    /// Under the incident's heading: nothing of it was shown, or that is forgotten.
+    New,
+}
+
 impl Blocks {
+    /// How the line that closes an incident's block stands. No block is open after that.
+    pub(super) fn closing(&mut self, incident: &Incident) -> Closing {
+        let is_open = self.open.take() == Some(incident.incident);
+        match self.told.get_mut(&incident.incident) {
+            Some(told) if is_open => Closing::Open { remedy: told.is_new(incident.verdict.remedy.as_ref()) },
+            Some(told) => Closing::Again { remedy: told.is_new(incident.verdict.remedy.as_ref()) },
+            None => Closing::New,
+        }
+    }
+
     /// What stands above an event's row.
     pub(super) fn heading(&mut self, event: &Event) -> Heading {
         let why = Why::of(event);
-        let is_open = self.0.newest().is_some_and(|(incident, _)| *incident == event.incident);
-        if let Some(told) = self.0.get_mut(&event.incident) {
+        let is_open = self.open.replace(event.incident) == Some(event.incident);
+        if let Some(told) = self.told.get_mut(&event.incident) {
             if told.why == why {
                 return if is_open { Heading::None } else { Heading::Again };
             }
@@ -57,7 +88,7 @@ impl Blocks {
         } else {
             Heading::Full { remedy: told.is_new(event.verdict.remedy.as_ref()) }
         };
-        self.0.insert(event.incident, told);
+        self.told.insert(event.incident, told);
         heading
     }
 
@@ -67,7 +98,7 @@ impl Blocks {
         let is_like = |told: &Block| {
             told.why.rule == why.rule && told.why.confidence == why.confidence && told.why.cause == why.cause
         };
-        self.0.get(&incident).is_some_and(is_like) && self.0.get_mut(&incident).is_some()
+        self.told.get(&incident).is_some_and(is_like) && self.told.get_mut(&incident).is_some()
     }
 }
 
@@ -204,7 +235,7 @@ mod tests {
         for incident in 0..=KEPT as u64 {
             assert_eq!(incidents.heading(&event(incident, "a")), FULL);
         }
-        assert_eq!(incidents.0.len(), KEPT);
+        assert_eq!(incidents.told.len(), KEPT);
         assert_eq!(incidents.heading(&event(1, "a")), Heading::Again);
         assert_eq!(incidents.heading(&event(0, "a")), FULL);
         for remedy in 0..=REMEDIES {
@@ -213,6 +244,6 @@ mod tests {
             event.verdict.remedy = Some(remedy.to_string());
             assert_eq!(incidents.heading(&event), FULL);
         }
-        assert_eq!(incidents.0.newest().map(|(_, told)| told.remedies.len()), Some(REMEDIES));
+        assert_eq!(incidents.told.newest().map(|(_, told)| told.remedies.len()), Some(REMEDIES));
     }
 }

@@ -10,10 +10,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use self::grid::{Column, Grid, Size};
-use self::incident::{Blocks, Heading};
+use self::incident::{Blocks, Closing, Heading};
 pub use self::look::Look;
 use super::Format;
-use crate::event::{Body, Event, EventKind, Record, Summary, When};
+use crate::event::{Body, Event, EventKind, Incident, Record, Summary, When};
 
 /// How far rows and sentences are indented under the heading of their incident.
 const INDENT: u16 = 2;
@@ -76,6 +76,7 @@ impl Format for Table {
                 lines.iter().map(|line| self.paragraph(line)).collect()
             }
             Body::Event(event) | Body::Unattributed(event) => self.event(event),
+            Body::Incident(incident) => self.closing(incident),
             Body::Lost(lost) => self.remark(&lost.when, &words::lost(lost)),
             Body::Omitted(omitted) => self.remark(&omitted.when, &words::omitted(omitted)),
             Body::Notice(notice) => self.remark(&notice.when, &words::notice(notice)),
@@ -151,12 +152,46 @@ impl Table {
         text
     }
 
+    /// The line that closes the block of an incident, and what to do if that is another thing by now. Without a block,
+    /// the incident's heading comes first.
+    fn closing(&mut self, incident: &Incident) -> String {
+        let number = format!("#{}", incident.incident);
+        let mut text = String::new();
+        let is_new_remedy = match self.incidents.closing(incident) {
+            Closing::Open { remedy } => remedy,
+            Closing::Again { remedy } => {
+                text.push('\n');
+                remedy
+            }
+            Closing::New => {
+                text = format!(
+                    "\n{}",
+                    self.bold(&self.beside(
+                        &number,
+                        &words::incident(&incident.verdict, incident.culprit.as_ref(), PLACE)
+                    ))
+                );
+                text += &self.beside(" ", &words::safe(&incident.verdict.cause));
+                true
+            }
+        };
+        text += &self.beside(&number, &format!("in all: {}", words::outcome(incident)));
+        if let Some(remedy) = incident.verdict.remedy.as_ref().filter(|_| is_new_remedy) {
+            text += &self.beside("  fix:", &words::safe(remedy));
+        }
+        text
+    }
+
     /// `#4 container-killed: kill (PID 900), ssh.service`, wrapped.
     fn title(&self, event: &Event, again: &str) -> String {
         let number = format!("#{}", event.incident);
-        let title = self.beside(&number, &format!("{again}{}", words::incident(event, PLACE)));
+        let words = words::incident(&event.verdict, event.culprit.as_ref(), PLACE);
+        self.bold(&self.beside(&number, &format!("{again}{words}")))
+    }
+
+    fn bold(&self, title: &str) -> String {
         if !self.look.color {
-            return title;
+            return title.to_owned();
         }
         title.lines().flat_map(|line| ["\x1b[1m", line, "\x1b[0m\n"]).collect()
     }
@@ -225,7 +260,7 @@ impl Table {
 /// comfy-table could do it, but only with a whole terminal library.
 fn painted(row: &str, event: EventKind) -> String {
     let color = match event {
-        EventKind::Deleted | EventKind::CreateFailed => "31",
+        EventKind::Deleted | EventKind::CreateFailed | EventKind::UpFailed => "31",
         EventKind::Down | EventKind::ParentDown | EventKind::CarrierLost => "33",
         _ => return row.to_owned(),
     };

@@ -2,7 +2,7 @@ use clap::ValueEnum as _;
 use jiff::tz::{TimeZone, offset};
 
 use super::*;
-use crate::event::{Lost, Notice};
+use crate::event::{IncidentLink, Lost, Notice, Outcome};
 use crate::sink::{Direct, Sink as _};
 use crate::testing::records::{self, HOSTILE, Writes, record};
 
@@ -143,6 +143,74 @@ fn incidents_that_take_turns_are_named_at_each_turn_and_explained_once() {
     assert_eq!(shown[3], format!("\n#1 direct: ip (PID 812), docker.service\n  Now.\n{}", rest("d")));
 }
 
+/// The end of an incident.
+fn settled(number: u64, change: impl FnOnce(&mut Incident)) -> Record {
+    let mut incident = records::incident();
+    (incident.incident, incident.recurrence) = (number, None);
+    change(&mut incident);
+    record(Body::Incident(Box::new(incident)))
+}
+
+#[test]
+fn a_block_ends_with_what_became_of_its_links() {
+    let shown =
+        shown(&look(None), &[event_of(1, "a", "Because."), settled(1, |_| ()), event_of(1, "a", "Because.")]);
+    assert_eq!(shown[1], "#1 in all: 2 events in 1.0 s; up again after 2.1 s; lost 192.0.2.7/24\n");
+    assert!(shown[2].starts_with("\n#1 again, "), "{}", shown[2]);
+}
+
+#[test]
+fn the_end_of_an_incident_stands_apart_if_the_block_of_another_is_open() {
+    let shown = shown(
+        &look(None),
+        &[
+            event_of(1, "a", "Because."),
+            event_of(2, "b", "So."),
+            settled(1, |incident| incident.verdict.remedy = Some("Add it again.".into())),
+            event_of(2, "c", "So."),
+        ],
+    );
+    assert!(shown[2].starts_with("\n#1 in all: "), "{}", shown[2]);
+    assert!(
+        shown[2].ends_with("\n  fix: Add it again.\n"),
+        "what to do is another thing by now: {}",
+        shown[2]
+    );
+    assert!(shown[3].starts_with("\n#2 again, "), "{}", shown[3]);
+}
+
+#[test]
+fn an_incident_of_which_nothing_was_shown_has_its_heading() {
+    let shown = shown(&look(None), &[settled(3, |_| ())]);
+    assert_eq!(
+        shown[0],
+        "\n#3 direct: ip (PID 812), docker.service\n  ip (pid 812) asked for it.\n#3 in all: 2 events in 1.0 s; up again \
+         after 2.1 s; lost 192.0.2.7/24\n"
+    );
+}
+
+#[test]
+fn what_became_of_many_links_is_counted() {
+    let many = settled(1, |incident| {
+        let link = incident.links.remove(0);
+        let outcomes = [Outcome::Broken, Outcome::Gone, Outcome::Gone, Outcome::UpAgain];
+        incident.links = outcomes
+            .map(|outcome| IncidentLink {
+                outcome,
+                up_again_ns: (outcome == Outcome::UpAgain).then_some(12_000_000),
+                lost_addresses: Vec::new(),
+                ..link.clone()
+            })
+            .to_vec();
+        (incident.link_count, incident.events) = (4, 5);
+    });
+    let shown = shown(&look(None), &[event_of(1, "a", "Because."), many]);
+    assert_eq!(
+        shown[1],
+        "#1 in all: 4 links, 5 events in 1.0 s; 1 up again after 12 ms, 1 still broken, 2 gone for good\n"
+    );
+}
+
 #[test]
 fn the_longest_words_and_names_fit_their_columns() {
     for kind in EventKind::value_variants() {
@@ -267,7 +335,7 @@ fn incidents_and_what_breaks_a_link_stand_out_on_request() {
     assert!(row.starts_with("  01:02:03.123  \x1b[33mdown\x1b[0m             macvlan0@eth0"), "{row}");
     assert!(lines(EventKind::Deleted, true).1.contains("\x1b[31mdeleted\x1b[0m          macvlan0@eth0"));
     for kind in EventKind::value_variants() {
-        assert_eq!(lines(*kind, true).1.contains('\x1b'), kind.is_shown(), "{kind:?}");
+        assert_eq!(lines(*kind, true).1.contains('\x1b'), kind.breaks(), "{kind:?}");
         assert!(!lines(*kind, false).1.contains('\x1b'), "{kind:?}");
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use crate::event::{
-    Confidence, Container, Event, EventKind, Lost, Netns, Notice, Omitted, Parent, Recurrence, Run,
-    StockLink, Summary, Task,
+    Confidence, Container, Event, EventKind, Incident, Lost, Netns, Notice, Omitted, Outcome, Parent,
+    Recurrence, Run, StockLink, Summary, Task, Verdict,
 };
 use crate::text::Text;
 
@@ -57,9 +57,9 @@ fn container_name(container: &Container) -> String {
 }
 
 /// `container-killed, likely: kill (PID 900), ssh.service`: the rule, who is responsible, and how sure that is.
-pub(super) fn incident(event: &Event, width: u16) -> String {
-    let mut words = safe(&event.verdict.rule);
-    words.push_str(match (event.verdict.confidence, &event.culprit) {
+pub(super) fn incident(verdict: &Verdict, culprit: Option<&Task>, width: u16) -> String {
+    let mut words = safe(&verdict.rule);
+    words.push_str(match (verdict.confidence, culprit) {
         (Confidence::Certain, _) => "",
         (Confidence::Likely, _) => ", likely",
         (Confidence::Unknown, Some(_)) => ", uncertain",
@@ -67,7 +67,7 @@ pub(super) fn incident(event: &Event, width: u16) -> String {
         (Confidence::Unknown, None) => "",
     });
     words.push_str(": ");
-    match &event.culprit {
+    match culprit {
         Some(task) => {
             words.push_str(&process(task));
             let place = place(task);
@@ -76,10 +76,59 @@ pub(super) fn incident(event: &Event, width: u16) -> String {
                 words.push_str(&keep_end(&place, width));
             }
         }
-        None if event.verdict.confidence == Confidence::Unknown => words.push_str("culprit unknown"),
+        None if verdict.confidence == Confidence::Unknown => words.push_str("culprit unknown"),
         None => words.push_str("nobody is blamed"),
     }
     words
+}
+
+/// `2 links, 5 events in 1.2 s; 1 up again after 3.1 s, 1 gone`: what became of an incident's links.
+pub(super) fn outcome(incident: &Incident) -> String {
+    let mut parts = Vec::new();
+    if incident.link_count > 1 || incident.events > 1 {
+        let links = if incident.link_count > 1 {
+            count(incident.link_count, "link", "links") + ", "
+        } else {
+            String::new()
+        };
+        let took = incident.last.boot_ns.saturating_sub(incident.first.boot_ns);
+        parts.push(format!("{links}{} in {}", count(incident.events, "event", "events"), period(took)));
+    }
+    let mut fates = Vec::new();
+    for (outcome, words) in [
+        (Outcome::UpAgain, "up again"),
+        (Outcome::Broken, "still broken"),
+        (Outcome::Gone, "gone for good"),
+        (Outcome::Intact, "unbroken"),
+    ] {
+        let links: Vec<_> = incident.links.iter().filter(|link| link.outcome == outcome).collect();
+        if links.is_empty() {
+            continue;
+        }
+        let number = if incident.link_count > 1 { format!("{} ", links.len()) } else { String::new() };
+        let after = links.iter().filter_map(|link| link.up_again_ns).max();
+        let after = after.map_or_else(String::new, |ns| format!(" after {}", period(ns)));
+        fates.push(format!("{number}{words}{after}"));
+    }
+    parts.push(fates.join(", "));
+    let lost: Vec<_> =
+        incident.links.iter().flat_map(|link| &link.lost_addresses).map(String::as_str).collect();
+    if !lost.is_empty() {
+        let more = lost.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        parts.push(format!("lost {}{more}", lost[..lost.len().min(NAMED)].join(", ")));
+    }
+    parts.join("; ")
+}
+
+/// `3.1 s`, `12 ms`.
+fn period(ns: u64) -> String {
+    if ns < 1_000_000_000 {
+        format!("{} ms", ns.div_ceil(1_000_000).max(1))
+    } else {
+        let tenths = ns / 100_000_000;
+        format!("{}.{} s", tenths / 10, tenths % 10)
+    }
 }
 
 /// `like #4, the 3rd time in 12 s, `.
@@ -317,19 +366,20 @@ mod tests {
 
     #[test]
     fn an_incident_is_named_by_its_rule_its_culprit_and_how_sure_that_is() {
+        let of = |event: &Event, width| incident(&event.verdict, event.culprit.as_ref(), width);
         let mut event = records::event(EventKind::Down);
-        assert_eq!(incident(&event, 40), "direct: ip (PID 812), docker.service");
-        assert_eq!(incident(&event, 8), "direct: ip (PID 812), …service");
+        assert_eq!(of(&event, 40), "direct: ip (PID 812), docker.service");
+        assert_eq!(of(&event, 8), "direct: ip (PID 812), …service");
         event.verdict.confidence = Confidence::Likely;
-        assert_eq!(incident(&event, 40), "direct, likely: ip (PID 812), docker.service");
+        assert_eq!(of(&event, 40), "direct, likely: ip (PID 812), docker.service");
         event.verdict.confidence = Confidence::Unknown;
-        assert_eq!(incident(&event, 40), "direct, uncertain: ip (PID 812), docker.service");
+        assert_eq!(of(&event, 40), "direct, uncertain: ip (PID 812), docker.service");
         event.culprit = None;
-        assert_eq!(incident(&event, 40), "direct: culprit unknown");
+        assert_eq!(of(&event, 40), "direct: culprit unknown");
         event.verdict.confidence = Confidence::Likely;
-        assert_eq!(incident(&event, 40), "direct, likely: nobody is blamed");
+        assert_eq!(of(&event, 40), "direct, likely: nobody is blamed");
         event.verdict.confidence = Confidence::Certain;
-        assert_eq!(incident(&event, 40), "direct: nobody is blamed");
+        assert_eq!(of(&event, 40), "direct: nobody is blamed");
     }
 
     #[test]

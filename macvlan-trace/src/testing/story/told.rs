@@ -32,6 +32,12 @@ impl Told {
         self.records.iter().filter(|record| record["type"] == "notice").collect()
     }
 
+    /// The incidents that have settled.
+    pub fn settled(&self) -> Vec<Checked<'_>> {
+        let is_settled = |record: &&Value| record["type"] == "incident";
+        self.records.iter().filter(is_settled).map(|record| Checked { told: self, record }).collect()
+    }
+
     /// The last record.
     pub fn summary(&self) -> &Value {
         let last = self.records.last().expect("a run ends with a summary");
