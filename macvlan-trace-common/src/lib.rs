@@ -10,6 +10,7 @@
 mod counter;
 mod header;
 mod link;
+mod link_kind;
 mod netns;
 mod offsets;
 mod oom;
@@ -19,9 +20,10 @@ mod task;
 pub use counter::Counter;
 pub use header::{ABI, Header, Kind, TaskRef};
 pub use link::{
-    FreedRecord, IFF_UP, IpAddress, KIND_IPVLAN, KIND_IPVTAP, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH,
-    KIND_VLAN, KIND_VRF, LinkChange, LinkRecord, LinkState, MAX_MESSAGE, MAX_STACK, NotMadeRecord, Probe,
+    FreedRecord, IFF_UP, IpAddress, KIND_VETH, KIND_VLAN, KIND_VRF, LinkChange, LinkRecord, LinkState,
+    MAX_MESSAGE, MAX_STACK, NotMadeRecord, Probe,
 };
+pub use link_kind::{Family, LINK_KINDS, LinkKind};
 pub use netns::{ExitRecord, NetnsEndRecord, NetnsMoveRecord, NetnsRef, SignalRecord};
 pub use offsets::{MISSING, Offsets};
 pub use oom::OomRecord;

@@ -2,24 +2,16 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{Header, NetnsRef};
+use crate::{Header, NetnsRef, link_kind::padded};
 
 /// Return addresses of a kernel stack.
 pub const MAX_STACK: usize = 24;
-/// `rtnl_link_ops.kind` of a macvlan, padded.
-pub const KIND_MACVLAN: [u8; 16] = *b"macvlan\0\0\0\0\0\0\0\0\0";
-/// `rtnl_link_ops.kind` of a macvtap, padded.
-pub const KIND_MACVTAP: [u8; 16] = *b"macvtap\0\0\0\0\0\0\0\0\0";
 /// `rtnl_link_ops.kind` of a veth, padded.
-pub const KIND_VETH: [u8; 16] = *b"veth\0\0\0\0\0\0\0\0\0\0\0\0";
+pub const KIND_VETH: [u8; 16] = padded("veth");
 /// `rtnl_link_ops.kind` of a VLAN, padded.
-pub const KIND_VLAN: [u8; 16] = *b"vlan\0\0\0\0\0\0\0\0\0\0\0\0";
-/// `rtnl_link_ops.kind` of an ipvlan, padded.
-pub const KIND_IPVLAN: [u8; 16] = *b"ipvlan\0\0\0\0\0\0\0\0\0\0";
-/// `rtnl_link_ops.kind` of an ipvtap, padded.
-pub const KIND_IPVTAP: [u8; 16] = *b"ipvtap\0\0\0\0\0\0\0\0\0\0";
+pub const KIND_VLAN: [u8; 16] = padded("vlan");
 /// `rtnl_link_ops.kind` of a VRF, padded.
-pub const KIND_VRF: [u8; 16] = *b"vrf\0\0\0\0\0\0\0\0\0\0\0\0\0";
+pub const KIND_VRF: [u8; 16] = padded("vrf");
 /// `IFF_UP`: the link is administratively up.
 pub const IFF_UP: u32 = 1;
 
@@ -115,7 +107,7 @@ pub struct LinkState {
     pub reserved: u32,
 }
 
-/// [`Kind::Link`](crate::Kind::Link): something happened to a macvlan or macvtap link, in the context of the task that
+/// [`Kind::Link`](crate::Kind::Link): something happened to a link of a traced kind, in the context of the task that
 /// made the call. [`Kind::Parent`](crate::Kind::Parent): the same for a device that carries such links.
 ///
 /// Tail: `stack` × `u64`, the kernel path.

@@ -12,7 +12,7 @@
 //! | `request` | what a hook asks for: data only |
 //! | `state` | what one program leaves for the next: each map beside the functions that use it |
 //! | `capture` | fills records with what is so at this instant |
-//! | `kread`, `counters` | read the kernel's memory; count what is lost |
+//! | `kread`, `kinds`, `counters` | read the kernel's memory; tell which kinds of links are traced; count what is lost |
 
 #![no_std]
 #![no_main]
@@ -23,6 +23,7 @@
 
 mod capture;
 mod counters;
+mod kinds;
 mod kread;
 mod lane;
 mod probes;

@@ -21,6 +21,7 @@ use crate::{
         netns, stack, task,
     },
     counters::count,
+    kinds,
     kread::{field, read},
     lane::{KPROBE, Lane, current, occupy},
     request::{Change, Request},
@@ -114,9 +115,10 @@ fn not_made(ctx: &impl EbpfContext, lane: &mut Lane, request: NewLink, error: u3
     let socket = netlink::netns_of(skb);
     if wanted.parent_elsewhere == 0 {
         let lower = netdev::of_index(socket, field(wanted.parent, 0));
-        // A link of these kinds on another one stands on the other's parent (`macvlan_common_newlink`).
-        let lower = if netdev::is_traced(lower) { netdev::lower(lower) } else { lower };
-        keep(&mut wanted.lower, lower);
+        keep(&mut wanted.family, kinds::family(&wanted.info.find(netlink::IFLA_INFO_KIND).text()));
+        // A link on another one of its family stands on the other's parent.
+        let stacked = kinds::family(&netdev::kind(lower)) == kept(&wanted.family);
+        keep(&mut wanted.lower, if stacked { netdev::lower(lower) } else { lower });
     }
     keep(&mut wanted.holder, netdev::holder(kept(&wanted.lower)));
     if wanted.netns_fd != 0 {

@@ -19,7 +19,8 @@ use jiff::Timestamp;
 
 use crate::cmd::explain;
 use crate::event::EventKind;
-use crate::filter::{CgroupGlob, EventChoice, Filter, IfaceGlob, Kind, NetnsChoice};
+use crate::filter::{CgroupGlob, EventChoice, Filter, IfaceGlob, KindChoice, NetnsChoice};
+use crate::kernel::kinds;
 use crate::live::probe::catalog::HOOKS;
 use crate::pipeline::{Per, View};
 use crate::text::Text;
@@ -273,9 +274,10 @@ pub struct FilterArgs {
     #[arg(long = "netns", value_name = "NETNS")]
     pub netns: Vec<OsString>,
 
-    /// Kind of the link: macvlan or macvtap.
-    #[arg(short, long = "kind", value_name = "KIND", value_parser = kind)]
-    pub kinds: Vec<Kind>,
+    /// Kind of the link: macvlan, macvtap, ipvlan, ipvtap, or all; separated by commas.
+    #[arg(short, long = "kind", value_name = "KIND", value_delimiter = ',', value_parser = kind)]
+    #[arg(default_value = "macvlan,macvtap")]
+    pub kinds: Vec<KindChoice>,
 
     /// What happened: created, create_failed, up, up_failed, down, parent_down, parent_up, carrier_lost, carrier_back,
     /// renamed, moved, mac_changed, address_removed, deleted; breaking for what breaks a link, or keeps one from being
@@ -450,12 +452,14 @@ fn name_glob(text: &str) -> Result<Pattern, String> {
     Pattern::new(text).map_err(|error| format!("it is no glob: {}", error.msg))
 }
 
-fn kind(text: &str) -> Result<Kind, String> {
-    match text {
-        "macvlan" => Ok(Kind::Macvlan),
-        "macvtap" => Ok(Kind::Macvtap),
-        _ => Err("only macvlan and macvtap links are traced for now".into()),
+fn kind(text: &str) -> Result<KindChoice, String> {
+    if text == "all" {
+        return Ok(KindChoice::All);
     }
+    kinds::of(text.as_bytes()).map(KindChoice::One).ok_or_else(|| {
+        let words: Vec<&str> = kinds::all().iter().map(|kind| kind.word).collect();
+        format!("links of these kinds are traced: {}, or all", words.join(", "))
+    })
 }
 
 fn event(text: &str) -> Result<EventChoice, String> {
@@ -567,7 +571,7 @@ mod tests {
         assert_eq!(filter.pids, [812]);
         assert_eq!(filter.comms, ["ip".into()]);
         assert_eq!(filter.netns, ["web"]);
-        assert_eq!(filter.kinds, [Kind::Macvtap]);
+        assert_eq!(filter.kinds, [KindChoice::One(kinds::of(b"macvtap").unwrap())]);
         assert_eq!(
             filter.events,
             [
@@ -650,7 +654,7 @@ mod tests {
             (["--container", ""], "stands for any container"),
             (["--container", "a***b"], "it is no glob"),
             (["--state-root", "/nowhere"], "there is no such folder"),
-            (["-k", "veth"], "only macvlan and macvtap links are traced for now"),
+            (["-k", "veth"], "links of these kinds are traced: macvlan, macvtap, ipvlan, ipvtap, or all"),
             (["-e", "down,gone"], "events are created, create_failed, up, up_failed, down, parent_down"),
             (["-c", "0"], "1 or more"),
             (["-t", "0"], "above zero"),

@@ -103,7 +103,9 @@ pub struct Run {
     pub probes: Vec<ProbeState>,
     /// What this run cannot see, one sentence each.
     pub degraded: Vec<String>,
-    /// The links that were there before.
+    /// The kinds of links that this output shows.
+    pub kinds: Vec<&'static str>,
+    /// The links of these kinds that were there before.
     pub stock: Stock,
 }
 
@@ -138,7 +140,7 @@ pub struct StockLink {
     pub name: Text,
     /// Index.
     pub ifindex: u32,
-    /// `macvlan` or `macvtap`.
+    /// `macvlan`, `macvtap`, `ipvlan` or `ipvtap`.
     pub kind: Text,
     /// Where it is.
     pub netns: Netns,
@@ -282,7 +284,7 @@ pub struct Link {
     pub former_names: Vec<Text>,
     /// Index in its network namespace.
     pub ifindex: u32,
-    /// `macvlan` or `macvtap`.
+    /// `macvlan`, `macvtap`, `ipvlan` or `ipvtap`.
     pub kind: Option<Text>,
     /// Hardware address.
     pub mac: Option<String>,

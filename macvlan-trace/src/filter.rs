@@ -3,6 +3,7 @@
 use glob::Pattern;
 
 use crate::event::{Container, Event, EventKind, Netns, Parent, Task};
+use crate::kernel::kinds::{self, LinkKind};
 use crate::text::Text;
 
 /// Values of one kind are alternatives; all kinds must match; a kind without values matches everything.
@@ -13,7 +14,7 @@ pub struct Filter {
     /// Links by name.
     pub ifaces: Vec<IfaceGlob>,
     /// Kinds of links.
-    pub kinds: Vec<Kind>,
+    pub kinds: Vec<KindChoice>,
     /// Where the link is, or moves to.
     pub netns: Vec<NetnsChoice>,
     /// Process id of actor or culprit.
@@ -26,24 +27,13 @@ pub struct Filter {
     pub containers: Vec<Pattern>,
 }
 
-/// Kind of a link.
+/// Which kinds of links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `macvlan`.
-    Macvlan,
-    /// `macvtap`.
-    Macvtap,
-}
-
-impl Kind {
-    /// The kernel's word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Macvlan => "macvlan",
-            Self::Macvtap => "macvtap",
-        }
-    }
+pub enum KindChoice {
+    /// Every one that is traced.
+    All,
+    /// Links of one kind.
+    One(&'static LinkKind),
 }
 
 /// Which events.
@@ -98,15 +88,27 @@ impl Filter {
         self.wants_link(event)
     }
 
+    /// The words of the kinds of links that are shown.
+    pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        let wanted = |kind: &&LinkKind| any(&self.kinds, |choice| choice.is(kind));
+        kinds::all().iter().filter(wanted).map(|kind| kind.word)
+    }
+
+    /// Whether links of a kind are shown. A link whose kind could not be read may be of any.
+    #[must_use]
+    pub fn wants_kind(&self, kind: Option<&Text>) -> bool {
+        kind.and_then(|kind| kinds::of(kind.as_bytes()))
+            .is_none_or(|kind| any(&self.kinds, |choice| choice.is(kind)))
+    }
+
     fn wants_link(&self, event: &Event) -> bool {
         let link = &event.link;
-        let kind = link.kind.as_ref().map(Text::as_bytes);
         any(&self.events, |&choice| match choice {
             EventChoice::All => true,
             EventChoice::Breaking => event.breaks,
             // What usually breaks a link and does not here is part of another event.
             EventChoice::One(kind) => kind == event.event && (event.breaks || !kind.breaks()),
-        }) && any(&self.kinds, |choice| kind == Some(choice.as_str().as_bytes()))
+        }) && self.wants_kind(link.kind.as_ref())
             && any(&self.ifaces, |glob| {
                 let arrived = event.to.as_ref().map(|to| &to.name);
                 let mut names = link.former_names.iter().chain([&link.name]).chain(arrived);
@@ -136,6 +138,15 @@ impl Filter {
 /// Whether one of the choices holds, or there are none.
 fn any<T>(choices: &[T], holds: impl FnMut(&T) -> bool) -> bool {
     choices.is_empty() || choices.iter().any(holds)
+}
+
+impl KindChoice {
+    fn is(self, kind: &LinkKind) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(one) => one == kind,
+        }
+    }
 }
 
 impl IfaceGlob {
@@ -332,11 +343,20 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_must_be_known_to_match() {
-        assert!(shows(&["-k", "macvlan"], same));
-        assert!(shows(&["-k", "macvtap", "-k", "macvlan"], same));
-        assert!(!shows(&["-k", "macvtap"], same));
-        assert!(!shows(&["-k", "macvlan"], |event| event.link.kind = None));
+    fn macvlan_and_macvtap_are_shown_unless_other_kinds_are_asked_for() {
+        let of = |kind: &str, args: &[&str]| shows(args, |event| event.link.kind = Some(kind.into()));
+        for kind in kinds::all() {
+            let is_macvlan = ["macvlan", "macvtap"].contains(&kind.word);
+            assert_eq!(of(kind.word, &[]), is_macvlan, "{kind:?}");
+            assert!(of(kind.word, &["-k", "all"]), "{kind:?}");
+            assert!(of(kind.word, &["-k", "macvlan", "-k", kind.word]), "{kind:?}");
+            assert_eq!(of(kind.word, &["-k", "ipvlan,ipvtap"]), !is_macvlan, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_whose_kind_could_not_be_read_may_be_of_any() {
+        assert!(shows(&["-k", "ipvlan"], |event| event.link.kind = None));
     }
 
     #[test]

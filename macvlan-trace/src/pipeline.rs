@@ -122,9 +122,13 @@ impl<S: Sink> Pipeline<S> {
                 self.clock = Clock::new(begin.boot);
                 self.opening.begin(fact.at, begin);
             }
-            What::Stock(stock) => self.opening.stock(stock, &self.correlator),
+            What::Stock(stock) if self.view.filter.wants_kind(stock.link.kind.as_ref()) => {
+                self.opening.stock(stock, &self.correlator);
+            }
             What::Watching(watching) => {
-                if let Some(run) = std::mem::take(&mut self.opening).run(*watching, self.clock) {
+                if let Some(run) =
+                    std::mem::take(&mut self.opening).run(*watching, self.view.filter.kinds(), self.clock)
+                {
                     self.sink.record(record(Body::Run(Box::new(run))))?;
                 }
             }
@@ -172,7 +176,9 @@ impl<S: Sink> Pipeline<S> {
             while let Some(before) = settled.next_if(|settled| settled.at < remark.at) {
                 self.show(before)?;
             }
-            if self.is_closed() || !self.view.spans(self.clock.epoch(remark.at)) {
+            let is_shown = self.view.filter.wants_kind(remark.kind.as_ref())
+                && self.view.spans(self.clock.epoch(remark.at));
+            if self.is_closed() || !is_shown {
                 continue;
             }
             let when = self.clock.when(remark.at);

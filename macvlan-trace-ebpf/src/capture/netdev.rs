@@ -1,12 +1,10 @@
 //! Captures links and the devices below them.
 
-use macvlan_trace_common::{
-    IFF_UP, KIND_IPVLAN, KIND_IPVTAP, KIND_MACVLAN, KIND_MACVTAP, KIND_VETH, KIND_VLAN, KIND_VRF, Kind,
-    LinkState,
-};
+use macvlan_trace_common::{IFF_UP, KIND_VETH, KIND_VLAN, KIND_VRF, Kind, LinkState};
 
 use crate::{
     capture::netns,
+    kinds,
     kread::{field, offset, read, settings, string},
 };
 
@@ -86,18 +84,12 @@ fn adjacent(node: u64) -> u64 {
 /// Whether the device is one that is traced.
 #[inline(always)]
 pub fn is_traced(dev: u64) -> bool {
-    is_traced_kind(&kind(dev))
-}
-
-/// Whether links of the kind are traced.
-#[inline(always)]
-pub fn is_traced_kind(kind: &[u8; 16]) -> bool {
-    *kind == KIND_MACVLAN || *kind == KIND_MACVTAP
+    kinds::is_traced(&kind(dev))
 }
 
 /// `rtnl_link_ops.kind`, padded with NUL; all NUL for a device without (a NIC).
 #[inline(always)]
-fn kind(dev: u64) -> [u8; 16] {
+pub fn kind(dev: u64) -> [u8; 16] {
     let ops: u64 = read!(dev, dev_link_ops);
     let mut kind = [0; 16];
     // SAFETY: the buffer has 16 bytes. The bytes after the NUL are not copied: they are another string.
@@ -136,7 +128,7 @@ pub fn of_index(net: u64, ifindex: u32) -> u64 {
 }
 
 /// The device that keeps others from standing on this one, or may: its master, which is the first in the list
-/// (`__netdev_adjacent_dev_insert`), else the first device on it that takes all its packets, as links of these kinds do;
+/// (`__netdev_adjacent_dev_insert`), else the first device on it that takes all its packets, as links of the traced kinds do;
 /// 0 for none. A VRF is a master that leaves the packets alone.
 #[inline(always)]
 pub fn holder(dev: u64) -> u64 {
@@ -146,7 +138,7 @@ pub fn holder(dev: u64) -> u64 {
         let upper = read!(adjacent(node), adjacent_dev);
         let kind = kind(upper);
         let is_master = read!(adjacent(node), adjacent_master as u8) == 1 && kind != KIND_VRF;
-        if is_master || is_traced_kind(&kind) || kind == KIND_IPVLAN || kind == KIND_IPVTAP {
+        if is_master || kinds::is_traced(&kind) {
             return upper;
         }
         node = field(node, 0);

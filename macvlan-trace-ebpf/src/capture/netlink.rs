@@ -80,6 +80,8 @@ pub struct Wanted {
     pub netns_otherwise: u64,
     /// The namespace that the link is for.
     pub netns: u64,
+    /// The family of the link's kind.
+    pub family: u32,
     /// The parent.
     pub lower: u64,
     /// The device that keeps others from the parent.
@@ -95,6 +97,7 @@ const NONE: Wanted = Wanted {
     netns_fd: 0,
     netns_otherwise: 0,
     netns: 0,
+    family: 0,
     lower: 0,
     holder: 0,
 };

@@ -10,7 +10,8 @@ use aya_ebpf::{
 use aya_log_ebpf::debug;
 
 use crate::{
-    capture::{netdev, netlink},
+    capture::netlink,
+    kinds,
     report::hand_over,
     request::Request,
     state::newlinks::{self, NewLink},
@@ -23,7 +24,7 @@ pub fn newlink(ctx: ProbeContext) -> u32 {
     else {
         return 0;
     };
-    if netlink::creates(message) && netdev::is_traced_kind(&netlink::wanted_kind(message)) {
+    if netlink::creates(message) && kinds::is_traced(&netlink::wanted_kind(message)) {
         newlinks::begin(NewLink { skb, message, extack });
     } else {
         newlinks::forget();

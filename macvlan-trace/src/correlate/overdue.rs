@@ -33,6 +33,8 @@ pub struct Remark {
     pub overdue: Awaited,
     /// The incident that the links were deleted in.
     pub incident: u64,
+    /// Their kind.
+    pub kind: Option<Text>,
     /// A few of the links, each with the container that lost it.
     pub links: Vec<(Text, Option<Container>)>,
     /// How many more.
@@ -71,6 +73,7 @@ pub struct Overdue {
 struct Deleted {
     at: Ktime,
     incident: u64,
+    kind: Option<Text>,
     name: Text,
     /// The link below, by name: a new parent has another address.
     parent: Option<Text>,
@@ -116,8 +119,8 @@ impl Overdue {
         let name = case.life.known_as.clone();
         let parent = case.fact.parent.as_ref().map(|parent| parent.name.clone());
         let container = case.victim.clone();
-        let mac = case.fact.link.mac;
-        let deleted = Deleted { at: case.at, incident: case.incident, name, parent, container, mac };
+        let (kind, mac) = (case.fact.link.kind.clone(), case.fact.link.mac);
+        let deleted = Deleted { at: case.at, incident: case.incident, kind, name, parent, container, mac };
         if let Some(dev) = case.fact.link.dev.filter(|_| self.sees_frees) {
             self.unfreed.insert(dev, deleted.clone());
         }
@@ -179,7 +182,8 @@ fn grouped(due: Vec<(Ktime, Awaited, Deleted)>) -> Vec<Remark> {
     let mut remarks: Vec<Remark> = Vec::new();
     for (at, overdue, gone) in due {
         let same = |remark: &&mut Remark| {
-            (remark.at, remark.overdue, remark.incident) == (at, overdue, gone.incident)
+            (remark.at, remark.overdue, remark.incident, &remark.kind)
+                == (at, overdue, gone.incident, &gone.kind)
         };
         match remarks.iter_mut().find(same) {
             Some(remark) if remark.links.len() < MAX_NAMED => remark.links.push((gone.name, gone.container)),
@@ -187,6 +191,7 @@ fn grouped(due: Vec<(Ktime, Awaited, Deleted)>) -> Vec<Remark> {
             None => remarks.push(Remark {
                 overdue,
                 incident: gone.incident,
+                kind: gone.kind,
                 links: vec![(gone.name, gone.container)],
                 more: 0,
                 at,

@@ -8,7 +8,13 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{kernel::path::Path, text::Text};
+use crate::{
+    kernel::{
+        kinds::{self, Family},
+        path::Path,
+    },
+    text::Text,
+};
 
 mod run;
 
@@ -183,7 +189,7 @@ pub struct Link {
     /// Hardware address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<[u8; 6]>,
-    /// `enum macvlan_mode`.
+    /// `enum macvlan_mode`; `None` for a link without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<u32>,
     /// Name of the driver of a physical or emulated NIC; `None` for a device that software made.
@@ -221,6 +227,12 @@ impl Link {
     #[must_use]
     pub fn has_ports(&self) -> bool {
         ["bridge", "bond", "team"].iter().any(|kind| self.is_kind(kind))
+    }
+
+    /// The family of links that it belongs to; `None` for a device of a kind that is not traced.
+    #[must_use]
+    pub fn family(&self) -> Option<Family> {
+        kinds::of(self.kind.as_ref()?.as_bytes()).map(|kind| kind.family)
     }
 
     /// Whether it is of that kind.

@@ -276,6 +276,7 @@ questions! {
         function("__rtnl_newlink"), // up to 6.12
         function("rtnl_newlink_create"), // split off later, and inlined in Debian's kernels
         of_module("macvlan", "macvlan_common_newlink"),
+        of_module("ipvlan", "ipvlan_link_new"),
     ], unseen: "that a link is deleted because its creation failed";
 
     /// Whether a kind of link is unregistered with all its links, since its driver is unloaded.
@@ -333,7 +334,7 @@ questions! {
         of_module("8021q", "vlan_dev_work"), // 7.x
     ], unseen: "that a VLAN goes down with the device below it";
 
-    /// Whether a device may be deleted because the one below is. macvlan's own notifier is not among them.
+    /// Whether a device may be deleted because the one below is. The notifiers of links are not among them.
     passes_deletion_on: [
         of_module("8021q", "vlan_device_event"),
         of_module("vxlan", "vxlan_netdevice_event"),
@@ -376,6 +377,7 @@ questions! {
     /// Whether links follow what happened to their parent.
     reaches_children: [
         of_module("macvlan", "macvlan_device_event"),
+        of_module("ipvlan", "ipvlan_device_event"),
     ], unseen: "that it was the MTU of the parent which was set";
 
     /// Whether a sysctl is written.

@@ -14,7 +14,10 @@ use crate::{
         Address, Ancestor, Cgroup, Exit, ExitStatus, Fact, Ktime, Link, LinkChange, LinkFact, Netns,
         NetnsEnd, NetnsMove, NsInode, Oom, ProcessId, Signal, Task, TaskRef, What,
     },
-    kernel::path::{Functions, Path},
+    kernel::{
+        kinds,
+        path::{Functions, Path},
+    },
     text::Text,
 };
 
@@ -358,6 +361,7 @@ fn netns(netns: &wire::NetnsRef) -> Netns {
 fn link(link: &wire::LinkState) -> Link {
     let kind = Text::from_padded(&link.kind);
     let driver = Text::from_padded(&link.driver);
+    let mode = kinds::mode(kind.as_bytes(), link.mode).filter(|mode| *mode != 0);
     Link {
         dev: Some(link.dev),
         netns: (link.netns.ptr != 0).then(|| netns(&link.netns)),
@@ -368,7 +372,7 @@ fn link(link: &wire::LinkState) -> Link {
         operstate: Some(link.operstate),
         registered: link.reg_state == wire::LinkState::REGISTERED,
         mac: (link.mac != [0; 6]).then_some(link.mac),
-        mode: (link.mode != 0).then_some(link.mode),
+        mode,
         driver: (!driver.is_empty()).then_some(driver),
     }
 }

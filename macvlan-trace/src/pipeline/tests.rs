@@ -257,6 +257,25 @@ fn the_run_record_is_made_of_the_first_facts() {
 }
 
 #[test]
+fn a_link_of_another_kind_is_neither_listed_nor_missed() {
+    let records = |args: &[&str]| {
+        let mut story = Story::new();
+        let ipvlan = link(5).of_kind("ipvlan");
+        story.stock(&link(4)).stock(&ipvlan).fact(What::Watching(Watching::default()));
+        story.deletes(&ip(), &ipvlan).wait_ms(60_000).sets_down(&ip(), &link(4));
+        run(story, args, None)
+    };
+    let told = |records: &[Value]| {
+        let listed = records[0]["stock"]["links"].clone();
+        (listed, all(records, "event", "event").len(), all(records, "notice", "rule").len())
+    };
+    assert_eq!(told(&records(&[])), (json!(1), 1, 0));
+    assert_eq!(told(&records(&["-k", "ipvlan"])), (json!(1), 1, 1));
+    assert_eq!(told(&records(&["-k", "all"])), (json!(2), 2, 1));
+    assert_eq!(records(&["-k", "ipvlan"])[0]["kinds"], json!(["ipvlan"]));
+}
+
+#[test]
 fn a_hook_that_sits_nowhere_is_in_the_run_record_with_what_is_not_seen() {
     let Fact { at, what: What::Begin(begin) } = story::begin(&[]) else { panic!("it begins") };
     let hook = Hook { name: "oom_kill".to_owned(), symbol: None, lost: Some("memory".to_owned()) };

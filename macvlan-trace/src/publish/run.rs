@@ -42,9 +42,14 @@ impl Opening {
         });
     }
 
-    /// The record of the run, once its stock has been taken; `None` if the beginning is missing.
+    /// The record of the run, which shows links of these kinds, once its stock has been taken; `None` if the beginning is missing.
     #[must_use]
-    pub fn run(self, watching: Watching, clock: Clock) -> Option<Run> {
+    pub fn run(
+        self,
+        watching: Watching,
+        kinds: impl Iterator<Item = &'static str>,
+        clock: Clock,
+    ) -> Option<Run> {
         let (at, begin) = self.begin?;
         let mut degraded = begin.degraded;
         if watching.unjoined > 0 {
@@ -65,6 +70,7 @@ impl Opening {
             boot_time: clock.boot_time(),
             probes: begin.hooks.into_iter().map(probe).collect(),
             degraded,
+            kinds: kinds.collect(),
             stock: Stock {
                 links: self.links.len(),
                 namespaces: self.homes.len(),

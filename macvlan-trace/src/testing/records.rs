@@ -280,6 +280,7 @@ pub(crate) fn run() -> Run {
             },
         ],
         degraded: Vec::new(),
+        kinds: vec!["macvlan", "macvtap"],
         stock: Stock {
             links: 2,
             namespaces: 1,

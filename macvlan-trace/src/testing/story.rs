@@ -235,6 +235,12 @@ impl Macvlan {
         self
     }
 
+    /// The same device of another kind.
+    pub fn of_kind(mut self, kind: &str) -> Self {
+        self.link.kind = Some(kind.into());
+        self
+    }
+
     /// As it was wanted, and not made.
     pub fn unmade(mut self) -> Self {
         self.link = Link { dev: None, ifindex: 0, flags: 0, registered: false, ..self.link };

@@ -29,7 +29,7 @@ const MARKS_PARENT: &str = "mt-marks";
 const SHOWN: [&str; 6] = ["create_failed", "up_failed", "down", "parent_down", "carrier_lost", "deleted"];
 
 /// How the shared tracer shows what happens.
-const VIEW: [&str; 2] = ["-e", "all"];
+const VIEW: [&str; 4] = ["-e", "all", "-k", "all"];
 
 /// What the shared tracer says from now on.
 pub struct Watch {

@@ -14,6 +14,7 @@ mod containers;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod helpers;
+mod kinds;
 mod lifecycle;
 mod managers;
 mod names;

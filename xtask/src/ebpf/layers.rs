@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 8] = [
     &["state::announced", "state::moves", "state::newlinks", "state::opens", "state::own", "state::watched"],
     &["capture::netdev", "capture::stack", "capture::task"],
     &["capture::buffer", "capture::netlink", "capture::netns"],
-    &["counters", "kread"],
+    &["counters", "kinds", "kread"],
 ];
 
 /// The layer that a path belongs to.

@@ -4,6 +4,7 @@ use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
+    kernel::kinds::{self, Family},
 };
 
 /// The rule.
@@ -20,13 +21,23 @@ pub const RULE: Rule = Rule {
                 case.fact.link.name
             ),
             remedy: Some(
-                "Do not unload macvlan or macvtap while links exist: the kernel does not refuse it.".into(),
+                format!(
+                    "Do not unload {} while links exist: the kernel does not refuse it.",
+                    listed(case.fact.link.family())
+                )
+                .into(),
             ),
             confidence: Confidence::Certain,
             culprit: Some(Culprit::new(task)),
         })
     },
 };
+
+/// The modules of a family of links: `macvlan or macvtap`.
+fn listed(family: Option<Family>) -> String {
+    let modules: Vec<&str> = family.into_iter().flat_map(kinds::words).collect();
+    if modules.is_empty() { "the driver".to_owned() } else { modules.join(" or ") }
+}
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
     fact::{LinkChange, Task},
+    kernel::kinds::{self, Family},
     text::Text,
     work::party,
 };
@@ -77,18 +78,27 @@ pub(super) fn leave_alone(case: &Case, task: &Task) -> Option<String> {
         return None;
     }
     let name = &case.fact.link.name;
-    let (link, whence) = (words::plain(name), whence(task, name));
+    let (link, whence, family) = (words::plain(name), whence(task, name), case.fact.link.family());
     // On the host, a runtime gives the link another name next time.
     let is_passing = words::has_passing_name(case);
     if party::is_of_unit(task, &NETWORK_MANAGER) {
-        // NetworkManager calls a macvtap link macvlan, too.
-        let device = if is_passing { "type:macvlan".to_owned() } else { format!("interface-name:{link}") };
+        let device = match case.fact.link.kind.as_ref() {
+            // NetworkManager calls a macvtap link macvlan, too.
+            _ if is_passing && family == Some(Family::Macvlan) => "type:macvlan".to_owned(),
+            Some(kind) if is_passing => format!("type:{kind}"),
+            _ => format!("interface-name:{link}"),
+        };
         Some(format!(
             "NetworkManager leave it alone: put `[keyfile]` and `unmanaged-devices+={device}` into \
              /etc/NetworkManager/conf.d/90-macvlan.conf, then `systemctl reload NetworkManager`{whence}"
         ))
     } else if party::is_of_unit(task, &NETWORKD) {
-        let device = if is_passing { "Kind=macvlan macvtap".to_owned() } else { format!("Name={link}") };
+        let device = match family {
+            Some(family) if is_passing => {
+                format!("Kind={}", kinds::words(family).collect::<Vec<_>>().join(" "))
+            }
+            _ => format!("Name={link}"),
+        };
         Some(format!(
             "networkd leave it alone: put `[Match]`, `{device}`, `[Link]` and `Unmanaged=yes` into \
              /etc/systemd/network/05-macvlan.network, then `networkctl reload`; and narrow the `[Match]` that catches \

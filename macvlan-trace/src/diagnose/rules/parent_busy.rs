@@ -16,8 +16,6 @@ const INVALID: u32 = 22;
 /// `MACVLAN_MODE_PASSTHRU`.
 const PASSTHRU: u32 = 8;
 
-/// Kinds of links that can stand on a parent together. Links of two families cannot.
-const FAMILIES: [&[&str]; 2] = [&["macvlan", "macvtap"], &["ipvlan", "ipvtap"]];
 /// Kinds of masters that take all packets of their ports.
 const MASTERS: [&str; 5] = ["bridge", "bond", "team", "openvswitch", "hsr"];
 
@@ -30,10 +28,10 @@ pub const RULE: Rule = Rule {
             return None;
         }
         let (parent, holder) = (case.fact.parent.as_ref()?, case.fact.held_by.as_ref()?);
-        let (why, remedy, confidence) = match (case.fact.error?, family(holder)) {
+        let (why, remedy, confidence) = match (case.fact.error?, holder.family()) {
             (BUSY, None) => as_port(parent, holder),
-            (BUSY, family) if family != self::family(&case.fact.link) => as_other(case, parent, holder),
-            (INVALID, family) if family.is_some() && family == self::family(&case.fact.link) => {
+            (BUSY, family) if family != case.fact.link.family() => as_other(case, parent, holder),
+            (INVALID, family) if family.is_some() && family == case.fact.link.family() => {
                 as_passthru(case, parent, holder)?
             }
             _ => return None,
@@ -46,12 +44,6 @@ pub const RULE: Rule = Rule {
         })
     },
 };
-
-/// Links of the kinds that can stand on a parent together with this one; `None` for a device of another sort.
-fn family(link: &Link) -> Option<usize> {
-    let kind = link.kind.as_ref()?.as_bytes();
-    FAMILIES.iter().position(|kinds| kinds.iter().any(|known| known.as_bytes() == kind))
-}
 
 fn kind(link: &Link) -> String {
     link.kind.as_ref().map_or_else(|| "device".to_owned(), Text::to_string)

@@ -84,7 +84,7 @@ const MACVLAN0: LinkState = LinkState {
     ifindex: 7,
     flags: 0x1003,
     name: *b"macvlan0\0\0\0\0\0\0\0\0",
-    kind: macvlan_trace_common::KIND_MACVLAN,
+    kind: *b"macvlan\0\0\0\0\0\0\0\0\0",
     driver: [0; 16],
     mac: [2, 0, 0, 0, 0, 7],
     operstate: 6,

@@ -23,11 +23,9 @@ use super::{
 };
 use crate::{
     fact::{Netns, NsInode, Stock},
+    kernel::kinds,
     text::Text,
 };
-
-/// The kinds of links that are watched.
-const KINDS: [&str; 2] = ["macvlan", "macvtap"];
 
 /// How many namespaces are asked whether they hold a parent, for each namespace whose links have parents elsewhere.
 const MAX_ASKED: usize = 256;
@@ -166,8 +164,8 @@ impl<'a, V: KernelView> Survey<'a, V> {
     fn look(&mut self, place: usize, netns: Netns) -> Result<(), Closed> {
         let listed = Netlink::open().and_then(|mut netlink| {
             let mut links = Vec::new();
-            for kind in KINDS {
-                links.extend(netlink.links(kind)?);
+            for kind in kinds::all() {
+                links.extend(netlink.links(kind.word)?);
             }
             Ok((netlink, links))
         });

@@ -14,7 +14,7 @@ use netlink_packet_core::{
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
-use crate::{fact, text::Text};
+use crate::{fact, kernel::kinds, text::Text};
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
@@ -70,7 +70,7 @@ pub struct Link {
     pub flags: u32,
     /// Hardware address.
     pub mac: Option<[u8; 6]>,
-    /// `enum macvlan_mode`, for a macvlan or macvtap link.
+    /// `enum macvlan_mode`, for a link that has one.
     pub mode: Option<u32>,
     /// The link below it, if it has one.
     pub below: Option<Below>,
@@ -292,13 +292,8 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
             _ => {}
         }
     }
-    if !link
-        .kind
-        .as_ref()
-        .is_some_and(|kind| ["macvlan", "macvtap"].iter().any(|is| *kind == Text::from(*is)))
-    {
-        link.mode = None;
-    }
+    let kind = link.kind.as_ref().map_or(&b""[..], Text::as_bytes);
+    link.mode = link.mode.and_then(|mode| kinds::mode(kind, mode));
     // The kernel leaves out an index equal to the link's own: then the link below is in another namespace, or there is
     // none.
     let below = below.or(nsid.map(|_| ifindex)).filter(|below| nsid.is_some() || *below != ifindex);

@@ -8,6 +8,7 @@ use rustix::{
 };
 
 use super::{Cgroups, Lockdown, Presence, Surroundings};
+use crate::kernel::kinds;
 
 /// The kernel's type information.
 const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -41,8 +42,12 @@ pub fn gather() -> Surroundings {
         selinux: number("/sys/fs/selinux/enforce") == Some(1),
         cgroups: fs::read_to_string("/proc/self/cgroup")
             .map_or(Cgroups::Off, |groups| parse_cgroups(&groups)),
-        macvlan_loaded: Path::new("/sys/module/macvlan").exists(),
+        modules: kinds::all().iter().map(|kind| kind.word).filter(|module| is_loaded(module)).collect(),
     }
+}
+
+fn is_loaded(module: &str) -> bool {
+    Path::new("/sys/module").join(module).exists()
 }
 
 fn is_link_to(link: &str, target: &str) -> Option<bool> {

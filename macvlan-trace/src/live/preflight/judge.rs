@@ -37,7 +37,7 @@ pub fn judge(surroundings: &Surroundings) -> Vec<Finding> {
         processes(surroundings),
         symbols(surroundings),
         cgroups(surroundings),
-        macvlan(surroundings),
+        kinds(surroundings),
     ]
 }
 
@@ -332,9 +332,13 @@ fn cgroups(machine: &Surroundings) -> Finding {
     }
 }
 
-fn macvlan(machine: &Surroundings) -> Finding {
-    let found = if machine.macvlan_loaded { "loaded" } else { "not loaded as a module yet, which is fine" };
-    ok("macvlan", found)
+fn kinds(machine: &Surroundings) -> Finding {
+    let found = if machine.modules.is_empty() {
+        "no module of one is loaded yet, which is fine".to_owned()
+    } else {
+        format!("loaded: {}", machine.modules.join(", "))
+    };
+    ok("kinds of links", found)
 }
 
 /// Major and minor number of a release such as `6.12.43+deb13-cloud-amd64`.
@@ -607,7 +611,7 @@ mod tests {
 
     #[test]
     fn a_module_that_is_not_loaded_yet_is_fine() {
-        assert_eq!(macvlan(&Surroundings { macvlan_loaded: false, ..capable() }).state, State::Ok);
+        assert_eq!(kinds(&Surroundings { modules: Vec::new(), ..capable() }).state, State::Ok);
     }
 
     #[test]

@@ -47,8 +47,8 @@ pub struct Surroundings {
     pub selinux: bool,
     /// Control groups.
     pub cgroups: Cgroups,
-    /// Whether the macvlan module is loaded; a kernel that has it built in does not say so.
-    pub macvlan_loaded: bool,
+    /// The modules of traced kinds of links that are loaded; a kernel that has one built in does not say so.
+    pub modules: Vec<&'static str>,
 }
 
 /// Whether a file is there.
@@ -172,7 +172,7 @@ mod tests {
             seccomp: false,
             selinux: false,
             cgroups: Cgroups::V2,
-            macvlan_loaded: true,
+            modules: vec!["macvlan"],
         }
     }
 

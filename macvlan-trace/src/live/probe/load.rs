@@ -16,6 +16,7 @@ use zerocopy::IntoBytes as _;
 use super::catalog::{Attach, HOOKS, Hook};
 use crate::{
     fact,
+    kernel::kinds,
     live::btf::Resolved,
     live::lookup::{
         KernelView,
@@ -69,6 +70,7 @@ pub fn start(resolved: &Resolved, log: bool, without: &[String]) -> Result<Probe
         .load(OBJECT)
         .context("the kernel refused the maps of the probes")?;
 
+    name_kinds(&mut ebpf)?;
     install_reporter(&mut ebpf)?;
     let mut hooks = Vec::new();
     let mut degraded = Vec::new();
@@ -96,6 +98,17 @@ pub fn start(resolved: &Resolved, log: bool, without: &[String]) -> Result<Probe
         });
     }
     Ok(Probes { ebpf, hooks, degraded, symbols, log })
+}
+
+/// Tells the programs which kinds of links they trace.
+fn name_kinds(ebpf: &mut Ebpf) -> Result<()> {
+    let map = ebpf.map_mut("KINDS").context("the eBPF object has no map KINDS")?;
+    let mut map = BpfHashMap::<_, [u8; 16], u32>::try_from(map).context("the map KINDS is no hash map")?;
+    for kind in kinds::all() {
+        map.insert(kind.padded, kind.family as u32, 0)
+            .context("the kernel did not take the kinds of links")?;
+    }
+    Ok(())
 }
 
 /// Loads the program that the hooks hand over to, and puts it where they find it. It has to be there before the first

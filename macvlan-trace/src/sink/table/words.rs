@@ -209,11 +209,12 @@ fn count(number: impl TryInto<u64>, one: &str, many: &str) -> String {
 pub(super) fn opening(run: &Run, stop_hint: bool) -> Vec<String> {
     let stock = &run.stock;
     let mut first = if stock.links == 0 {
-        "No macvlan link exists yet; watching every network namespace for new ones.".to_owned()
+        let kinds = listed(&run.kinds, "or");
+        format!("No {kinds} link exists yet; watching every network namespace for new ones.")
     } else {
         format!(
             "Watching {} in {}{}.",
-            kinds(&stock.watched, stock.links),
+            links(&run.kinds, &stock.watched, stock.links),
             count(stock.namespaces, "network namespace", "network namespaces"),
             already_down(&stock.watched),
         )
@@ -232,15 +233,19 @@ pub(super) fn opening(run: &Run, stop_hint: bool) -> Vec<String> {
     lines
 }
 
-/// `3 macvlan links`.
-fn kinds(watched: &[StockLink], links: usize) -> String {
-    let macvtaps = watched.iter().filter(|link| link.kind.as_bytes() == b"macvtap").count();
-    if macvtaps == 0 {
-        count(links, "macvlan link", "macvlan links")
-    } else if macvtaps == links {
-        count(links, "macvtap link", "macvtap links")
-    } else {
-        format!("{links} macvlan and macvtap links")
+/// `3 macvlan links`, `2 macvlan and macvtap links`.
+fn links(kinds: &[&str], watched: &[StockLink], links: usize) -> String {
+    let is_there = |kind: &&&str| watched.iter().any(|link| link.kind.as_bytes() == kind.as_bytes());
+    let there: Vec<&str> = kinds.iter().filter(is_there).copied().collect();
+    let there = listed(&there, "and");
+    count(links, &format!("{there} link"), &format!("{there} links"))
+}
+
+/// `macvlan, macvtap or ipvlan`.
+fn listed(words: &[&str], last: &str) -> String {
+    match words {
+        [first @ .., one] if !first.is_empty() => format!("{} {last} {one}", first.join(", ")),
+        _ => words.concat(),
     }
 }
 
@@ -341,7 +346,7 @@ mod tests {
         assert_eq!(
             opening(&run, true),
             [
-                "No macvlan link exists yet; watching every network namespace for new ones. Ctrl-C to stop.",
+                "No macvlan or macvtap link exists yet; watching every network namespace for new ones. Ctrl-C to stop.",
                 "1 network namespace could not be looked into: links that are there already show once something \
                  happens to them.",
                 "Degraded: Senders of signals are not seen\\u{1b}[m.",
