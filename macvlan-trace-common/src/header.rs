@@ -33,6 +33,8 @@ pub enum Kind {
     Freed = 9,
     /// A [`NotMadeRecord`](crate::NotMadeRecord): a link could not be made.
     NotMade = 10,
+    /// A [`FailedRecord`](crate::FailedRecord): a link could not be changed as somebody wanted.
+    Failed = 11,
 }
 
 /// The head of every record: its shape, its place in the order, and the task that was current.

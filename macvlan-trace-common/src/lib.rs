@@ -20,8 +20,8 @@ mod task;
 pub use counter::Counter;
 pub use header::{ABI, Header, Kind, TaskRef};
 pub use link::{
-    FreedRecord, IFF_UP, IpAddress, KIND_VETH, KIND_VLAN, KIND_VRF, LinkChange, LinkRecord, LinkState,
-    MAX_MESSAGE, MAX_STACK, NotMadeRecord, Probe,
+    FailedRecord, FreedRecord, IFF_UP, IpAddress, KIND_VETH, KIND_VLAN, KIND_VRF, LinkChange, LinkRecord,
+    LinkState, MAX_MESSAGE, MAX_STACK, NotMadeRecord, Probe,
 };
 pub use link_kind::{Family, LINK_KINDS, LinkKind};
 pub use netns::{ExitRecord, NetnsEndRecord, NetnsMoveRecord, NetnsRef, SignalRecord};

@@ -47,6 +47,12 @@ pub enum LinkChange {
     AddressRemoved = 13,
     /// It could not be made.
     CreateFailed = 14,
+    /// It could not get another hardware address.
+    MacFailed = 15,
+    /// It could not go to another network namespace.
+    MoveFailed = 16,
+    /// It could not get another name.
+    RenameFailed = 17,
 }
 
 /// The hook that sent a record; user space knows which symbol it sits on.
@@ -75,6 +81,10 @@ pub enum Probe {
     Inet6 = 10,
     /// `rtnl_newlink`.
     NewLink = 11,
+    /// `netif_set_mac_address`, or `dev_set_mac_address` before 6.15.
+    SetMac = 12,
+    /// `netif_change_name`, or `dev_change_name` before 6.15.
+    ChangeName = 13,
 }
 
 /// A link at one instant.
@@ -103,8 +113,9 @@ pub struct LinkState {
     pub reg_state: u8,
     /// `enum macvlan_mode`: 1 private, 2 vepa, 4 bridge, 8 passthru, 16 source; 0 if unknown or no macvlan.
     pub mode: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// `net_device.proto_down`: 1 if a daemon keeps its carrier down by design, 0 if not; [`LinkState::UNKNOWN`] if this
+    /// kernel has no such field.
+    pub proto_down: u32,
 }
 
 /// [`Kind::Link`](crate::Kind::Link): something happened to a link of a traced kind, in the context of the task that
@@ -159,6 +170,26 @@ pub struct NotMadeRecord {
     pub message: [u8; MAX_MESSAGE],
 }
 
+/// [`Kind::Failed`](crate::Kind::Failed): a request to change a link of a traced kind failed.
+///
+/// Tail: `change.stack` × `u64`, as in a [`LinkRecord`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FailedRecord {
+    /// The link as it stays.
+    pub change: LinkRecord,
+    /// The namespace that was wanted; all zero if none was.
+    pub netns: NetnsRef,
+    /// The name that was wanted, padded with NUL; all NUL if none was.
+    pub name: [u8; 16],
+    /// The hardware address that was wanted; all zero if none was.
+    pub mac: [u8; 6],
+    /// Zero.
+    pub reserved: u16,
+    /// The kernel's own message, `netlink_ext_ack._msg`, padded with NUL; all NUL for none.
+    pub message: [u8; MAX_MESSAGE],
+}
+
 /// An IP address of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -200,8 +231,10 @@ impl LinkState {
         operstate: 0,
         reg_state: 0,
         mode: 0,
-        reserved: 0,
+        proto_down: Self::UNKNOWN,
     };
+    /// The value of a field that this kernel lacks.
+    pub const UNKNOWN: u32 = u32::MAX;
     /// `NETREG_REGISTERED`.
     pub const REGISTERED: u8 = 1;
     /// `NETREG_UNREGISTERING`.
@@ -211,4 +244,5 @@ impl LinkState {
 }
 
 const _: () = assert!(size_of::<LinkState>() == 104 && size_of::<LinkRecord>() == 80 + 8 + 208 + 64);
+const _: () = assert!(size_of::<FailedRecord>() == size_of::<LinkRecord>() + 24 + 24 + MAX_MESSAGE);
 const _: () = assert!(size_of::<NotMadeRecord>() == size_of::<LinkRecord>() + 104 + MAX_MESSAGE);

@@ -36,6 +36,8 @@ offsets! {
     dev_reg_state,
     /// `net_device.state`
     dev_state,
+    /// `net_device.proto_down`
+    dev_proto_down,
     /// `net_device.dismantle`
     dev_dismantle,
     /// `net_device.dev_addr`

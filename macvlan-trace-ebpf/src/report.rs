@@ -7,11 +7,12 @@ use aya_ebpf::{
     EbpfContext,
     macros::{kprobe, map},
     maps::ProgramArray,
-    programs::ProbeContext,
+    programs::{ProbeContext, RetProbeContext},
 };
+use aya_log_ebpf::debug;
 use macvlan_trace_common::{
-    Counter, ExitRecord, IpAddress, Kind, LinkChange, LinkRecord, LinkState, NetnsEndRecord, NetnsMoveRecord,
-    NetnsRef, NotMadeRecord, OomRecord, Probe,
+    Counter, ExitRecord, FailedRecord, IpAddress, Kind, LinkChange, LinkRecord, LinkState, NetnsEndRecord,
+    NetnsMoveRecord, NetnsRef, NotMadeRecord, OomRecord, Probe,
 };
 
 use crate::{
@@ -22,14 +23,21 @@ use crate::{
     },
     counters::count,
     kinds,
-    kread::{field, read},
+    kread::{field, read, string},
     lane::{KPROBE, Lane, current, occupy},
     request::{Change, Request},
-    state::{newlinks::NewLink, watched},
+    state::{
+        attempts::{self, Attempt, Wanted},
+        newlinks::NewLink,
+        watched,
+    },
 };
 
 /// How many devices below a link's parent are reported, one on the other: a VXLAN on a VLAN on a veth, and its other end.
 const MAX_BELOW: u32 = 3;
+
+/// `sockaddr.sa_data`, include/linux/socket.h.
+const SOCKADDR_DATA: u32 = 2;
 
 /// Holds [`report`], put there by user space.
 #[map]
@@ -45,6 +53,18 @@ pub fn hand_over(ctx: &impl EbpfContext, request: Request) {
     // Only if user space has not put the program there yet.
     lane.release();
     count(Counter::Nested);
+}
+
+/// Reports what the current task asked of a link, if that failed.
+#[inline(always)]
+pub fn failure(ctx: &RetProbeContext, what: LinkChange, probe: Probe) {
+    let Some(Attempt { dev, wanted, .. }) = attempts::end(what) else { return };
+    let result: i32 = ctx.ret();
+    if result < 0 {
+        debug!(ctx, "failed: dev {:x}, change {}, {}", dev, what as u16, result);
+        let change = Change { error: result.unsigned_abs(), wanted, ..Change::new(Kind::Link, what, probe) };
+        hand_over(ctx, Request::Link { dev, change });
+    }
 }
 
 /// Sends the record that was asked for, behind that of the current task.
@@ -155,10 +175,27 @@ fn not_made(ctx: &impl EbpfContext, lane: &mut Lane, request: NewLink, error: u3
     lane.send(Kind::NotMade, KPROBE, task::current(), len);
 }
 
+/// What a request that failed asked for, and what the kernel said to that.
+#[inline(always)]
+fn fill_wanted(wanted: &Wanted, record: &mut FailedRecord) {
+    record.mac = field(wanted.address, SOCKADDR_DATA);
+    record.reserved = 0;
+    record.name = [0; 16];
+    // SAFETY: the field has 16 bytes.
+    unsafe { string(wanted.name, record.name.as_mut_ptr(), 16) };
+    netns::fill(wanted.netns, &mut record.netns);
+    netlink::fill_message(wanted.extack, &mut record.message);
+}
+
 #[inline(always)]
 fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
     let traced = change.of as u16 == Kind::Link as u16;
-    let stack = stack::fill::<LinkRecord>(&mut lane.buffer, ctx);
+    let failed = change.error != 0;
+    let stack = if failed {
+        stack::fill::<FailedRecord>(&mut lane.buffer, ctx)
+    } else {
+        stack::fill::<LinkRecord>(&mut lane.buffer, ctx)
+    };
     let record = lane.buffer.record::<LinkRecord>();
     record.change = change.what as u16;
     record.probe = change.probe as u16;
@@ -185,6 +222,12 @@ fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
         watched::watch(record.parent.netns.ptr);
     }
     let len = size_of::<LinkRecord>() + stack as usize * 8;
+    if failed {
+        fill_wanted(&change.wanted, lane.buffer.record());
+        let len = size_of::<FailedRecord>() + stack as usize * 8;
+        lane.send(Kind::Failed, KPROBE, task::current(), len);
+        return;
+    }
     lane.send(change.of, KPROBE, task::current(), len);
     // The devices further below may take the link with them. By then the kernel has forgotten what stood on what
     // (`veth_dellink` clears both ends, `unregister_vlan_dev` and `vxlan_dellink` unlink), so report it now.

@@ -2,7 +2,7 @@
 
 use macvlan_trace_common::{IFF_UP, IpAddress, Kind, LinkChange, Probe};
 
-use crate::state::{moves::Move, newlinks::NewLink};
+use crate::state::{attempts::Wanted, moves::Move, newlinks::NewLink};
 
 /// What to send.
 #[derive(Clone, Copy)]
@@ -33,6 +33,8 @@ pub struct Change {
     pub moved: Option<Move>,
     /// The error of a failed request; 0 for none.
     pub error: u32,
+    /// What that asked for.
+    pub wanted: Wanted,
     /// The IP address that it is about.
     pub address: IpAddress,
 }
@@ -40,7 +42,16 @@ pub struct Change {
 impl Change {
     /// A change that needs no more words.
     pub const fn new(of: Kind, what: LinkChange, probe: Probe) -> Self {
-        Self { of, what, probe, flags_after: None, moved: None, error: 0, address: IpAddress::NONE }
+        Self {
+            of,
+            what,
+            probe,
+            flags_after: None,
+            moved: None,
+            error: 0,
+            wanted: Wanted::NONE,
+            address: IpAddress::NONE,
+        }
     }
 
     /// A device with these flags ends up without `IFF_UP`.

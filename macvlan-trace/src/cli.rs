@@ -280,8 +280,8 @@ pub struct FilterArgs {
     pub kinds: Vec<KindChoice>,
 
     /// What happened: created, create_failed, up, up_failed, down, parent_down, parent_up, carrier_lost, carrier_back,
-    /// renamed, moved, mac_changed, address_removed, deleted; breaking for what breaks a link, or keeps one from being
-    /// made or set up; or all; separated by commas.
+    /// renamed, rename_failed, moved, move_failed, mac_changed, mac_failed, address_removed, deleted; breaking for what
+    /// breaks a link, and requests for one that fail; or all; separated by commas.
     #[arg(short, long = "event", value_name = "EVENT", value_delimiter = ',', value_parser = event)]
     #[arg(default_value = BREAKING)]
     pub events: Vec<EventChoice>,

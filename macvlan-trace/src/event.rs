@@ -175,6 +175,9 @@ pub struct Event {
     /// The kernel's own message about that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Text>,
+    /// What a request to change the link asked for, if it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Wanted>,
     /// The IP address that was removed, with the length of its prefix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -188,9 +191,20 @@ pub struct Event {
     pub verdict: Verdict,
     /// How the kernel got there.
     pub kernel: Kernel,
-    /// Whether it breaks a link, or keeps one from being made or set up.
+    /// Whether it breaks a link, or is a request for one that failed.
     #[serde(skip)]
     pub breaks: bool,
+}
+
+/// What a request to change a link asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Wanted {
+    /// A hardware address.
+    pub mac: Option<String>,
+    /// A name.
+    pub name: Option<Text>,
+    /// A network namespace.
+    pub netns: Option<Netns>,
 }
 
 /// An incident that has happened before.
@@ -222,7 +236,7 @@ macro_rules! event_kinds {
                 }
             }
 
-            /// Whether it breaks a link, or keeps one from being made or set up.
+            /// Whether it breaks a link, or is a request for one that failed.
             #[must_use]
             pub fn breaks(self) -> bool {
                 match self {
@@ -263,10 +277,16 @@ event_kinds! {
     CarrierBack: "carrier_back", changes;
     /// It got another name.
     Renamed: "renamed", changes;
+    /// A request to give it another name failed.
+    RenameFailed: "rename_failed", breaks;
     /// It went to another network namespace.
     Moved: "moved", changes;
+    /// A request to move it to another one failed.
+    MoveFailed: "move_failed", breaks;
     /// It got another hardware address.
     MacChanged: "mac_changed", changes;
+    /// A request to give it another hardware address failed.
+    MacFailed: "mac_failed", breaks;
     /// It lost an IP address while it stayed up.
     AddressRemoved: "address_removed", changes;
     /// It was deleted.
@@ -290,6 +310,8 @@ pub struct Link {
     pub mac: Option<String>,
     /// `private`, `vepa`, `bridge`, `passthru` or `source`.
     pub mode: Option<String>,
+    /// Whether protodown is set: a daemon keeps its carrier down by design.
+    pub protodown: Option<bool>,
     /// Nanoseconds since it was created; `None` if that was before the tracer.
     pub age_ns: Option<u64>,
     /// Nanoseconds since it last came up; `None` if that was before the tracer, or never.

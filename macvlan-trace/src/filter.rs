@@ -41,7 +41,7 @@ pub enum KindChoice {
 pub enum EventChoice {
     /// Every one.
     All,
-    /// Those that break a link, or keep one from being made or set up.
+    /// Those that break a link, and requests for one that failed.
     Breaking,
     /// Those of one kind.
     One(EventKind),

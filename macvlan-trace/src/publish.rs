@@ -98,6 +98,11 @@ pub fn event(told: &Told<'_>, clock: Clock, known: &Correlator) -> Record {
         }),
         error: case.fact.error.map(names::errno),
         message: case.fact.message.clone(),
+        wanted: case.fact.wanted.as_ref().map(|wanted| event::Wanted {
+            mac: wanted.mac.map(diagnose::mac),
+            name: wanted.name.clone(),
+            netns: wanted.netns.map(|to| netns(Some(&to), known)),
+        }),
         address: case.fact.address.map(|address| format!("{}/{}", address.ip, address.prefix)),
         actor: Some(task(&case.actor, None, known)),
         culprit: verdict.culprit.as_ref().map(|culprit| task(&culprit.task, culprit.ended.as_deref(), known)),
@@ -132,6 +137,9 @@ pub(crate) fn kind(change: LinkChange) -> EventKind {
         LinkChange::Renamed => EventKind::Renamed,
         LinkChange::Moved => EventKind::Moved,
         LinkChange::UpFailed => EventKind::UpFailed,
+        LinkChange::MacFailed => EventKind::MacFailed,
+        LinkChange::MoveFailed => EventKind::MoveFailed,
+        LinkChange::RenameFailed => EventKind::RenameFailed,
         LinkChange::CreateFailed => EventKind::CreateFailed,
         LinkChange::CarrierLost => EventKind::CarrierLost,
         LinkChange::CarrierBack => EventKind::CarrierBack,
@@ -160,6 +168,12 @@ fn link(case: &Case, known: &Correlator) -> event::Link {
         kind: link.kind.clone(),
         mac: link.mac.map(diagnose::mac),
         mode: link.mode.and_then(names::macvlan_mode).map(str::to_owned),
+        // The kernel changes the carrier first.
+        protodown: if case.fact.path.sets_protodown() {
+            Some(case.fact.change == LinkChange::CarrierLost)
+        } else {
+            link.protodown
+        },
         age_ns: created.as_ref().map(since),
         up_for_ns: up_since.as_ref().map(since),
         operstate: link.operstate.and_then(names::operstate).map(str::to_owned),
@@ -319,7 +333,7 @@ fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
         _ => steps.extend(case.reaction.as_ref().map(|lost| parent_step(lost, clock))),
     }
     if let Some(holder) = &case.holder {
-        let detail = format!("{} has the hardware address", holder.link.name);
+        let detail = format!("{} has the hardware address", diagnose::holder(holder));
         steps.push(step(clock, case.at, "holder", None, detail));
     }
     let what = kind(case.fact.change);

@@ -243,7 +243,10 @@ impl Link {
                 lost.push(address.clone());
             }
         }
-        if !event.breaks {
+        // A change that was refused leaves the link as it was.
+        let refused =
+            matches!(event.event, EventKind::MacFailed | EventKind::MoveFailed | EventKind::RenameFailed);
+        if !event.breaks || refused {
             return;
         }
         if self.broken.is_empty() {

@@ -5,7 +5,7 @@ use macvlan_trace_common::{IFF_UP, KIND_VETH, KIND_VLAN, KIND_VRF, Kind, LinkSta
 use crate::{
     capture::netns,
     kinds,
-    kread::{field, offset, read, settings, string},
+    kread::{field, field_or, offset, read, settings, string},
 };
 
 /// `struct macvlan_dev` (include/linux/if_macvlan.h) is private to a module, so vmlinux's BTF does not describe it.
@@ -205,7 +205,10 @@ pub fn fill(dev: u64, out: &mut LinkState) {
     out.operstate = read!(dev, dev_operstate);
     out.reg_state = read!(dev, dev_reg_state);
     out.mode = 0;
-    out.reserved = 0;
+    out.proto_down = match field_or(dev, offset!(dev_proto_down), u8::MAX) {
+        u8::MAX => LinkState::UNKNOWN,
+        set => u32::from(set),
+    };
 }
 
 /// The device below; 0 for none. It is linked from `netdev_upper_dev_link` on, and until `macvlan_dellink` has

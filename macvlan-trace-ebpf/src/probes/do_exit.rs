@@ -8,7 +8,7 @@ use crate::{
     kread::read,
     report::hand_over,
     request::Request,
-    state::{moves, opens, watched},
+    state::{attempts, moves, watched},
 };
 
 /// What `do_coredump` adds to the code of a process whose core it has written.
@@ -20,7 +20,7 @@ const CORE_DUMPED: u32 = 0x80;
 #[kprobe]
 pub fn do_exit(ctx: ProbeContext) -> u32 {
     moves::forget();
-    opens::forget();
+    attempts::forget();
     let current = task::current();
     let net = netns::of_task(current);
     if !watched::is_watched(net) {

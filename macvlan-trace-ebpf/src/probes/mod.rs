@@ -3,6 +3,7 @@
 mod address;
 mod carrier;
 mod change_flags;
+mod change_name;
 mod change_netns;
 mod close_many;
 mod do_exit;
@@ -12,6 +13,7 @@ mod newlink;
 mod oom_kill;
 mod open;
 mod rtnetlink_event;
+mod set_mac;
 mod signal_generate;
 mod switch_namespaces;
 mod unregister;

@@ -5,8 +5,8 @@
 //! maps that allocate (`check_map_prog_compatibility`), since they may interrupt the allocator.
 
 pub mod announced;
+pub mod attempts;
 pub mod moves;
 pub mod newlinks;
-pub mod opens;
 pub mod own;
 pub mod watched;

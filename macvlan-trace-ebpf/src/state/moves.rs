@@ -19,15 +19,19 @@ pub struct Move {
     pub from: NetnsRef,
     /// Its index there.
     pub from_ifindex: u32,
+    /// Where it goes to.
+    pub to: u64,
+    /// The name that it is to have there.
+    pub name: u64,
     /// What it is: [`Kind::Link`] or [`Kind::Parent`].
     pub of: Kind,
     /// Zero.
     pub reserved: u16,
 }
 
-/// The current task begins to move the device to a network namespace.
+/// The current task begins to move the device to a network namespace, where it is to have a name.
 #[inline(always)]
-pub fn begin(dev: u64, of: Kind, to: u64) {
+pub fn begin(dev: u64, of: Kind, to: u64, name: u64) {
     let mut from = NetnsRef::NONE;
     netns::fill(read!(dev, dev_net), &mut from);
     // Then `__dev_change_net_namespace` does nothing, and returns success.
@@ -35,7 +39,7 @@ pub fn begin(dev: u64, of: Kind, to: u64) {
         forget();
         return;
     }
-    let entry = Move { dev, from, from_ifindex: read!(dev, dev_ifindex), of, reserved: 0 };
+    let entry = Move { dev, from, from_ifindex: read!(dev, dev_ifindex), to, name, of, reserved: 0 };
     if MOVES.insert(bpf_get_current_pid_tgid(), entry, 0).is_err() {
         count(Counter::MapFull);
     }

@@ -146,7 +146,7 @@ impl Correlator {
 
     /// Whether a runtime clears a link away after the end of its container.
     fn cleanup_of_link(&self, at: Ktime, fact: &LinkFact, life: &Life, by: &Rc<Task>) -> Option<Cause> {
-        if matches!(fact.change, LinkChange::Created | LinkChange::Up | LinkChange::UpFailed) {
+        if matches!(fact.change, LinkChange::Created | LinkChange::Up) || fact.is_refused_change() {
             return None;
         }
         self.cleanup(at, by, life.orphaned.clone(), fact.home(), life.there_since())

@@ -56,9 +56,6 @@ pub struct Life {
     pub parent: Option<Link>,
     /// The change of its parent that took its carrier away; `None` once the carrier is back.
     pub carrier_lost: Option<Rc<ParentChange>>,
-    /// Whether it lost its carrier because protodown was set, and has not had it back since. While it has its carrier,
-    /// nobody sees protodown being cleared.
-    pub protodown: bool,
     /// The end of its container's main process, and the namespace's generation, once a runtime has begun to clear the
     /// link away.
     pub orphaned: Option<(Rc<Ended>, u64)>,
@@ -218,11 +215,7 @@ impl Links {
                 life.up_since = None;
                 life.last.flags &= !IFF_UP;
             }
-            LinkChange::CarrierLost => life.protodown = fact.path.sets_protodown(),
-            LinkChange::CarrierBack => {
-                life.carrier_lost = None;
-                life.protodown = false;
-            }
+            LinkChange::CarrierBack => life.carrier_lost = None,
             _ => {}
         }
         self.unlist(id, &before);
@@ -363,7 +356,6 @@ fn newborn(id: u64, link: &Link, parent: Option<&Link>) -> Life {
         former_mac: None,
         parent: parent.cloned(),
         carrier_lost: None,
-        protodown: false,
         orphaned: None,
         failed: None,
         end_unclear: false,

@@ -93,6 +93,8 @@ pub struct Case {
 pub struct Holder {
     /// The link, or the parent itself.
     pub link: Link,
+    /// The container that it belongs to.
+    pub container: Option<Container>,
     /// Whether its namespace, or the main process of its namespace, has ended: then it is a leftover.
     pub ending: bool,
 }
@@ -256,7 +258,7 @@ impl Correlator {
         let mut life = self.links.change(at, &fact, &actor);
         let same_mac = fact.change == LinkChange::MacChanged && life.former_mac == fact.link.mac;
         let told_already = match fact.change {
-            LinkChange::CarrierBack => !life.protodown && self.came_with_its_parent(&fact),
+            LinkChange::CarrierBack => fact.link.protodown != Some(true) && self.came_with_its_parent(&fact),
             // A link that takes over that its parent has no carrier, as that comes up, was dead before.
             LinkChange::CarrierLost => {
                 let parent = fact.parent.as_ref();
@@ -294,7 +296,8 @@ impl Correlator {
         if fact.change != LinkChange::Down {
             life.history = rivals::History::default();
         }
-        let holder = (fact.change == LinkChange::UpFailed).then(|| self.holder(&fact, &life)).flatten();
+        let needs_mac = matches!(fact.change, LinkChange::UpFailed | LinkChange::MacFailed);
+        let holder = needs_mac.then(|| self.holder(&fact, &life)).flatten();
         let mut case = self.case(at, fact, actor, life, cause);
         case.holder = holder;
         if case.fact.error.is_some() {
@@ -537,9 +540,9 @@ impl Correlator {
 
     /// Who holds the address that a link wanted: another link of the same parent that is up, or the parent.
     fn holder(&self, fact: &LinkFact, life: &Life) -> Option<Holder> {
-        let (parent, mac) = (fact.parent.as_ref()?, fact.link.mac?);
+        let (parent, mac) = (fact.parent.as_ref()?, fact.needed_mac()?);
         if parent.mac == Some(mac) {
-            return Some(Holder { link: parent.clone(), ending: false });
+            return Some(Holder { link: parent.clone(), container: None, ending: false });
         }
         let sibling = self
             .links
@@ -547,6 +550,7 @@ impl Correlator {
             .into_iter()
             .find(|other| other.id != life.id && other.last.mac == Some(mac) && other.last.is_up())?;
         let ending = sibling.last.netns.as_ref().is_some_and(|netns| self.netns.is_orphaned(netns));
-        Some(Holder { link: sibling.last.clone(), ending })
+        let container = self.owners.of_link(&sibling.homes);
+        Some(Holder { link: sibling.last.clone(), container, ending })
     }
 }

@@ -12,7 +12,7 @@ mod words;
 
 pub use recurrence::{Recurrence, Recurrences};
 pub use rules::{RULES, pages};
-pub use words::mac;
+pub use words::{holder, mac};
 
 use std::{borrow::Cow, rc::Rc};
 
@@ -89,7 +89,7 @@ fn given_up(case: &Case, failed: Verdict, by: &Task) -> Verdict {
     }
 }
 
-/// Whether a change breaks a link, or keeps one from being made or set up. A failed creation does not break a link,
+/// Whether a change breaks a link, or is a request for one that failed. A failed creation does not break a link,
 /// although it ends with a deletion: its own event says more.
 #[must_use]
 pub fn breaks(case: &Case) -> bool {

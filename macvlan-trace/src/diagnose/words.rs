@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::takes_away;
 use crate::{
-    correlate::{Case, Cause, Ended, ParentChange, Remark},
+    correlate::{Case, Cause, Ended, Holder, ParentChange, Remark},
     fact::{Container, ExitStatus, Ktime, Link, LinkChange, Pod, Task},
     kernel::names,
     text::Text,
@@ -415,20 +415,51 @@ pub fn deed(case: &Case) -> String {
             format!("moved {} to another network namespace, where it is called {link}", case.life.name_before)
         }
         LinkChange::Moved => format!("moved {link} to another network namespace"),
-        LinkChange::CreateFailed => match case.fact.error {
-            Some(error) => format!("could not make {link} ({})", names::errno(error)),
-            None => format!("could not make {link}"),
-        },
-        LinkChange::UpFailed => match case.fact.error {
-            Some(error) => format!("could not set {link} up ({})", names::errno(error)),
-            None => format!("could not set {link} up"),
-        },
+        LinkChange::CreateFailed
+        | LinkChange::UpFailed
+        | LinkChange::MacFailed
+        | LinkChange::MoveFailed
+        | LinkChange::RenameFailed => failed_deed(case),
         LinkChange::CarrierLost => format!("took the carrier of {link} away"),
         LinkChange::CarrierBack => format!("gave {link} its carrier back"),
         LinkChange::MacChanged => format!("changed the hardware address of {link}"),
         LinkChange::AddressRemoved => format!("removed {}", address(case)),
         LinkChange::ParentDown => format!("set the parent of {link} down"),
         LinkChange::ParentUp => format!("set the parent of {link} up"),
+    }
+}
+
+/// "could not set macvlan0 up (ENETDOWN)".
+fn failed_deed(case: &Case) -> String {
+    let link = &case.fact.link.name;
+    let wanted = case.fact.wanted.as_ref();
+    let name = wanted.and_then(|wanted| wanted.name.as_ref());
+    let what = match case.fact.change {
+        LinkChange::UpFailed => format!("set {link} up"),
+        LinkChange::MacFailed => match wanted.and_then(|wanted| wanted.mac) {
+            Some(address) => format!("give {link} the hardware address {}", mac(address)),
+            None => format!("give {link} another hardware address"),
+        },
+        LinkChange::MoveFailed => match name.filter(|name| *name != link) {
+            Some(name) => format!("move {link} to another network namespace as {name}"),
+            None => format!("move {link} to another network namespace"),
+        },
+        LinkChange::RenameFailed => match name {
+            Some(name) => format!("rename {link} to {name}"),
+            None => format!("rename {link}"),
+        },
+        _ => format!("make {link}"),
+    };
+    let error = case.fact.error.map(|error| format!(" ({})", names::errno(error)));
+    format!("could not {what}{}", error.unwrap_or_default())
+}
+
+/// "eth0 of container web": who has an address that another link needed.
+#[must_use]
+pub fn holder(holder: &Holder) -> String {
+    match &holder.container {
+        Some(own) => format!("{} of {}", holder.link.name, container(own)),
+        None => holder.link.name.to_string(),
     }
 }
 

@@ -192,6 +192,9 @@ pub struct Link {
     /// `enum macvlan_mode`; `None` for a link without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<u32>,
+    /// Whether protodown is set: a daemon keeps its carrier down by design.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protodown: Option<bool>,
     /// Name of the driver of a physical or emulated NIC; `None` for a device that software made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub driver: Option<Text>,
@@ -265,6 +268,12 @@ pub enum LinkChange {
     UpFailed,
     /// A request to make it failed: the link is the one that was wanted.
     CreateFailed,
+    /// A request to give it another hardware address failed.
+    MacFailed,
+    /// A request to move it to another network namespace failed.
+    MoveFailed,
+    /// A request to give it another name failed.
+    RenameFailed,
     /// Lost its carrier.
     CarrierLost,
     /// Has its carrier back.
@@ -408,6 +417,9 @@ pub struct LinkFact {
     /// The kernel's own message about that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<Text>,
+    /// What a failed request to change the link asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<Wanted>,
     /// The device that may keep a link that could not be made from standing on its parent: the parent's master, or one
     /// that takes all its packets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -421,11 +433,40 @@ pub struct LinkFact {
 }
 
 impl LinkFact {
+    /// The hardware address that a request needed for the link.
+    #[must_use]
+    pub fn needed_mac(&self) -> Option<[u8; 6]> {
+        self.wanted.as_ref().and_then(|wanted| wanted.mac).or(self.link.mac)
+    }
+
+    /// Whether a request to change the link failed.
+    #[must_use]
+    pub fn is_refused_change(&self) -> bool {
+        matches!(
+            self.change,
+            LinkChange::UpFailed | LinkChange::MacFailed | LinkChange::MoveFailed | LinkChange::RenameFailed
+        )
+    }
+
     /// Where the link was before the change; for a moved one, the namespace that it left.
     #[must_use]
     pub fn home(&self) -> Option<Netns> {
         self.from.map(|(netns, _)| netns).or(self.link.netns)
     }
+}
+
+/// What a request to change a link asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// A hardware address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mac: Option<[u8; 6]>,
+    /// A name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    /// A network namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub netns: Option<Netns>,
 }
 
 /// An IP address of a link.

@@ -12,7 +12,7 @@ use crate::{
     bounded::Bounded,
     fact::{
         Address, Ancestor, Cgroup, Exit, ExitStatus, Fact, Ktime, Link, LinkChange, LinkFact, Netns,
-        NetnsEnd, NetnsMove, NsInode, Oom, ProcessId, Signal, Task, TaskRef, What,
+        NetnsEnd, NetnsMove, NsInode, Oom, ProcessId, Signal, Task, TaskRef, Wanted, What,
     },
     kernel::{
         kinds,
@@ -83,6 +83,11 @@ impl Decoder {
             }
         } else if header.kind == wire::Kind::NotMade as u16 {
             What::Link(Box::new(self.not_made(bytes, at, task, symbols)?))
+        } else if header.kind == wire::Kind::Failed as u16 {
+            match self.failed(bytes, at, task, symbols)? {
+                Some(fact) => What::Link(Box::new(fact)),
+                None => return Ok(None),
+            }
         } else if header.kind == wire::Kind::Exit as u16 {
             let record: wire::ExitRecord = fixed(bytes)?;
             let (status, core_dumped) = exit_status(record.code);
@@ -156,7 +161,20 @@ impl Decoder {
         task: TaskRef,
         symbols: &mut dyn Resolve,
     ) -> Result<Option<LinkFact>> {
-        const CHANGES: [(wire::LinkChange, LinkChange); 13] = [
+        let tail = &bytes[bytes.len().min(size_of::<wire::LinkRecord>())..];
+        self.change(&fixed(bytes)?, tail, at, task, symbols)
+    }
+
+    /// A change of a link, with the kernel path at the beginning of a tail.
+    fn change(
+        &mut self,
+        record: &wire::LinkRecord,
+        tail: &[u8],
+        at: Ktime,
+        task: TaskRef,
+        symbols: &mut dyn Resolve,
+    ) -> Result<Option<LinkFact>> {
+        const CHANGES: [(wire::LinkChange, LinkChange); 16] = [
             (wire::LinkChange::Created, LinkChange::Created),
             (wire::LinkChange::Up, LinkChange::Up),
             (wire::LinkChange::Down, LinkChange::Down),
@@ -168,10 +186,12 @@ impl Decoder {
             (wire::LinkChange::CarrierLost, LinkChange::CarrierLost),
             (wire::LinkChange::CarrierBack, LinkChange::CarrierBack),
             (wire::LinkChange::UpFailed, LinkChange::UpFailed),
+            (wire::LinkChange::MacFailed, LinkChange::MacFailed),
+            (wire::LinkChange::MoveFailed, LinkChange::MoveFailed),
+            (wire::LinkChange::RenameFailed, LinkChange::RenameFailed),
             (wire::LinkChange::MacChanged, LinkChange::MacChanged),
             (wire::LinkChange::AddressRemoved, LinkChange::AddressRemoved),
         ];
-        let record: wire::LinkRecord = fixed(bytes)?;
         let Some(&(_, change)) = CHANGES.iter().find(|(wire, _)| *wire as u16 == record.change) else {
             return Ok(None);
         };
@@ -184,10 +204,34 @@ impl Decoder {
             parent: (record.parent.dev != 0).then(|| link(&record.parent)),
             error: (record.error != 0).then_some(record.error),
             message: None,
+            wanted: None,
             held_by: None,
             address: address(&record.address),
             from: (record.from.ptr != 0).then(|| (netns(&record.from), record.from_ifindex)),
-            path: self.path(&bytes[size_of::<wire::LinkRecord>()..], record.stack, at, symbols)?,
+            path: self.path(tail, record.stack, at, symbols)?,
+        }))
+    }
+
+    /// A request to change a link that failed.
+    fn failed(
+        &mut self,
+        bytes: &[u8],
+        at: Ktime,
+        task: TaskRef,
+        symbols: &mut dyn Resolve,
+    ) -> Result<Option<LinkFact>> {
+        let record: wire::FailedRecord = fixed(bytes)?;
+        let tail = &bytes[size_of::<wire::FailedRecord>()..];
+        let wanted = Wanted {
+            mac: (record.mac != [0; 6]).then_some(record.mac),
+            name: some_text(&record.name),
+            netns: (record.netns.ptr != 0).then(|| netns(&record.netns)),
+        };
+        let fact = self.change(&record.change, tail, at, task, symbols)?;
+        Ok(fact.map(|fact| LinkFact {
+            message: some_text(&record.message),
+            wanted: (wanted != Wanted::default()).then_some(wanted),
+            ..fact
         }))
     }
 
@@ -204,7 +248,6 @@ impl Decoder {
         if wanted.name.is_empty() {
             wanted.name = Link::counted(wanted.kind.as_ref());
         }
-        let message = Text::from_padded(&message);
         Ok(LinkFact {
             task,
             change: LinkChange::CreateFailed,
@@ -213,7 +256,8 @@ impl Decoder {
             flags_after: change.flags_after,
             parent: (change.parent.dev != 0).then(|| link(&change.parent)),
             error: (change.error != 0).then_some(change.error),
-            message: (!message.is_empty()).then_some(message),
+            message: some_text(&message),
+            wanted: None,
             held_by: (holder.dev != 0).then(|| link(&holder)),
             address: None,
             from: None,
@@ -235,6 +279,11 @@ impl Decoder {
             None => self.paths.get_or_insert_with(functions.clone(), || Path::new(functions)).clone(),
         })
     }
+}
+
+/// A text that is padded with NUL; `None` for an empty one.
+fn some_text(bytes: &[u8]) -> Option<Text> {
+    Some(Text::from_padded(bytes)).filter(|text| !text.is_empty())
 }
 
 fn functions(mut stack: &[u8], at: Ktime, symbols: &mut dyn Resolve) -> Functions {
@@ -373,6 +422,7 @@ fn link(link: &wire::LinkState) -> Link {
         registered: link.reg_state == wire::LinkState::REGISTERED,
         mac: (link.mac != [0; 6]).then_some(link.mac),
         mode,
+        protodown: (link.proto_down != wire::LinkState::UNKNOWN).then_some(link.proto_down != 0),
         driver: (!driver.is_empty()).then_some(driver),
     }
 }

@@ -54,7 +54,7 @@ impl Selection {
                 let parent = link.parent.as_ref();
                 self.below.extend(parent.and_then(|parent| parent.dev));
                 // Deleting a parent deletes all its links, and one of them may hold the address that another one needs.
-                let matters = |parent: &&Link| !parent.registered || link.change == LinkChange::UpFailed;
+                let matters = |parent: &&Link| !parent.registered || link.is_refused_change();
                 self.shared.extend(parent.filter(matters).and_then(|parent| parent.dev));
                 for (netns, ifindex) in places(link) {
                     self.netns.insert(netns.ptr);

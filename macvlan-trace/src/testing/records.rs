@@ -6,7 +6,7 @@ use crate::event::{
     Ancestor, Body, Cgroup, Confidence, Container, CulpritCount, Destination, Event, EventKind, Exit, Flags,
     Holder, Incident, IncidentLink, Kernel, Link, Lost, Moment, Netns, Notice, Omitted, Outcome, Parent, Pod,
     ProbeState, Record, Recurrence, Run, SCHEMA_VERSION, Step, StepTask, Stock, StockLink, Summary, Task,
-    Verdict, Victim, When,
+    Verdict, Victim, Wanted, When,
 };
 use crate::live::probe::catalog::{HOOKS, Hook};
 use crate::text::Text;
@@ -135,6 +135,7 @@ pub(crate) fn event(kind: EventKind) -> Event {
             kind: Some("macvlan".into()),
             mac: Some("02:00:00:00:00:01".into()),
             mode: Some("bridge".into()),
+            protodown: Some(false),
             age_ns: Some(3_200_000_000),
             up_for_ns: Some(3_100_000_000),
             operstate: Some("up".into()),
@@ -151,6 +152,7 @@ pub(crate) fn event(kind: EventKind) -> Event {
         to: None,
         error: None,
         message: None,
+        wanted: None,
         address: None,
         actor: Some(task(812, "ip")),
         culprit: Some(task(812, "ip")),
@@ -340,6 +342,11 @@ pub(crate) fn records() -> Vec<Record> {
             mode: Some("passthru".into()),
         }),
         ..parent
+    });
+    moved.wanted = Some(Wanted {
+        mac: Some("02:00:00:00:00:09".into()),
+        name: Some("eth0".into()),
+        netns: Some(Netns { inode: Some(4_026_532_200), name: Some("db".into()) }),
     });
     moved.address = Some("192.0.2.7/24".into());
     moved.actor = Some(init.clone());

@@ -193,6 +193,7 @@ pub fn macvlan(name: &str, netns: Netns, ifindex: u32) -> Macvlan {
         registered: true,
         mac: Some([2, 0, 0, 0, 0, 7]),
         mode: Some(4),
+        protodown: Some(false),
         driver: None,
     };
     Macvlan { link, parent: Some(nic("eth0", self::netns(0), 2)) }
@@ -211,6 +212,7 @@ pub fn nic(name: &str, netns: Netns, ifindex: u32) -> Link {
         registered: true,
         mac: None,
         mode: None,
+        protodown: Some(false),
         driver: None,
     }
 }
@@ -270,6 +272,7 @@ impl Macvlan {
             from: None,
             error: None,
             message: None,
+            wanted: None,
             held_by: None,
             address: None,
             path: path.iter().copied().map(Some).collect(),

@@ -26,7 +26,17 @@ const MARK: &str = "mt-mark";
 const MARKS_PARENT: &str = "mt-marks";
 
 /// What is shown unless something else is asked for.
-const SHOWN: [&str; 6] = ["create_failed", "up_failed", "down", "parent_down", "carrier_lost", "deleted"];
+const SHOWN: [&str; 9] = [
+    "create_failed",
+    "up_failed",
+    "down",
+    "parent_down",
+    "carrier_lost",
+    "rename_failed",
+    "move_failed",
+    "mac_failed",
+    "deleted",
+];
 
 /// How the shared tracer shows what happens.
 const VIEW: [&str; 4] = ["-e", "all", "-k", "all"];

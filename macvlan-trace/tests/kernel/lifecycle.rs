@@ -109,7 +109,7 @@ fn a_link_that_was_moved_keeps_its_name_in_mind() {
 }
 
 #[test]
-fn a_failed_move_says_nothing_and_hides_nothing() {
+fn a_failed_move_hides_nothing() {
     Watch::ready();
     let _parent = Parent::dummy("par0");
     let _away = NamedNetns::add("mt-away");
@@ -121,7 +121,10 @@ fn a_failed_move_says_nothing_and_hides_nothing() {
     let script = "link set macvlan0 netns mt-away\nlink set macvlan0 down\n";
     let batch = format!("{} -force -batch - || true", ip_path());
     run("sh", &["-c", &format!("printf '{}' | {batch}", script.replace('\n', "\\n"))]);
-    trace.stop().only("down", "macvlan0").by("ip").verdict("direct", "certain");
+    let stream = trace.stop();
+    stream.one("move_failed", "macvlan0").by("ip").verdict("change-failed", "certain");
+    stream.one("down", "macvlan0").by("ip");
+    assert_eq!(stream.events().len(), 2, "{stream}");
     ip("link del macvlan0");
 }
 

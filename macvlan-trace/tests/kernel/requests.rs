@@ -197,8 +197,139 @@ fn who_sets_protodown_takes_the_carrier_away_and_who_clears_it_gives_it_back() {
     stream
         .one("carrier_lost", "macvlan0")
         .by("ip")
+        .is("/link/protodown", true)
         .verdict("protodown", "certain")
         .says("/verdict/cause", "set protodown on macvlan0");
-    stream.one("carrier_back", "macvlan0").by("ip").verdict("protodown", "certain");
+    stream
+        .one("carrier_back", "macvlan0")
+        .by("ip")
+        .is("/link/protodown", false)
+        .verdict("protodown", "certain");
     ip("link del macvlan0");
+}
+
+/// The address of mv1.
+const TAKEN: &str = "02:00:00:00:77:01";
+
+#[test]
+fn an_address_that_another_link_has_is_not_given_away() {
+    Watch::ready();
+    let _parent = Parent::dummy("par0");
+    ip(&format!("link add mv1 link par0 address {TAKEN} type macvlan mode bridge"));
+    ip("link add mv2 link par0 type macvlan mode bridge");
+    ip("link add macvlan0 link par0 type macvlan mode bridge");
+    for link in ["mv1", "mv2", "macvlan0"] {
+        ip(&format!("link set {link} up"));
+    }
+    let trace = Watch::all();
+    ip_fails(&format!("link set macvlan0 address {TAKEN}"));
+    ip_fails("link set macvlan0 address 01:00:00:00:00:01");
+    ip("link set macvlan0 address 02:00:00:00:77:03");
+    let stream = trace.stop();
+    for link in ["mv1", "mv2", "macvlan0"] {
+        ip(&format!("link del {link}"));
+    }
+    let failed = stream.events_of("mac_failed");
+    assert_eq!(failed.len(), 2, "{stream}");
+    let [taken, invalid] = &stream.all()[..2] else { panic!("{stream}") };
+    taken
+        .tells("mac_failed", "macvlan0")
+        .is("/actor/comm", "ip")
+        .is("/error", "EADDRINUSE")
+        .is("/wanted/mac", TAKEN)
+        .is("/link/netns/inode", own_netns())
+        .is("/link/parent/name", "par0")
+        .verdict("address-in-use", "certain")
+        .is("/culprit", serde_json::Value::Null)
+        .says(
+            "/verdict/cause",
+            &format!("could not give macvlan0 the hardware address {TAKEN} (EADDRINUSE): mv1 has"),
+        );
+    invalid
+        .tells("mac_failed", "macvlan0")
+        .by("ip")
+        .is("/error", "EADDRNOTAVAIL")
+        .is("/wanted/mac", "01:00:00:00:00:01")
+        .verdict("change-failed", "certain");
+    stream.one("mac_changed", "macvlan0").by("ip");
+}
+
+#[test]
+fn a_name_that_is_taken_stops_a_rename_and_a_move() {
+    Watch::ready();
+    let _parent = Parent::dummy("par0");
+    let away = NamedNetns::add("mt-away");
+    ip("-n mt-away link add macvlan0 type dummy");
+    ip("link add macvlan0 link par0 type macvlan");
+    let trace = Watch::start();
+    ip_fails("link set macvlan0 name par0");
+    ip_fails("link set macvlan0 netns mt-away");
+    // What is no link of a traced kind is not told.
+    ip_fails("link set par0 name macvlan0");
+    let stream = trace.stop();
+    ip("link del macvlan0");
+    assert_eq!(stream.events().len(), 2, "{stream}");
+    stream
+        .one("rename_failed", "macvlan0")
+        .by("ip")
+        .is("/error", "EEXIST")
+        .is("/wanted/name", "par0")
+        .is("/wanted/netns", serde_json::Value::Null)
+        .verdict("change-failed", "certain")
+        .says("/verdict/cause", "could not rename macvlan0 to par0 (EEXIST)");
+    stream
+        .one("move_failed", "macvlan0")
+        .by("ip")
+        .is("/error", "EEXIST")
+        .is("/link/netns/inode", own_netns())
+        .is("/wanted/netns/inode", away.inode())
+        .is("/wanted/netns/name", "mt-away")
+        .verdict("change-failed", "certain");
+}
+
+#[test]
+fn an_ipvlan_has_the_address_of_its_parent() {
+    Watch::ready();
+    let _parent = Parent::dummy("par0");
+    ip("link add ipvl0 link par0 type ipvlan");
+    let trace = Watch::start();
+    ip_fails("link set ipvl0 address 02:00:00:00:77:01");
+    trace
+        .stop()
+        .only("mac_failed", "ipvl0")
+        .by("ip")
+        .is("/error", "EOPNOTSUPP")
+        .verdict("change-failed", "certain")
+        .says("/verdict/remedy", "that of its parent");
+    ip("link del ipvl0");
+}
+
+#[test]
+fn a_flap_of_the_parent_gives_the_carrier_back_in_spite_of_protodown() {
+    Watch::ready();
+    let _parent = Device::add("par0", "type veth peer name peer0");
+    for link in ["par0", "peer0"] {
+        ip(&format!("link set {link} up"));
+    }
+    for link in ["macvlan0", "macvlan1"] {
+        ip(&format!("link add {link} link par0 type macvlan mode bridge"));
+        ip(&format!("link set {link} up"));
+    }
+    ip("link set macvlan0 protodown on");
+    let mut trace = Watch::of(&["carrier_lost", "carrier_back"]);
+    ip("link set peer0 down");
+    trace.wait_for_event("carrier_lost", "macvlan1");
+    ip("link set peer0 up");
+    trace.wait_for_event("carrier_back", "macvlan0");
+    let stream = trace.stop();
+    stream
+        .one("carrier_back", "macvlan0")
+        .is("/link/protodown", true)
+        .verdict("protodown", "certain")
+        .says("/verdict/cause", "although protodown is still on");
+    // Its sibling has none.
+    stream.one("carrier_back", "macvlan1").is("/link/protodown", false).is("/verdict/rule", "carrier-back");
+    for link in ["macvlan0", "macvlan1"] {
+        ip(&format!("link del {link}"));
+    }
 }

@@ -1,6 +1,8 @@
 //! What happens to the links of Docker's containers, whoever does it. Docker is asked and acts in the same way with
 //! systemd and without, so this is tried without only, where it is quicker.
 
+use std::process::Command;
+
 use crate::{
     docker::{cleared, ends_by_itself},
     dockerd::{self, Container, docker},
@@ -126,6 +128,30 @@ fn a_link_on_the_interface_of_a_container_goes_since_that_was_stopped() {
     assert!(inner.is_alive());
     drop(outer);
     docker("network rm outside");
+}
+
+#[test]
+fn a_container_whose_address_is_taken_does_not_start_for_that_reason() {
+    const MAC: &str = "02:42:c0:a8:01:64";
+    Watch::ready();
+    let _other = Container::known("mv", "other", "");
+    let _web = Container::known("mv", "web", &format!("--mac-address {MAC}"));
+    let trace = Watch::start();
+    let words = format!("run --detach --name db --network mv --mac-address {MAC} alpine:latest sleep 1000");
+    let done = Command::new("docker").args(words.split(' ')).output().expect("docker is installed");
+    assert!(!done.status.success(), "it started");
+    let stream = trace.stop();
+    docker("rm --force db");
+    stream.incident(|event| {
+        event
+            .is("/actor/comm", "dockerd")
+            .verdict_sure_or_likely("address-in-use")
+            .is("/culprit", serde_json::Value::Null)
+            .says("/verdict/cause", "eth0 of container web has")
+    });
+    // Before 6.x, the address is looked at only as the link is set up.
+    assert_eq!(stream.events_of("mac_failed").len() + stream.events_of("up_failed").len(), 1, "{stream}");
+    assert_eq!(stream.events_of("deleted").len(), 1, "{stream}");
 }
 
 #[test]

@@ -214,6 +214,7 @@ impl Machine {
             from: None,
             error: None,
             message: None,
+            wanted: None,
             held_by: None,
             address: None,
             path: path.iter().copied().map(Some).collect(),
@@ -325,6 +326,7 @@ fn link(dev: u64, netns: Netns, ifindex: u32, name: &str) -> Link {
         registered: true,
         mac: Some([2, 0, 0, 0, 0, 7]),
         mode: Some(4),
+        protodown: Some(false),
         driver: None,
     }
 }

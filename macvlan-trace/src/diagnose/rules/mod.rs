@@ -6,6 +6,7 @@ pub mod address_in_use;
 pub mod by_hand;
 pub mod carrier_back;
 pub mod carrier_lost;
+pub mod change_failed;
 pub mod container_exited;
 pub mod container_killed;
 pub mod container_stopped;
@@ -53,6 +54,7 @@ pub const RULES: &[Rule] = &[
     parent_busy::RULE,
     address_in_use::RULE,
     creation_failed::RULE,
+    change_failed::RULE,
     out_of_memory::RULE,
     container_stopped::RULE,
     container_killed::RULE,

@@ -36,7 +36,7 @@ pub const RULE: Rule = Rule {
                 ),
                 ..asked(RULE.name, case, task)
             }),
-            (LinkChange::CarrierBack, cause) if case.life.protodown => {
+            (LinkChange::CarrierBack, cause) if case.fact.link.protodown == Some(true) => {
                 let task = match cause {
                     Cause::Request(task) => Some(task),
                     Cause::ParentChanged(change) => match &change.first().by {
@@ -67,6 +67,7 @@ mod tests {
     use crate::{
         fact::LinkChange,
         testing::story::{
+            Macvlan,
             cast::{eth0, ip, link},
             worker,
         },
@@ -96,20 +97,26 @@ mod tests {
     }
 
     #[test]
-    fn a_flap_of_the_parent_brings_the_carrier_back_in_spite_of_protodown_once() {
+    fn a_flap_of_the_parent_brings_the_carrier_back_in_spite_of_protodown() {
         let (mut story, link) = link();
         story.link(&ip("ip link set macvlan0 protodown on"), LinkChange::CarrierLost, &link, OFF);
-        let mut flap = || {
+        let mut flap = |link: &Macvlan| {
             story.parent(&worker(), LinkChange::CarrierBack, &eth0(), None, DRIVER).wait_ms(1);
-            story.link(&worker(), LinkChange::CarrierBack, &link, FOLLOWS).tell()
+            story.link(&worker(), LinkChange::CarrierBack, link, FOLLOWS).tell()
         };
-        flap()
+        let set = |protodown| {
+            let mut link = link.clone();
+            link.link.protodown = Some(protodown);
+            link
+        };
+        flap(&set(true))
             .last()
             .is("/event", "carrier_back")
+            .is("/link/protodown", true)
             .verdict("protodown", "certain")
             .nobody()
             .says("/verdict/cause", "although protodown is still on");
-        // Since then somebody may have cleared it, which nobody could see.
-        flap().last().verdict("carrier-back", "likely");
+        // It was cleared while the link had its carrier, which changed nothing that anybody saw.
+        flap(&set(false)).last().is("/link/protodown", false).verdict("carrier-back", "likely");
     }
 }

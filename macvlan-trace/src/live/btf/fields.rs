@@ -58,6 +58,7 @@ fields! {
     optional dev_operstate: Member("net_device", "operstate");
     required dev_reg_state: Member("net_device", "reg_state");
     optional dev_state: Member("net_device", "state");
+    optional dev_proto_down: Number("net_device", "proto_down");
     required dev_dismantle: Member("net_device", "dismantle");
     optional dev_addr: Member("net_device", "dev_addr");
     required dev_link_ops: Member("net_device", "rtnl_link_ops");

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
 use macvlan_trace_common::{
-    ABI, Ancestor as WireAncestor, CgroupRef, ExitRecord, FreedRecord, Header, IpAddress, Kind,
+    ABI, Ancestor as WireAncestor, CgroupRef, ExitRecord, FailedRecord, FreedRecord, Header, IpAddress, Kind,
     LinkChange as WireChange, LinkRecord, LinkState, MAX_ANCESTORS, MAX_CGROUP_DEPTH, MAX_MESSAGE, MAX_STACK,
     NetnsEndRecord, NetnsMoveRecord, NetnsRef, NotMadeRecord, OomRecord, Probe, SignalRecord, TaskRecord,
     TaskRef as WireTask,
@@ -90,7 +90,7 @@ const MACVLAN0: LinkState = LinkState {
     operstate: 6,
     reg_state: LinkState::REGISTERED,
     mode: 4,
-    reserved: 0,
+    proto_down: 1,
 };
 
 const ETH0: LinkState = LinkState {
@@ -105,7 +105,7 @@ const ETH0: LinkState = LinkState {
     operstate: 6,
     reg_state: 2,
     mode: 0,
-    reserved: 0,
+    proto_down: LinkState::UNKNOWN,
 };
 
 /// A record with that head, all zero behind it.
@@ -336,12 +336,13 @@ fn a_change_of_a_link_is_told_whole() {
             registered: true,
             mac: Some([2, 0, 0, 0, 0, 7]),
             mode: Some(4),
+            protodown: Some(true),
             driver: None,
         }
     );
     let parent = fact.parent.expect("there is a parent");
     assert_eq!(parent.name, Text::from("eth0"));
-    assert_eq!((parent.kind, parent.mac, parent.mode), (None, None, None));
+    assert_eq!((parent.kind, parent.mac, parent.mode, parent.protodown), (None, None, None, None));
     assert_eq!(parent.driver, Some(Text::from("virtio_net")));
     assert!(!parent.registered, "a parent in state 2 is unregistering");
     assert_eq!(fact.from, None);
@@ -362,6 +363,9 @@ fn every_change_of_a_link_has_its_word() {
         (WireChange::CarrierLost, LinkChange::CarrierLost),
         (WireChange::CarrierBack, LinkChange::CarrierBack),
         (WireChange::UpFailed, LinkChange::UpFailed),
+        (WireChange::MacFailed, LinkChange::MacFailed),
+        (WireChange::MoveFailed, LinkChange::MoveFailed),
+        (WireChange::RenameFailed, LinkChange::RenameFailed),
         (WireChange::MacChanged, LinkChange::MacChanged),
         (WireChange::AddressRemoved, LinkChange::AddressRemoved),
     ] {
@@ -380,10 +384,24 @@ fn a_change_of_a_parent_is_told_as_such() {
 }
 
 #[test]
-fn a_failed_request_tells_what_it_failed_with() {
-    let record = LinkRecord { error: 16, ..link_record(WireChange::UpFailed as u16) };
+fn a_failed_request_tells_what_it_failed_with_and_what_was_wanted() {
+    let mut record: FailedRecord = blank(Kind::Failed, SHELL);
+    record.change = LinkRecord { error: 17, stack: 1, ..link_record(WireChange::MoveFailed as u16) };
+    record.change.header.kind = Kind::Failed as u16;
+    (record.netns, record.name, record.mac) = (HOST, *b"eth1\0\0\0\0\0\0\0\0\0\0\0\0", [2, 0, 0, 0, 0, 9]);
+    record.message[..5].copy_from_slice(b"taken");
+    let What::Link(fact) = decode(&bytes(&record, &100u64.to_ne_bytes())) else { panic!("a link") };
+    assert_eq!((fact.change, fact.error), (LinkChange::MoveFailed, Some(17)));
+    assert_eq!((fact.link.name, fact.message), (Text::from("macvlan0"), Some(Text::from("taken"))));
+    let wanted = fact.wanted.expect("it is told");
+    assert_eq!((wanted.name, wanted.mac), (Some(Text::from("eth1")), Some([2, 0, 0, 0, 0, 9])));
+    assert_eq!(wanted.netns.and_then(|netns| netns.inode), Some(NsInode(HOST.inode)));
+    assert_eq!(*fact.path.functions(), [Some("f100".into())]);
+
+    (record.netns, record.name, record.mac) = (NetnsRef::NONE, [0; 16], [0; 6]);
+    (record.message, record.change.stack) = ([0; MAX_MESSAGE], 0);
     let What::Link(fact) = decode(&bytes(&record, &[])) else { panic!("a link") };
-    assert_eq!((fact.change, fact.error), (LinkChange::UpFailed, Some(16)));
+    assert_eq!((fact.wanted, fact.message), (None, None));
     let What::Link(fact) = decode(&link(WireChange::Up as u16, &[])) else { panic!("a link") };
     assert_eq!(fact.error, None);
 }

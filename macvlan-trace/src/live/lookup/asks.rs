@@ -8,13 +8,15 @@ use crate::{
 /// The namespaces of a fact whose names people will see. Kernel workers are left out: they act in known namespaces, or
 /// in ended ones, whose inode number may belong to another one by now.
 pub fn named_in(what: &What) -> impl Iterator<Item = &Netns> {
-    let (one, other) = match what {
-        What::Link(fact) if !fact.task.kthread => {
-            (fact.link.netns.as_ref(), fact.from.as_ref().map(|(netns, _)| netns))
-        }
-        _ => (None, None),
+    let fact = match what {
+        What::Link(fact) if !fact.task.kthread => Some(fact),
+        _ => None,
     };
-    one.into_iter().chain(other)
+    fact.into_iter().flat_map(|fact| {
+        let left = fact.from.as_ref().map(|(netns, _)| netns);
+        let wanted = fact.wanted.as_ref().and_then(|wanted| wanted.netns.as_ref());
+        fact.link.netns.iter().chain(left).chain(wanted)
+    })
 }
 
 /// The namespace that has ended, if a fact shows it: its last reference dropped, or, even if no probe saw that, the
@@ -44,7 +46,7 @@ pub fn cgroup_in(what: &What) -> Option<&Text> {
 mod tests {
     use super::*;
     use crate::{
-        fact::{Fact, Link},
+        fact::{Fact, Link, Wanted},
         testing::story::{Story, macvlan, netns, nic, path, process},
     };
 
@@ -66,6 +68,9 @@ mod tests {
         assert_eq!(named(&made.what), [netns(1)]);
         let moved = last(|story| story.moves(&process("ip", 901), (netns(0), 7), &link));
         assert_eq!(named(&moved.what), [netns(1), netns(0)]);
+        let What::Link(mut refused) = made.what else { panic!("a link") };
+        refused.wanted = Some(Wanted { netns: Some(netns(2)), ..Wanted::default() });
+        assert_eq!(named(&What::Link(refused)), [netns(1), netns(2)]);
     }
 
     #[test]

@@ -27,6 +27,7 @@ const IFLA_LINK: u16 = 5;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_EXT_MASK: u16 = 29;
 const IFLA_LINK_NETNSID: u16 = 37;
+const IFLA_PROTO_DOWN: u16 = 39;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_MACVLAN_MODE: u16 = 1;
@@ -72,6 +73,8 @@ pub struct Link {
     pub mac: Option<[u8; 6]>,
     /// `enum macvlan_mode`, for a link that has one.
     pub mode: Option<u32>,
+    /// Whether protodown is set.
+    pub protodown: Option<bool>,
     /// The link below it, if it has one.
     pub below: Option<Below>,
 }
@@ -99,6 +102,7 @@ impl Link {
             registered: true,
             mac: self.mac,
             mode: self.mode,
+            protodown: self.protodown,
             driver: None,
         }
     }
@@ -283,6 +287,7 @@ fn parse_link(payload: &[u8]) -> Option<Link> {
             IFLA_IFNAME => link.name = text_of(value),
             IFLA_ADDRESS => link.mac = value.try_into().ok(),
             IFLA_LINK => below = u32_of(value).filter(|index| *index != 0),
+            IFLA_PROTO_DOWN => link.protodown = value.first().map(|set| *set != 0),
             IFLA_LINK_NETNSID => nsid = i32_of(value),
             IFLA_LINKINFO => {
                 link.kind = find(value, IFLA_INFO_KIND).map(text_of);
@@ -334,6 +339,7 @@ mod tests {
                 (IFLA_ADDRESS, &[2, 0, 0, 0, 0, 1]),
                 (IFLA_LINK, &2_u32.to_ne_bytes()),
                 (IFLA_LINKINFO | 0x8000, &info("macvlan\0", 4)),
+                (IFLA_PROTO_DOWN, &[1]),
             ],
         );
         let expected = Link {
@@ -343,6 +349,7 @@ mod tests {
             flags: 0x1043,
             mac: Some([2, 0, 0, 0, 0, 1]),
             mode: Some(4),
+            protodown: Some(true),
             below: Some(Below { ifindex: 2, nsid: None }),
         };
         assert_eq!(parse_link(&payload), Some(expected));

@@ -65,6 +65,10 @@ use Attach::{Kprobe, Kretprobe, RawTracepoint};
 const CHANGE_NETNS: &[&str] =
     &["__dev_change_net_namespace", "netif_change_net_namespace", "dev_change_net_namespace"];
 
+/// The functions that do the work; from 6.15 on, those of the old names are wrappers.
+const SET_MAC: &[&str] = &["netif_set_mac_address", "dev_set_mac_address"];
+const CHANGE_NAME: &[&str] = &["netif_change_name", "dev_change_name"];
+
 /// The hooks, in the order in which they are attached: hooks that explain a change come before those that report it.
 ///
 /// `unregister_netdevice()` is a static inline; `unregister_netdevice_queue` is its body. From 6.15 on `do_setlink`
@@ -174,6 +178,38 @@ pub const HOOKS: &[Hook] = &[
         probe: None,
         required: false,
         unseen: "requests to set a link up that fail",
+    },
+    Hook {
+        program: "set_mac",
+        attach: Kprobe,
+        symbols: SET_MAC,
+        probe: Some(Probe::SetMac),
+        required: false,
+        unseen: "requests for another hardware address that fail",
+    },
+    Hook {
+        program: "set_mac_return",
+        attach: Kretprobe,
+        symbols: SET_MAC,
+        probe: None,
+        required: false,
+        unseen: "requests for another hardware address that fail",
+    },
+    Hook {
+        program: "change_name",
+        attach: Kprobe,
+        symbols: CHANGE_NAME,
+        probe: Some(Probe::ChangeName),
+        required: false,
+        unseen: "requests to rename a link that fail",
+    },
+    Hook {
+        program: "change_name_return",
+        attach: Kretprobe,
+        symbols: CHANGE_NAME,
+        probe: None,
+        required: false,
+        unseen: "requests to rename a link that fail",
     },
     Hook {
         program: "newlink",

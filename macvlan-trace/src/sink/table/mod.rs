@@ -261,7 +261,7 @@ impl Table {
 fn painted(row: &str, event: EventKind) -> String {
     let color = match event {
         EventKind::Deleted | EventKind::CreateFailed | EventKind::UpFailed => "31",
-        EventKind::Down | EventKind::ParentDown | EventKind::CarrierLost => "33",
+        kind if kind.breaks() => "33",
         _ => return row.to_owned(),
     };
     let word = event.as_str();
