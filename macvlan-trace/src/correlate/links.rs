@@ -121,6 +121,8 @@ pub struct Links {
     by_dev: HashMap<u64, u64>,
     /// By the address of the namespace, and the index there.
     by_place: BTreeMap<(u64, u32), u64>,
+    /// Addresses of links that others stand on, such as an ipvlan on a macvlan. There are hardly any.
+    carriers: Bounded<u64, (), MAX_LINKS>,
 }
 
 impl Links {
@@ -155,6 +157,11 @@ impl Links {
             .collect();
         children.sort_unstable_by_key(|life| life.id);
         children
+    }
+
+    /// Whether other links stand on a link.
+    pub fn carries(&self, link: &Link) -> bool {
+        link.dev.is_some_and(|dev| self.carriers.get(&dev).is_some())
     }
 
     /// How many links stand on a parent, this one included.
@@ -210,6 +217,11 @@ impl Links {
             life.parent.clone_from(&fact.parent);
         }
         let seen = life.clone();
+        if let Some(dev) =
+            fact.parent.as_ref().filter(|parent| parent.family().is_some()).and_then(|it| it.dev)
+        {
+            self.carriers.insert(dev, ());
+        }
         match fact.change {
             LinkChange::Down | LinkChange::UnseenDown | LinkChange::Moved => {
                 life.up_since = None;
@@ -298,6 +310,9 @@ impl Links {
 
     fn forget(&mut self, id: u64) {
         if let Some(life) = self.lives.remove(&id) {
+            if let Some(dev) = life.last.dev {
+                self.carriers.remove(&dev);
+            }
             self.unlist(id, &life.last);
         }
     }

@@ -151,7 +151,14 @@ impl Correlator {
             What::Link(link) if link.change == LinkChange::CreateFailed => {
                 return vec![self.not_made(at, *link)];
             }
-            What::Link(link) => return self.link(at, *link).into_iter().collect(),
+            What::Link(link) => {
+                let carried = self.links.carries(&link.link).then(|| link.clone());
+                let mut cases: Vec<_> = self.link(at, *link).into_iter().collect();
+                if let Some(link) = carried {
+                    cases.extend(self.parent(at, &link));
+                }
+                return cases;
+            }
             What::Parent(parent) => return self.parent(at, &parent),
             What::Exit(exit) if exit.only_thread => {
                 let task = self.tasks.whole(&exit.task);

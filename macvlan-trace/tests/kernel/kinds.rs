@@ -68,6 +68,31 @@ fn a_parent_takes_links_of_each_kind_along() {
 }
 
 #[test]
+fn a_link_that_another_one_stands_on_is_its_parent() {
+    Watch::ready();
+    let _parent = Parent::dummy("par0");
+    for (link, below, kind) in
+        [("macvlan0", "par0", "macvlan"), ("macvlan1", "par0", "macvlan"), ("ipvlan", "macvlan0", "ipvlan")]
+    {
+        ip(&format!("link add {link} link {below} type {kind}"));
+        ip(&format!("link set {link} up"));
+    }
+    let trace = Watch::start();
+    ip("link set macvlan0 down");
+    ip("link del macvlan0");
+    let stream = trace.stop();
+    stream.one("down", "macvlan0").by("ip").verdict("direct", "certain");
+    stream
+        .one("parent_down", "ipvlan")
+        .by("ip")
+        .verdict("parent-down", "certain")
+        .is("/link/parent/name", "macvlan0");
+    stream.one("deleted", "macvlan0").by("ip");
+    stream.one("deleted", "ipvlan").by("ip").verdict("parent-deleted", "certain");
+    assert_eq!(stream.events().len(), 4, "{stream}");
+}
+
+#[test]
 fn links_of_each_kind_move_and_go_with_their_namespace() {
     Watch::ready();
     let _parent = Parent::dummy("par0");

@@ -284,3 +284,25 @@ fn a_carrier_that_comes_back_is_told_although_another_device_came_up_at_the_pare
     told(&old).last().is("/event", "parent_up");
     told(&new).last().is("/event", "carrier_back");
 }
+
+#[test]
+fn a_link_that_another_one_stands_on_is_its_parent() {
+    let (by, macvlan0) = (ip("ip link set macvlan0 down"), macvlan("macvlan0", netns(0), 7));
+    let mut on_it = macvlan("ipvlan0", netns(0), 8).of_kind("ipvlan");
+    on_it.parent = Some(macvlan0.link.clone());
+    let beside = macvlan("macvlan1", netns(0), 9);
+    let mut story = Story::new();
+    for link in [&macvlan0, &beside, &on_it] {
+        story.creates(&by, link).sets_up(&by, link);
+    }
+    let told = story.sets_down(&by, &macvlan0).tell();
+    let [.., down, parent_down] = &told.events()[..] else { panic!("{told}") };
+    down.is("/event", "down").is("/link/name", "macvlan0");
+    parent_down
+        .is("/event", "parent_down")
+        .is("/link/name", "ipvlan0")
+        .is("/link/parent/name", "macvlan0")
+        .verdict("parent-down", "certain")
+        .culprit(&by);
+    assert_eq!(told.events().len(), 8, "{told}");
+}
