@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, io};
 
 use crate::{
     bounded::Bounded,
-    correlate::Correlator,
-    diagnose::{Recurrences, diagnose},
+    correlate::{Case, Correlator},
+    diagnose::{Recurrences, Verdict, diagnose},
     event::{Body, CulpritCount, Event, EventKind, Lost, Record, Summary, Task},
     fact::{Fact, Ktime, What},
     filter::{EventChoice, Filter},
     publish::{self, Clock, Opening, record},
-    settle::{Settled, Unsettled},
+    settle::{Happening, Settled, Unsettled},
     sink::Sink,
     text::Text,
 };
@@ -159,7 +159,7 @@ impl<S: Sink> Pipeline<S> {
             self.totals.seq += 1;
             let told = publish::Told { seq: self.totals.seq, case: &case, verdict: &verdict, recurrence };
             let record = publish::event(&told, self.clock, &self.correlator);
-            self.publish(case.at, case.life.id, record)?;
+            self.publish(&case, &verdict, record)?;
             // What comes later is not looked at.
             if self.has_reached_limit() {
                 self.settle_all(at)?;
@@ -254,14 +254,16 @@ impl<S: Sink> Pipeline<S> {
         self.correlator.evicted().into_iter().chain(own)
     }
 
-    fn publish(&mut self, at: Ktime, link: u64, record: Record) -> io::Result<()> {
-        let in_time = self.view.spans(self.clock.epoch(at));
+    fn publish(&mut self, case: &Case, verdict: &Verdict, record: Record) -> io::Result<()> {
+        let in_time = self.view.spans(self.clock.epoch(case.at));
         let (event, is_shown) = match &record.body {
             Body::Event(event) => (event, in_time && self.view.filter.shows(event)),
             Body::Unattributed(event) => (event, in_time && self.view.filter.shows_unattributed(event)),
             _ => return Ok(()),
         };
-        let early = self.unsettled.add(at, link, event, is_shown);
+        let happening =
+            Happening { at: case.at, link: case.life.id, main_pid: case.main_pid, verdict, event };
+        let early = self.unsettled.add(&happening, is_shown);
         match &record.body {
             _ if !is_shown => self.totals.filtered += 1,
             Body::Unattributed(_) => self.totals.unattributed += 1,

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     bounded::Bounded,
+    diagnose::{self, aftermath, aftermath::Aftermath},
     event::{
         Container, Event, EventKind, Incident, IncidentLink, Moment, Outcome, Recurrence, Task, Verdict, When,
     },
@@ -71,8 +72,15 @@ struct Open {
     victims: Vec<Container>,
     recurrence: Option<Recurrence>,
     /// Why the first break happened, and who is responsible; `None` while nothing is broken.
-    why: Option<(Verdict, Option<Task>)>,
+    why: Option<Why>,
     is_shown: bool,
+}
+
+/// Why a break happened.
+struct Why {
+    verdict: diagnose::Verdict,
+    public: Verdict,
+    culprit: Option<Task>,
 }
 
 /// A link of an incident.
@@ -81,12 +89,31 @@ struct Link {
     /// What broke it and has not been undone, and since when.
     broken: BTreeSet<EventKind>,
     since: Ktime,
+    /// Whether it was set down.
+    was_down: bool,
+    /// Process id of the main process of its namespace.
+    main_pid: Option<u32>,
+}
+
+/// An event of a link, with what is behind it.
+pub struct Happening<'a> {
+    /// When.
+    pub at: Ktime,
+    /// The link's id.
+    pub link: u64,
+    /// Process id of the main process of its namespace.
+    pub main_pid: Option<u32>,
+    /// Its verdict.
+    pub verdict: &'a diagnose::Verdict,
+    /// Its public form.
+    pub event: &'a Event,
 }
 
 impl Unsettled {
-    /// Takes an event of a link, and whether the viewer wants it. Returns the incident that settles early for it, if
+    /// Takes an event, and whether the viewer wants it. Returns the incident that settles early for it, if
     /// there was no room.
-    pub fn add(&mut self, at: Ktime, link: u64, event: &Event, is_shown: bool) -> Option<Settled> {
+    pub fn add(&mut self, happening: &Happening<'_>, is_shown: bool) -> Option<Settled> {
+        let Happening { at, link, event, .. } = *happening;
         let number = event.incident;
         // What its author did to a link before is no part of the incident: it came up, by the same process.
         let begins = event.breaks || event.event == EventKind::AddressRemoved;
@@ -97,10 +124,10 @@ impl Unsettled {
         if self.open.get(&number).is_some() {
             let is_new = self.links.get(&(number, link)).is_none();
             if is_new {
-                self.add_link(number, link, event);
+                self.add_link(number, happening);
             }
             if let Some(open) = self.open.get_mut(&number) {
-                open.take(event, is_shown);
+                open.take(happening, is_shown);
                 open.links.extend(is_new.then_some(link));
             }
             if let Some(known) = self.links.get_mut(&(number, link)) {
@@ -153,9 +180,10 @@ impl Unsettled {
         self.open.evicted() + self.links.evicted()
     }
 
-    fn add_link(&mut self, number: u64, link: u64, event: &Event) {
+    fn add_link(&mut self, number: u64, happening: &Happening<'_>) {
+        let link = happening.link;
         self.incidents_of.insert((link, number));
-        if let Some(((of, forgotten), _)) = self.links.insert((number, link), Link::new(event)) {
+        if let Some(((of, forgotten), _)) = self.links.insert((number, link), Link::new(happening)) {
             self.incidents_of.remove(&(forgotten, of));
             if let Some(open) = self.open.get_mut(&of) {
                 open.links.retain(|known| *known != forgotten);
@@ -193,7 +221,8 @@ impl Open {
         }
     }
 
-    fn take(&mut self, event: &Event, is_shown: bool) {
+    fn take(&mut self, happening: &Happening<'_>, is_shown: bool) {
+        let Happening { verdict, event, .. } = *happening;
         self.last.clone_from(&event.when);
         self.events += 1;
         self.is_shown |= is_shown;
@@ -203,7 +232,11 @@ impl Open {
             }
         }
         if self.why.is_none() && event.breaks {
-            self.why = Some((event.verdict.clone(), event.culprit.clone()));
+            self.why = Some(Why {
+                verdict: verdict.clone(),
+                public: event.verdict.clone(),
+                culprit: event.culprit.clone(),
+            });
             self.recurrence = event.recurrence;
         }
     }
@@ -218,7 +251,8 @@ impl Open {
 }
 
 impl Link {
-    fn new(event: &Event) -> Self {
+    fn new(happening: &Happening<'_>) -> Self {
+        let Happening { main_pid, event, .. } = *happening;
         let moment = Moment { when: event.when.clone(), event: event.event };
         let told = IncidentLink {
             id: event.link.id.clone(),
@@ -231,7 +265,7 @@ impl Link {
             up_again_ns: None,
             lost_addresses: Vec::new(),
         };
-        Self { told, broken: BTreeSet::new(), since: Ktime(0) }
+        Self { told, broken: BTreeSet::new(), since: Ktime(0), was_down: false, main_pid }
     }
 
     /// An event of the incident itself.
@@ -253,9 +287,21 @@ impl Link {
             self.since = at;
         }
         self.broken.insert(event.event);
+        self.was_down |= event.event == EventKind::Down;
         self.told.up_again_ns = None;
         if self.told.outcome != Outcome::Gone {
             self.told.outcome = Outcome::Broken;
+        }
+    }
+
+    fn aftermath(&self) -> Aftermath<'_> {
+        Aftermath {
+            link: &self.told.name,
+            outcome: self.told.outcome,
+            up_again_ns: self.told.up_again_ns,
+            was_down: self.was_down,
+            main_pid: self.main_pid,
+            lost: &self.told.lost_addresses,
         }
     }
 
@@ -297,7 +343,13 @@ impl Settled {
     /// Its public form; `None` if nothing is broken.
     #[must_use]
     pub fn told(self, when: When) -> Option<Incident> {
-        let (verdict, culprit) = self.open.why?;
+        let Why { verdict, public, culprit } = self.open.why?;
+        let became: Vec<_> = self.links.iter().map(Link::aftermath).collect();
+        let verdict = Verdict {
+            cause: format!("{}.", aftermath::cause(&verdict.cause, &became)),
+            remedy: aftermath::remedy(verdict.remedy.as_ref(), &became),
+            ..public
+        };
         Some(Incident {
             when,
             incident: self.number,

@@ -4,7 +4,7 @@ use super::{Cause, Life, ParentChange, links::Siblings};
 use crate::{
     bounded::Bounded,
     fact::{Ktime, LinkChange, LinkFact, ProcessId, Task},
-    work::party,
+    work::{party, runtime},
 };
 
 /// Incidents that may still grow.
@@ -12,6 +12,11 @@ const MAX_OPEN: usize = 16_384;
 
 /// After this pause, further acts of the same process on the same device are another incident.
 const PAUSE_NS: u64 = 120_000_000_000;
+/// After this pause, what the same party does to another link, or to the same one once it is up again, is another
+/// incident. A script's loop is faster, also where it waits a second; a person who types is slower.
+const ERRAND_PAUSE_NS: u64 = 2_000_000_000;
+/// Parties whose errand may still go on.
+const MAX_PARTIES: usize = 4096;
 /// After this pause every incident is over. The kernel may need minutes to tear a namespace down.
 const OVER_NS: u64 = 600_000_000_000;
 
@@ -69,6 +74,31 @@ impl Key {
     }
 }
 
+/// What a party may do to a link in the course of an errand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// It takes something away: it may begin with that.
+    Takes(ProcessId),
+    /// It sets the link up again, or gives it another hardware address.
+    Gives(ProcessId),
+}
+
+impl Errand {
+    /// Whose errand a change is part of; `None` if it is nobody's own. A runtime or a service of containers does many
+    /// things for others, and each is for a reason of its own.
+    pub fn of(at: Ktime, actor: &Task, fact: &LinkFact, key: Key) -> Option<Self> {
+        if !matches!(key, Key::Link(..)) || runtime::works_for_one(actor) {
+            return None;
+        }
+        let party = party::caller(actor, at);
+        match fact.change {
+            LinkChange::Down | LinkChange::Deleted | LinkChange::AddressRemoved => Some(Self::Takes(party)),
+            LinkChange::Up | LinkChange::UpFailed | LinkChange::MacChanged => Some(Self::Gives(party)),
+            _ => None,
+        }
+    }
+}
+
 /// An incident under way.
 #[derive(Clone, Copy)]
 pub struct Incident {
@@ -85,11 +115,37 @@ pub struct Incident {
 pub struct Incidents {
     last: u64,
     open: Bounded<Key, Incident, MAX_OPEN>,
+    /// The last incident of each party's errand.
+    errands: Bounded<ProcessId, Incident, MAX_PARTIES>,
 }
 
 impl Incidents {
-    /// The incident of a key; for a new one, `siblings` counts the links.
-    pub fn of(&mut self, key: Key, at: Ktime, siblings: impl FnOnce() -> Siblings) -> Incident {
+    /// The incident of a key and of somebody's errand; for a new one, `siblings` counts the links.
+    pub fn of(
+        &mut self,
+        key: Key,
+        errand: Option<Errand>,
+        at: Ktime,
+        siblings: impl FnOnce() -> Siblings,
+    ) -> Incident {
+        let (Some(Errand::Takes(party)) | Some(Errand::Gives(party))) = errand else {
+            return self.of_key(key, at, siblings);
+        };
+        let is_over = |last: &Incident| at.0.saturating_sub(last.last_at.0) > ERRAND_PAUSE_NS;
+        while self.errands.pop_oldest_if(is_over).is_some() {}
+        let under_way = self.errands.get(&party).filter(|last| !is_over(last)).copied();
+        let incident = match under_way {
+            Some(incident) => Incident { last_at: at, ..incident },
+            None => self.of_key(key, at, siblings),
+        };
+        self.open.insert(key, incident);
+        if under_way.is_some() || matches!(errand, Some(Errand::Takes(_))) {
+            self.errands.insert(party, incident);
+        }
+        incident
+    }
+
+    fn of_key(&mut self, key: Key, at: Ktime, siblings: impl FnOnce() -> Siblings) -> Incident {
         let pause = |incident: &Incident| at.0.saturating_sub(incident.last_at.0);
         while self.open.pop_oldest_if(|incident| pause(incident) > OVER_NS).is_some() {}
         if let Some(incident) = self.open.get_mut(&key) {
@@ -109,6 +165,6 @@ impl Incidents {
 
     /// How many were pushed out by others.
     pub fn evicted(&self) -> u64 {
-        self.open.evicted()
+        self.open.evicted() + self.errands.evicted()
     }
 }

@@ -445,7 +445,10 @@ impl Correlator {
             .as_ref()
             .filter(|_| matches!(cause, Cause::ParentDeleted { .. } | Cause::ParentChanged(_)));
         let links = &self.links;
-        let incident = self.incidents.of(key, at, || match parent {
+        let errand = matches!(cause, Cause::Request(_))
+            .then(|| incidents::Errand::of(at, &actor, &fact, key))
+            .flatten();
+        let incident = self.incidents.of(key, errand, at, || match parent {
             Some(parent) => links.siblings(parent, &life),
             None => Siblings::default(),
         });

@@ -6,7 +6,7 @@ use super::{Correlator, Trigger};
 use crate::fact::{Fact, Ktime, LinkChange, Task, What};
 use crate::testing::story::{
     Macvlan, OWN_PID, Random, Story, child_of, init, inside, macvlan, netns, next_at, nic, path, process,
-    running, swapper, thread, tracer, without_cookie, worker,
+    running, started, swapper, thread, tracer, without_cookie, worker,
 };
 
 fn ip() -> Task {
@@ -208,8 +208,69 @@ fn all_links_that_go_with_one_namespace_are_one_incident() {
 fn the_down_and_the_deletion_of_a_link_by_one_process_are_one_incident() {
     let (a, b) = (inhabitant("a", 2), inhabitant("b", 3));
     let mut story = Story::new();
-    story.sets_down(&ip(), &a).deletes(&ip(), &a).deletes(&ip(), &b);
-    assert_eq!(story.tell().incidents(), [1, 1, 2], "another link is another incident");
+    story.sets_down(&ip(), &a).deletes(&ip(), &a).wait_ms(3_000).deletes(&ip(), &b);
+    assert_eq!(story.tell().incidents(), [1, 1, 2], "another link is another incident after a pause");
+}
+
+/// `ip`, started at this moment of a story by that process.
+fn command(pid: u32, by: &Task, story: &Story) -> Task {
+    started(child_of(process("ip", pid), by), story.now() - 50_000_000)
+}
+
+#[test]
+fn a_loop_of_a_script_is_one_incident() {
+    let (script, mut story) = (process("bash", 880), Story::new());
+    for number in 1..=3 {
+        let command = command(900 + number, &script, &story);
+        story.sets_down(&command, &inhabitant("mv", 10 + number)).wait_ms(1_000);
+    }
+    assert_eq!(story.tell().incidents(), [1, 1, 1]);
+    // The same in one process, such as `ip -batch`.
+    let mut story = Story::new();
+    for index in 11..14 {
+        story.deletes(&ip(), &inhabitant("mv", index));
+    }
+    assert_eq!(story.tell().incidents(), [1, 1, 1]);
+}
+
+#[test]
+fn two_peoples_shells_and_one_shell_some_seconds_later_are_incidents_of_their_own() {
+    let (mine, yours, mut story) = (process("bash", 880), process("bash", 881), Story::new());
+    for (number, shell) in (1..).zip([&mine, &yours]) {
+        let command = command(900 + number, shell, &story);
+        story.sets_down(&command, &inhabitant("mv", 10 + number));
+    }
+    story.wait_ms(3_000);
+    let later = command(910, &mine, &story);
+    story.sets_down(&later, &inhabitant("mv", 15));
+    assert_eq!(story.tell().incidents(), [1, 2, 3]);
+}
+
+#[test]
+fn what_a_manager_of_many_containers_calls_is_nobodys_loop() {
+    let (daemon, mut story) = (process("containerd", 700), Story::new());
+    for number in 1..=2 {
+        let plugin = child_of(running(process("macvlan", 900 + number), "/opt/cni/bin/macvlan"), &daemon);
+        let plugin = started(plugin, story.now() - 50_000_000);
+        story.deletes(&plugin, &inhabitant("eth0", 10 + number));
+    }
+    assert_eq!(story.tell().incidents(), [1, 2]);
+}
+
+#[test]
+fn down_and_up_again_by_one_errand_are_one_incident() {
+    let (script, link, mut story) = (process("sh", 880), inhabitant("mv", 2), Story::new());
+    let [down, mac, up] = [1, 2, 3].map(|number| command(900 + number, &script, &story));
+    story.sets_down(&down, &link);
+    let mut other = link.clone();
+    other.link.mac = Some([2, 0, 0, 0, 0, 9]);
+    story.link(&mac, LinkChange::MacChanged, &other, &[]).sets_up(&up, &other);
+    assert_eq!(story.tell().incidents(), [1, 1, 1]);
+    // Another process that heals it is no part of that.
+    let mut story = Story::new();
+    let down = command(901, &script, &story);
+    story.sets_down(&down, &link).sets_up(&process("healer", 700), &link);
+    assert_eq!(story.tell().incidents(), [1, 2]);
 }
 
 #[test]
@@ -426,7 +487,7 @@ fn a_crowd_in_one_namespace_is_no_harm() {
 fn incidents_beyond_the_limit_keep_counting_and_the_latest_stay_open() {
     const MANY: u32 = 20_000;
     let mut memory = Memory::new();
-    let mut incident = |ifindex| memory.change(LinkChange::Down, &inhabitant("m", ifindex)).incident;
+    let mut incident = |ifindex| memory.change(LinkChange::Renamed, &inhabitant("m", ifindex)).incident;
     for ifindex in 1..=MANY {
         assert_eq!(incident(ifindex), u64::from(ifindex));
     }

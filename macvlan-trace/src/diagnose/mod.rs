@@ -1,6 +1,7 @@
 //! Turns a case into a verdict: the rule, one sentence that says why, what to do, who is responsible, and how sure that
 //! is. A rule is one file in `rules` and its lines in `rules/mod.rs`.
 
+pub mod aftermath;
 mod ends;
 #[cfg(test)]
 mod pages;
@@ -14,7 +15,7 @@ pub use recurrence::{Recurrence, Recurrences};
 pub use rules::{RULES, pages};
 pub use words::{holder, mac};
 
-use std::{borrow::Cow, rc::Rc};
+use std::{borrow::Cow, fmt, rc::Rc};
 
 use crate::{
     correlate::{Awaited, Case, Cause, Drop, Ended, NamespaceEnd, Remark},
@@ -31,12 +32,62 @@ pub struct Verdict {
     pub rule: &'static str,
     /// Why, in one sentence without its full stop. Its first word has a capital, unless it is a name.
     pub cause: String,
-    /// What to do, in one sentence.
-    pub remedy: Option<Cow<'static, str>>,
+    /// What to do.
+    pub remedy: Option<Remedy>,
     /// How sure it is.
     pub confidence: Confidence,
     /// Who is responsible.
     pub culprit: Option<Culprit>,
+}
+
+/// What to do, in one sentence.
+#[derive(Clone, Debug, Default)]
+pub struct Remedy {
+    /// How to undo the change, as a clause: of no use once that is undone.
+    undo: Option<String>,
+    /// What else to do, as a sentence.
+    then: Option<Cow<'static, str>>,
+}
+
+impl Remedy {
+    /// How to undo the change, as a clause, and what else to do, as a sentence.
+    fn undo(undo: impl Into<String>, then: Option<Cow<'static, str>>) -> Self {
+        Self { undo: Some(undo.into()), then }
+    }
+
+    /// What to do once the change is undone.
+    #[must_use]
+    pub fn once_undone(&self) -> Option<&str> {
+        self.then.as_deref()
+    }
+}
+
+impl From<String> for Remedy {
+    fn from(sentence: String) -> Self {
+        Self { undo: None, then: Some(sentence.into()) }
+    }
+}
+
+impl From<&'static str> for Remedy {
+    fn from(sentence: &'static str) -> Self {
+        Self { undo: None, then: Some(sentence.into()) }
+    }
+}
+
+impl From<Cow<'static, str>> for Remedy {
+    fn from(sentence: Cow<'static, str>) -> Self {
+        Self { undo: None, then: Some(sentence) }
+    }
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.undo, &self.then) {
+            (Some(undo), Some(then)) => write!(f, "{undo}; {then}"),
+            (Some(undo), None) => write!(f, "{undo}."),
+            (None, then) => f.write_str(then.as_deref().unwrap_or_default()),
+        }
+    }
 }
 
 /// The process that is responsible.

@@ -179,7 +179,7 @@ mod tests {
             for netns in [netns(1), second] {
                 let link = macvlan("eth0", netns, 7);
                 story.creates(&process("setup", 600), &link).sets_up(&process("setup", 600), &link);
-                story.sets_down(&cron, &link).deletes(&cron, &link);
+                story.sets_down(&cron, &link).deletes(&cron, &link).wait_ms(3_000);
             }
             counts(&story.tell())
         };

@@ -1,8 +1,8 @@
 //! The parts of sentences.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
-use super::takes_away;
+use super::{Remedy, takes_away};
 use crate::{
     correlate::{Case, Cause, Ended, Holder, ParentChange, Remark},
     fact::{Container, ExitStatus, Ktime, Link, LinkChange, Pod, Task},
@@ -342,6 +342,26 @@ pub fn set_up_again(case: &Case) -> String {
     format!("{command} undoes it, but for routes and IPv6 addresses")
 }
 
+/// How to undo a down by hand, unless the kernel itself does, and what else to do.
+pub fn undo_down(case: &Case, lead: &str, then: Option<Cow<'static, str>>) -> Option<Remedy> {
+    match case.fact.change {
+        LinkChange::Down if case.fact.path.changes_vrf() => {
+            Some(Remedy::undo(keep_addresses(&case.fact.link.name), then))
+        }
+        LinkChange::Down => Some(Remedy::undo(format!("{lead}{}", set_up_again(case)), then)),
+        _ => then.map(Remedy::from),
+    }
+}
+
+/// How a link keeps its addresses of IPv6 the next time that it is set down (`addrconf_ifdown`).
+pub fn keep_addresses(link: &Text) -> String {
+    format!(
+        "`sysctl net.ipv6.conf.{}.keep_addr_on_down=1` in its namespace keeps addresses of IPv6 over a down; routes are \
+         to be set again",
+        plain(link)
+    )
+}
+
 /// A name that can be pasted into a shell; a placeholder for one that a shell would misunderstand.
 pub fn plain(name: &Text) -> String {
     pasteable(name.as_bytes()).unwrap_or("LINK").to_owned()
@@ -400,6 +420,10 @@ pub fn deed(case: &Case) -> String {
     match case.fact.change {
         LinkChange::Created => format!("created {link}"),
         LinkChange::Up => format!("set {link} up"),
+        // `vrf_add_slave` and `vrf_del_slave` set it down, and up again (`cycle_netdev`).
+        LinkChange::Down if case.fact.path.changes_vrf() => {
+            format!("changed the VRF of {link}, for which the kernel sets it down and up again")
+        }
         LinkChange::Down | LinkChange::UnseenDown => format!("set {link} down"),
         // Runtimes give a link a temporary name before they delete it.
         LinkChange::Deleted | LinkChange::UnseenDeleted if case.life.known_as != *link => {
@@ -474,12 +498,17 @@ pub fn address(case: &Case) -> String {
 
 /// How to set the address of a link again, in its namespace.
 pub fn set_address_again(case: &Case) -> String {
-    let link = plain(&case.fact.link.name);
     let address = case
         .fact
         .address
         .map_or_else(|| "ADDRESS".to_owned(), |address| format!("{}/{}", address.ip, address.prefix));
-    match case.main_pid {
+    set_address(&address, &case.fact.link.name, case.main_pid)
+}
+
+/// The same for any address and link.
+pub fn set_address(address: &str, link: &Text, main_pid: Option<u32>) -> String {
+    let link = plain(link);
+    match main_pid {
         Some(pid) => format!("`nsenter --target {pid} --net ip addr replace {address} dev {link}`"),
         None => format!("`ip addr replace {address} dev {link}` in its namespace"),
     }

@@ -353,6 +353,12 @@ questions! {
         function("dev_change_proto_down_generic"), // 5.10
     ], unseen: "that a link loses its carrier because somebody sets protodown";
 
+    /// Whether a device joins or leaves a VRF: if it is up, it is set down and up again.
+    changes_vrf: [
+        of_module("vrf", "vrf_add_slave"),
+        of_module("vrf", "vrf_del_slave"),
+    ], unseen: "that a link is set down only for a moment, as it joins or leaves a VRF";
+
     /// Whether the kernel removes IP addresses whose lifetime has ended.
     ends_lifetimes: [
         function("addrconf_verify_work"), // IPv6

@@ -3,13 +3,13 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     event::EventKind,
-    fact::{Address, LinkChange, LinkFact, What},
+    fact::{Address, LinkChange, LinkFact, Task, What},
     testing::{
         records,
         story::{
             Story,
             cast::{eth0, ip, link, setup},
-            macvlan, netns, path, process,
+            child_of, macvlan, netns, path, process, running, started,
         },
     },
 };
@@ -29,7 +29,8 @@ fn a_link_that_comes_up_again_is_told_with_how_long_it_was_down() {
     settled
         .verdict("direct", "certain")
         .culprit(&by)
-        .is("/verdict/cause", down.record["verdict"]["cause"].clone())
+        .says("/verdict/cause", "set macvlan0 down, 3.2 s after it came up")
+        .says("/verdict/cause", "; macvlan0 was down for 3.1 s, and is up again.")
         .is("/incident", down.record["incident"].clone())
         .is("/events", 1)
         .is("/link_count", 1)
@@ -129,14 +130,97 @@ fn event(kind: EventKind, number: u64) -> Event {
     event
 }
 
+fn add(unsettled: &mut Unsettled, at: Ktime, link: u64, event: &Event) -> Option<Settled> {
+    let verdict = &diagnose::Verdict {
+        rule: "direct",
+        cause: String::new(),
+        remedy: None,
+        confidence: event.verdict.confidence,
+        culprit: None,
+    };
+    unsettled.add(&Happening { at, link, main_pid: None, verdict, event }, true)
+}
+
+/// A command that a script has just started.
+fn command(way: &str, pid: u32, story: &Story) -> Task {
+    let ip = running(process("ip", pid), &format!("ip link set macvlan0 {way}"));
+    started(child_of(ip, &process("sh", 880)), story.now() - 1_000_000)
+}
+
+#[test]
+fn a_link_that_is_up_again_is_not_to_be_set_up() {
+    let (mut story, link) = link();
+    let [down, up] = [("down", 901), ("up", 902)].map(|(way, pid)| command(way, pid, &story));
+    let told = story.sets_down(&down, &link).sets_up(&up, &link).ticks_after_ms(20_000).tell();
+    let [.., down, up] = &told.events()[..] else { panic!("{told}") };
+    down.says("/verdict/remedy", "`ip link set macvlan0 up` in its namespace undoes it");
+    up.is("/incident", down.record["incident"].clone());
+    let [settled] = told.settled()[..] else { panic!("{told}") };
+    settled
+        .is("/events", 2)
+        .says("/verdict/cause", "; macvlan0 was down for 1 ms, and is up again.")
+        .says("/verdict/remedy", "`sysctl net.ipv6.conf.macvlan0.keep_addr_on_down=1` in its namespace keeps")
+        .says("/verdict/remedy", "; `systemctl status test.service` shows what it belongs to.");
+    assert!(!settled.record["verdict"]["remedy"].as_str().unwrap().contains("ip link set"), "{told}");
+}
+
+#[test]
+fn a_link_that_stays_down_is_still_to_be_set_up_and_one_that_is_gone_is_not() {
+    let tell = |is_deleted: bool| {
+        let (mut story, link) = link();
+        let by = ip("ip link set macvlan0 down");
+        story.sets_down(&by, &link);
+        if is_deleted {
+            story.deletes(&by, &link);
+        }
+        story.tell().settled()[0].record["verdict"]["remedy"].as_str().unwrap().to_owned()
+    };
+    let (stays, goes) = (tell(false), tell(true));
+    assert!(stays.starts_with("`ip link set macvlan0 up` in its namespace undoes it"), "{stays}");
+    assert_eq!(goes, "`systemctl status test.service` shows what it belongs to.");
+}
+
+#[test]
+fn what_a_link_lost_before_it_came_up_again_is_to_be_set_again() {
+    let (mut story, link) = link();
+    let by = ip("ip addr flush");
+    let address = Some(Address { ip: "192.0.2.7".parse().unwrap(), prefix: 24 });
+    let lost = LinkFact { address, ..link.fact(LinkChange::AddressRemoved, &by, &[]) };
+    story.acts(&by, What::Link(Box::new(lost))).sets_down(&by, &link).sets_up(&by, &link);
+    story.tell().settled()[0].says(
+        "/verdict/remedy",
+        "`ip addr replace 192.0.2.7/24 dev macvlan0` in its namespace sets its address again, if nobody has; `sysctl",
+    );
+}
+
+#[test]
+fn joining_a_vrf_is_told_as_what_it_is_before_the_link_is_up_again() {
+    let (mut story, link) = link();
+    let by = ip("ip link set macvlan0 master vrf0");
+    let frames = ["__dev_change_flags", "dev_change_flags", "cycle_netdev", "vrf_add_slave", "do_set_master"];
+    let told =
+        story.link(&by, LinkChange::Down, &link, &frames).link(&by, LinkChange::Up, &link, &frames).tell();
+    let [.., down, _] = &told.events()[..] else { panic!("{told}") };
+    down.verdict("direct", "certain")
+        .culprit(&by)
+        .says("/verdict/cause", "changed the VRF of macvlan0, for which the kernel sets it down and up again")
+        .says("/verdict/remedy", "keep_addr_on_down=1");
+    let settled = told.settled()[0];
+    settled.says("/verdict/cause", "; macvlan0 was down for 1 ms, and is up again.");
+    for remedy in [down, &settled].map(|said| said.record["verdict"]["remedy"].as_str().unwrap().to_owned()) {
+        assert!(!remedy.contains("ip link set"), "{remedy}");
+        assert_eq!(remedy.matches("keep_addr_on_down").count(), 1, "{remedy}");
+    }
+}
+
 #[test]
 fn an_incident_for_which_there_is_no_room_settles_early() {
     let mut unsettled = Unsettled::default();
     let most = MAX_OPEN as u64;
     for number in 1..=most {
-        assert!(unsettled.add(Ktime(number), number, &event(EventKind::Down, number), true).is_none());
+        assert!(add(&mut unsettled, Ktime(number), number, &event(EventKind::Down, number)).is_none());
     }
-    let early = unsettled.add(Ktime(most + 1), most + 1, &event(EventKind::Down, most + 1), true);
+    let early = add(&mut unsettled, Ktime(most + 1), most + 1, &event(EventKind::Down, most + 1));
     assert_eq!(early.map(|early| early.number), Some(1));
     assert_eq!(unsettled.settle_all(Ktime(most + 2)).len(), MAX_OPEN);
     let left = (unsettled.due.len(), unsettled.links.len(), unsettled.incidents_of.len());
@@ -148,7 +232,7 @@ fn links_beyond_the_room_are_counted() {
     let mut unsettled = Unsettled::default();
     let most = MAX_LINKS as u64;
     for link in 0..most + 5 {
-        unsettled.add(Ktime(link), link, &event(EventKind::Down, 1), true);
+        add(&mut unsettled, Ktime(link), link, &event(EventKind::Down, 1));
     }
     let settled = unsettled.settle_all(Ktime(most)).remove(0);
     let told = settled.told(records::when(0)).unwrap();
@@ -163,7 +247,7 @@ fn what_goes_on_without_end_is_told_in_parts() {
     for second in 0..1800 {
         let at = Ktime(second * 1_000_000_000);
         settled += unsettled.settle(at).len();
-        unsettled.add(at, 1, &event(EventKind::AddressRemoved, 1), true);
+        add(&mut unsettled, at, 1, &event(EventKind::AddressRemoved, 1));
     }
     assert_eq!(settled, 2);
 }

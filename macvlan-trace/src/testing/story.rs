@@ -308,6 +308,11 @@ impl Story {
         self
     }
 
+    /// The time, in nanoseconds since boot.
+    pub fn now(&self) -> u64 {
+        self.at
+    }
+
     /// Lets time pass.
     pub fn wait_ms(&mut self, ms: u64) -> &mut Self {
         self.at += ms * 1_000_000;

@@ -1,12 +1,18 @@
 //! Who a task works for, by its control group, its argument vector and its ancestors, never by its name alone.
 
 use crate::{
-    fact::{Ancestor, ProcessId, Task},
+    fact::{Ancestor, Ktime, ProcessId, Task},
     text::Text,
 };
 
 /// DHCP clients, and the scripts that work for them.
 pub const DHCP_CLIENTS: [&str; 5] = ["dhcpcd", "dhclient", "dhclient-script", "dhcpcd-run-hooks", "udhcpc"];
+
+/// Programs that start another one in their place, each time anew.
+const PASSERS_ON: [&str; 6] = ["sudo", "su", "doas", "pkexec", "timeout", "nsenter"];
+
+/// How long a command takes at most from its start to its deed.
+const COMMAND_NS: u64 = 2_000_000_000;
 
 /// The programs of ifupdown.
 pub const IFUPDOWN: [&str; 4] = ["ifup", "ifdown", "ifreload", "ifquery"];
@@ -71,6 +77,16 @@ pub fn delegate_of(task: &Task) -> Option<&Ancestor> {
 pub fn on_behalf_of(task: &Task) -> ProcessId {
     let outermost = task.ancestors.iter().rfind(|ancestor| works_through_others(ancestor));
     outermost.map_or(task.task.process, |ancestor| ancestor.process)
+}
+
+/// The process whose errand a task does: as [`on_behalf_of`]; otherwise the one that called it, if it is a command that
+/// has just been started, as by the loop of a script.
+pub fn caller(task: &Task, at: Ktime) -> ProcessId {
+    let party = on_behalf_of(task);
+    let is_command = at.0.saturating_sub(task.task.process.start.0) <= COMMAND_NS;
+    let caller = task.ancestors.iter().find(|ancestor| !is_named(ancestor, &PASSERS_ON));
+    let caller = caller.filter(|caller| is_command && caller.process.tgid != 1);
+    caller.filter(|_| party == task.task.process).map_or(party, |caller| caller.process)
 }
 
 fn works_through_others(ancestor: &Ancestor) -> bool {

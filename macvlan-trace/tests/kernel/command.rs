@@ -135,6 +135,58 @@ fn an_incident_says_what_became_of_its_links() {
     assert_eq!(stream.summary()["events"], 3, "{stream}");
 }
 
+/// What is told of a script that runs in a shell, while the VRF vrf0 and links that are up are there.
+fn told_of(links: &[&str], script: &str) -> Stream {
+    let _parent = Parent::dummy("par0");
+    ip("link add vrf0 type vrf table 10");
+    for name in links {
+        ip(&format!("link add {name} link par0 type macvlan"));
+        ip(&format!("link set {name} up"));
+    }
+    let script = format!("IP={}; {script}", ip_path());
+    let output = tracer(&["-o", "json", "-e", "all", "--", "sh", "-c", &script]);
+    ip("link del vrf0");
+    Stream::parse(&output.stdout)
+}
+
+#[test]
+fn a_link_that_joins_a_vrf_is_down_for_a_moment() {
+    let stream = told_of(&["mv0"], "$IP link set mv0 master vrf0");
+    stream
+        .one("down", "mv0")
+        .by("ip")
+        .verdict("direct", "certain")
+        .says("/verdict/cause", "changed the VRF of mv0, for which the kernel sets it down and up again")
+        .is("/incident", stream.one("up", "mv0").value("/incident"));
+    stream
+        .settled("mv0")
+        .is("/links/0/outcome", "up_again")
+        .says("/verdict/cause", "mv0 was down for")
+        .says("/verdict/remedy", "keep_addr_on_down=1")
+        .holds("nobody has to set it up", |record| {
+            record["verdict"]["remedy"].as_str().is_some_and(|remedy| !remedy.contains("ip link set"))
+        });
+}
+
+#[test]
+fn a_script_that_sets_a_link_down_and_up_is_one_incident() {
+    let stream = told_of(
+        &["mv0"],
+        "$IP link set mv0 down; $IP link set mv0 address 02:00:00:00:00:99; $IP link set mv0 up",
+    );
+    assert_eq!(stream.all().len(), 3, "{stream}");
+    stream.incident(|event| event.by("ip"));
+    stream.settled("mv0").is("/events", 3).is("/links/0/outcome", "up_again");
+}
+
+#[test]
+fn a_loop_over_links_is_one_incident() {
+    let stream = told_of(&["mv1", "mv2", "mv3"], "for n in 1 2 3; do $IP link set mv$n down; done");
+    assert_eq!(stream.all().len(), 3, "{stream}");
+    stream.incident(|event| event.by("ip"));
+    stream.settled("mv1").is("/link_count", 3).is("/links/2/outcome", "broken");
+}
+
 #[test]
 fn the_table_names_the_culprit() {
     let _parent = Parent::dummy("par0");

@@ -6,7 +6,6 @@ use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, takes_away, words},
     event::Confidence,
-    fact::LinkChange,
     work::party,
 };
 
@@ -46,8 +45,7 @@ pub const RULE: Rule = Rule {
                 words::deed(case),
                 words::age(case, task)
             ),
-            remedy: (case.fact.change == LinkChange::Down)
-                .then(|| format!("If it was a mistake: {}.", words::set_up_again(case)).into()),
+            remedy: words::undo_down(case, "If it was a mistake: ", None),
             // A script in a terminal looks the same.
             confidence: Confidence::Likely,
             culprit: Some(Culprit::new(task)),

@@ -2,7 +2,7 @@
 
 use crate::{
     correlate::Cause,
-    diagnose::{Culprit, Rule, Verdict, words},
+    diagnose::{Culprit, Remedy, Rule, Verdict, words},
     event::Confidence,
     fact::LinkChange,
 };
@@ -51,14 +51,17 @@ pub const RULE: Rule = Rule {
         let (how, remedy) = match &first.below {
             _ if first.change == LinkChange::Down => (
                 format!("set {} down, and with that {parent}, the parent of {link},", first.parent.name),
-                Some(format!("`ip link set {} up` where that is.", words::plain(&first.parent.name)).into()),
+                Some(Remedy::undo(
+                    format!("`ip link set {} up` where that is", words::plain(&first.parent.name)),
+                    None,
+                )),
             ),
             Some(other) if first.path.closes_veth() => (
                 format!(
                     "set {}, the other end of {}, down, and with that {parent}, the parent of {link},",
                     other.name, first.parent.name
                 ),
-                Some("Set the other end up again.".into()),
+                Some(Remedy::undo("Set the other end up again", None)),
             ),
             // A bond or a bridge has a carrier as long as one of its ports has. Only the first port is known.
             Some(below) if !below.is_up() => (
@@ -66,7 +69,10 @@ pub const RULE: Rule = Rule {
                     "acted on {}, below which {} is down, and with that {parent}, the parent of {link},",
                     first.parent.name, below.name
                 ),
-                Some(format!("`ip link set {} up` where that is.", words::plain(&below.name)).into()),
+                Some(Remedy::undo(
+                    format!("`ip link set {} up` where that is", words::plain(&below.name)),
+                    None,
+                )),
             ),
             _ => (
                 format!("acted on {}, and with that {parent}, the parent of {link},", first.parent.name),

@@ -1,10 +1,8 @@
 //! A link could not be made. If a later step of the request failed, the kernel has made the link and undone it.
 
-use std::borrow::Cow;
-
 use crate::{
     correlate::{Case, Cause},
-    diagnose::{Rule, Verdict, asked, words},
+    diagnose::{Remedy, Rule, Verdict, asked, words},
     fact::LinkChange,
 };
 
@@ -51,7 +49,7 @@ fn reason(case: &Case) -> String {
 }
 
 /// What to look at, for the errors that say it (`rtnl_newlink`, `register_netdevice`, `macvlan_common_newlink`).
-fn remedy(case: &Case) -> Option<Cow<'static, str>> {
+fn remedy(case: &Case) -> Option<Remedy> {
     let link = words::plain(&case.fact.link.name);
     let parent =
         case.fact.parent.as_ref().map_or_else(|| "PARENT".to_owned(), |parent| words::plain(&parent.name));

@@ -1,11 +1,9 @@
 //! A process asked for it.
 
-use std::borrow::Cow;
-
 use crate::{
     correlate::{Case, Cause},
-    diagnose::{Rule, Verdict, asked, takes_away, words},
-    fact::{LinkChange, Task},
+    diagnose::{Remedy, Rule, Verdict, asked, takes_away, words},
+    fact::Task,
     work::party,
 };
 
@@ -30,19 +28,18 @@ pub const RULE: Rule = Rule {
 };
 
 /// How to undo the change, and where to look for the one who wanted it.
-fn remedy(case: &Case, task: &Task) -> Option<Cow<'static, str>> {
+fn remedy(case: &Case, task: &Task) -> Option<Remedy> {
     if !takes_away(case) {
         return None;
     }
-    let undo = (case.fact.change == LinkChange::Down).then(|| words::set_up_again(case));
     // A process in a container acts for the container, even if its control group is below a unit.
     let unit = party::service(task)
         .filter(|unit| case.actor_container.is_none() && words::pasteable(unit.as_bytes()).is_some());
     let look = unit.map(|unit| format!("`systemctl status {unit}` shows what it belongs to")).or_else(|| {
         callers(task).map(|pids| format!("`ps -fp {pids}` shows who called it, if they still run"))
     });
-    let steps: Vec<_> = undo.into_iter().chain(look).collect();
-    (!steps.is_empty()).then(|| format!("{}.", steps.join("; ")).into())
+    let look = look.map(|look| format!("{look}.").into());
+    words::undo_down(case, "", look)
 }
 
 /// Process ids of the callers of a process, nearest first, without the machine's own init.

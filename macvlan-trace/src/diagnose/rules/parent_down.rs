@@ -3,7 +3,7 @@
 use super::network_manager;
 use crate::{
     correlate::{Cause, ParentChange},
-    diagnose::{Culprit, Rule, Verdict, words},
+    diagnose::{Culprit, Remedy, Rule, Verdict, words},
     event::Confidence,
     fact::{Link, LinkChange},
 };
@@ -24,9 +24,10 @@ pub const RULE: Rule = Rule {
                 cause: format!(
                     "The kernel closed the parent {parent} of {link} by itself, and what began that was not seen"
                 ),
-                remedy: Some(
-                    format!("`ip link set {} up` where the parent is.", words::plain(parent)).into(),
-                ),
+                remedy: Some(Remedy::undo(
+                    format!("`ip link set {} up` where the parent is", words::plain(parent)),
+                    None,
+                )),
                 confidence: Confidence::Likely,
                 culprit: None,
             });
@@ -42,15 +43,16 @@ pub const RULE: Rule = Rule {
         Some(Verdict {
             rule: RULE.name,
             cause: format!("{} {deed}", words::who(task)),
-            remedy: Some(
-                format!(
-                    "`ip link set {} up` where {place}; and keep whatever restarts it from doing so while \
-                     links stand on it{}.",
-                    words::plain(up),
-                    network_manager::whence(task, up)
-                )
-                .into(),
-            ),
+            remedy: Some(Remedy::undo(
+                format!("`ip link set {} up` where {place}", words::plain(up)),
+                Some(
+                    format!(
+                        "keep whatever restarts it from doing so while links stand on it{}.",
+                        network_manager::whence(task, up)
+                    )
+                    .into(),
+                ),
+            )),
             confidence: Confidence::Certain,
             culprit: Some(Culprit::new(task)),
         })
