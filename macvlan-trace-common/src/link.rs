@@ -197,14 +197,18 @@ pub struct IpAddress {
     /// The address, in network byte order, padded with NUL.
     pub bytes: [u8; 16],
     /// How many of the bytes count: 4 or 16; 0 for no address.
-    pub len: u32,
+    pub len: u16,
+    /// Whether the link has another address of that family: [`Self::LAST`], or 0 if it has, or if that is not known.
+    pub last: u16,
     /// Length of the prefix in bits.
     pub prefix: u32,
 }
 
 impl IpAddress {
     /// No address.
-    pub const NONE: Self = Self { bytes: [0; 16], len: 0, prefix: 0 };
+    pub const NONE: Self = Self { bytes: [0; 16], len: 0, last: 0, prefix: 0 };
+    /// The link has no other address of that family, but for link-local ones of IPv6.
+    pub const LAST: u16 = 1;
 }
 
 /// [`Kind::Freed`](crate::Kind::Freed): nothing refers to a deleted link any more, and its memory is freed.

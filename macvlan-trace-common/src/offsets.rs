@@ -84,16 +84,24 @@ offsets! {
     ifa_local,
     /// `in_ifaddr.ifa_prefixlen`
     ifa_prefixlen,
+    /// `in_ifaddr.ifa_next`
+    ifa_next,
     /// `in_device.dev`
     in_device_dev,
+    /// `in_device.ifa_list`
+    in_device_addrs,
     /// `inet6_ifaddr.idev`
     ifa6_dev,
     /// `inet6_ifaddr.addr`
     ifa6_addr,
     /// `inet6_ifaddr.prefix_len`
     ifa6_prefixlen,
+    /// `inet6_ifaddr.if_list`
+    ifa6_node,
     /// `inet6_dev.dev`
     inet6_dev_dev,
+    /// `inet6_dev.addr_list`
+    inet6_dev_addrs,
     /// `netdev_notifier_info.dev`
     notifier_dev,
     /// `netdev_notifier_changeupper_info.upper_dev`

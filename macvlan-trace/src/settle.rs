@@ -277,10 +277,15 @@ impl Link {
                 lost.push(address.clone());
             }
         }
-        // A change that was refused leaves the link as it was.
-        let refused =
-            matches!(event.event, EventKind::MacFailed | EventKind::MoveFailed | EventKind::RenameFailed);
-        if !event.breaks || refused {
+        // A change that was refused leaves the link as it was, and nobody sees an address that is set again.
+        let has_no_end = matches!(
+            event.event,
+            EventKind::MacFailed
+                | EventKind::MoveFailed
+                | EventKind::RenameFailed
+                | EventKind::AddressRemoved
+        );
+        if !event.breaks || has_no_end {
             return;
         }
         if self.broken.is_empty() {
@@ -312,6 +317,7 @@ impl Link {
         }
         if matches!(event, EventKind::Deleted | EventKind::CreateFailed) {
             self.told.outcome = Outcome::Gone;
+            self.told.up_again_ns = None;
             return true;
         }
         self.broken.retain(|broken_by| !undoes(event, *broken_by));

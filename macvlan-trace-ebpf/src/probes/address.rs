@@ -3,11 +3,11 @@
 
 use aya_ebpf::{macros::kprobe, programs::ProbeContext};
 use aya_log_ebpf::debug;
-use macvlan_trace_common::{IpAddress, Kind, LinkChange, Probe};
+use macvlan_trace_common::{IpAddress, Kind, LinkChange, MISSING, Probe};
 
 use crate::{
     capture::netdev,
-    kread::read,
+    kread::{field, offset, read},
     report::hand_over,
     request::{Change, Request},
     state::moves,
@@ -16,15 +16,19 @@ use crate::{
 /// `NETDEV_DOWN`, which is what both chains call a removal.
 const REMOVED: u64 = 2;
 
+/// How many IPv6 addresses of a link are looked at.
+const MAX_ADDRESSES: u32 = 8;
+
 /// Reports an IPv4 address that a link loses.
 #[kprobe]
 pub fn inet_address(ctx: ProbeContext) -> u32 {
     let (Some(REMOVED), Some(ifa)) = (ctx.arg::<u64>(1), ctx.arg::<u64>(2)) else { return 0 };
-    let dev = read!(read!(ifa, ifa_dev), in_device_dev);
+    let device = read!(ifa, ifa_dev);
+    let dev = read!(device, in_device_dev);
     let [a, b, c, d] = read!(ifa, ifa_local as [u8; 4]);
     let bytes = [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let prefix = u32::from(read!(ifa, ifa_prefixlen as u8));
-    report(&ctx, dev, Probe::Inet, IpAddress { bytes, len: 4, prefix });
+    report(&ctx, dev, Probe::Inet, IpAddress { bytes, len: 4, last: is_last(device, ifa), prefix });
     0
 }
 
@@ -32,10 +36,52 @@ pub fn inet_address(ctx: ProbeContext) -> u32 {
 #[kprobe]
 pub fn inet6_address(ctx: ProbeContext) -> u32 {
     let (Some(REMOVED), Some(ifa)) = (ctx.arg::<u64>(0), ctx.arg::<u64>(1)) else { return 0 };
-    let dev = read!(read!(ifa, ifa6_dev), inet6_dev_dev);
-    let address = IpAddress { bytes: read!(ifa, ifa6_addr), len: 16, prefix: read!(ifa, ifa6_prefixlen) };
+    let device = read!(ifa, ifa6_dev);
+    let dev = read!(device, inet6_dev_dev);
+    let bytes = read!(ifa, ifa6_addr);
+    let address =
+        IpAddress { bytes, len: 16, last: is_last6(device, ifa, bytes), prefix: read!(ifa, ifa6_prefixlen) };
     report(&ctx, dev, Probe::Inet6, address);
     0
+}
+
+/// Whether an `in_device` has no other IPv4 address. `__inet_del_ifa` unlinks one before it tells of it.
+#[inline(always)]
+fn is_last(device: u64, ifa: u64) -> u16 {
+    if offset!(in_device_addrs) == MISSING || offset!(ifa_next) == MISSING {
+        return 0;
+    }
+    let first: u64 = read!(device, in_device_addrs);
+    let other = if first == ifa { read!(first, ifa_next) } else { first };
+    if other == 0 { IpAddress::LAST } else { 0 }
+}
+
+/// Whether an `inet6_dev` has no other IPv6 address than link-local ones. `ipv6_del_addr` unlinks one before it tells of
+/// it, `addrconf_ifdown` after.
+#[inline(always)]
+fn is_last6(device: u64, ifa: u64, bytes: [u8; 16]) -> u16 {
+    if offset!(inet6_dev_addrs) == MISSING || offset!(ifa6_node) == MISSING || is_link_local(bytes) {
+        return 0;
+    }
+    let head = device + u64::from(offset!(inet6_dev_addrs));
+    let mut node: u64 = field(head, 0);
+    for _ in 0..MAX_ADDRESSES {
+        if node == head || node == 0 {
+            return IpAddress::LAST;
+        }
+        let other = node - u64::from(offset!(ifa6_node));
+        if other != ifa && !is_link_local(read!(other, ifa6_addr)) {
+            return 0;
+        }
+        node = field(node, 0);
+    }
+    0
+}
+
+/// fe80::/10.
+#[inline(always)]
+fn is_link_local(bytes: [u8; 16]) -> bool {
+    bytes[0] == 0xfe && bytes[1] & 0xc0 == 0x80
 }
 
 #[inline(always)]

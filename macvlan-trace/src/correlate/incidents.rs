@@ -4,6 +4,7 @@ use super::{Cause, Life, ParentChange, links::Siblings};
 use crate::{
     bounded::Bounded,
     fact::{Ktime, LinkChange, LinkFact, ProcessId, Task},
+    text::Text,
     work::{party, runtime},
 };
 
@@ -74,13 +75,17 @@ impl Key {
     }
 }
 
-/// What a party may do to a link in the course of an errand.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Errand {
-    /// It takes something away: it may begin with that.
-    Takes(ProcessId),
-    /// It sets the link up again, or gives it another hardware address.
-    Gives(ProcessId),
+/// A change that may be part of what one party does to several links, or to one that it sets up again.
+#[derive(Clone)]
+pub struct Errand {
+    /// The process itself: the shell of a script may become the last command of it.
+    own: ProcessId,
+    /// Whose errand it does.
+    caller: ProcessId,
+    /// Its control group: what works for another service is another errand.
+    group: Option<Text>,
+    /// Whether it takes something away; with anything else, no errand begins.
+    takes: bool,
 }
 
 impl Errand {
@@ -90,12 +95,17 @@ impl Errand {
         if !matches!(key, Key::Link(..)) || runtime::works_for_one(actor) {
             return None;
         }
-        let party = party::caller(actor, at);
-        match fact.change {
-            LinkChange::Down | LinkChange::Deleted | LinkChange::AddressRemoved => Some(Self::Takes(party)),
-            LinkChange::Up | LinkChange::UpFailed | LinkChange::MacChanged => Some(Self::Gives(party)),
-            _ => None,
-        }
+        let takes = match fact.change {
+            LinkChange::Down | LinkChange::Deleted | LinkChange::AddressRemoved => true,
+            LinkChange::Up | LinkChange::UpFailed | LinkChange::MacChanged => false,
+            _ => return None,
+        };
+        Some(Self {
+            own: actor.task.process,
+            caller: party::caller(actor, at),
+            group: actor.cgroup.path.clone(),
+            takes,
+        })
     }
 }
 
@@ -116,7 +126,7 @@ pub struct Incidents {
     last: u64,
     open: Bounded<Key, Incident, MAX_OPEN>,
     /// The last incident of each party's errand.
-    errands: Bounded<ProcessId, Incident, MAX_PARTIES>,
+    errands: Bounded<(ProcessId, Option<Text>), Incident, MAX_PARTIES>,
 }
 
 impl Incidents {
@@ -128,18 +138,20 @@ impl Incidents {
         at: Ktime,
         siblings: impl FnOnce() -> Siblings,
     ) -> Incident {
-        let (Some(Errand::Takes(party)) | Some(Errand::Gives(party))) = errand else {
+        let Some(Errand { own, caller, group, takes }) = errand else {
             return self.of_key(key, at, siblings);
         };
         let is_over = |last: &Incident| at.0.saturating_sub(last.last_at.0) > ERRAND_PAUSE_NS;
         while self.errands.pop_oldest_if(is_over).is_some() {}
+        let own = (own, group);
+        let party = if self.errands.get(&own).is_some() { own } else { (caller, own.1) };
         let under_way = self.errands.get(&party).filter(|last| !is_over(last)).copied();
         let incident = match under_way {
             Some(incident) => Incident { last_at: at, ..incident },
             None => self.of_key(key, at, siblings),
         };
         self.open.insert(key, incident);
-        if under_way.is_some() || matches!(errand, Some(Errand::Takes(_))) {
+        if under_way.is_some() || takes {
             self.errands.insert(party, incident);
         }
         incident

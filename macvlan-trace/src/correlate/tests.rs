@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{Correlator, Trigger};
 use crate::fact::{Fact, Ktime, LinkChange, Task, What};
 use crate::testing::story::{
-    Macvlan, OWN_PID, Random, Story, child_of, init, inside, macvlan, netns, next_at, nic, path, process,
-    running, started, swapper, thread, tracer, without_cookie, worker,
+    Macvlan, OWN_PID, Random, Story, child_of, in_cgroup, init, inside, macvlan, netns, next_at, nic, path,
+    process, running, started, swapper, thread, tracer, without_cookie, worker,
 };
 
 fn ip() -> Task {
@@ -266,6 +266,19 @@ fn down_and_up_again_by_one_errand_are_one_incident() {
     other.link.mac = Some([2, 0, 0, 0, 0, 9]);
     story.link(&mac, LinkChange::MacChanged, &other, &[]).sets_up(&up, &other);
     assert_eq!(story.tell().incidents(), [1, 1, 1]);
+    // A shell becomes the last command of its script.
+    let mut story = Story::new();
+    let down = command(901, &script, &story);
+    let last = child_of(running(script.clone(), "ip link set mv up"), &process("make", 870));
+    story.sets_down(&down, &link).sets_up(&started(last, script.task.process.start.0), &link);
+    assert_eq!(story.tell().incidents(), [1, 1]);
+    // What works for two services is two errands.
+    let mut story = Story::new();
+    for (pid, unit) in [(901, "a"), (902, "b")] {
+        let by = in_cgroup(command(pid, &script, &story), &format!("/system.slice/{unit}.service"));
+        story.sets_down(&by, &link);
+    }
+    assert_eq!(story.tell().incidents(), [1, 2]);
     // Another process that heals it is no part of that.
     let mut story = Story::new();
     let down = command(901, &script, &story);

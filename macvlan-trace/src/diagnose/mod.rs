@@ -140,12 +140,14 @@ fn given_up(case: &Case, failed: Verdict, by: &Task) -> Verdict {
     }
 }
 
-/// Whether a change breaks a link, or is a request for one that failed. A failed creation does not break a link,
-/// although it ends with a deletion: its own event says more.
+/// Whether a change breaks a link, or is a request for one that failed. The loss of its last address of IPv4 or IPv6
+/// breaks a link; link-local ones of IPv6, which the kernel itself sets, do not count. A failed creation does not break
+/// one, although it ends with a deletion: its own event says more.
 #[must_use]
 pub fn breaks(case: &Case) -> bool {
     let undone = matches!(case.cause, Cause::CreationFailed(_)) && case.fact.change == LinkChange::Deleted;
-    publish::kind(case.fact.change).breaks() && !undone
+    let is_last = case.fact.change == LinkChange::AddressRemoved && case.fact.is_last_address;
+    publish::kind(case.fact.change).breaks() && !undone || is_last
 }
 
 /// Whether the change sets the link down, deletes it or removes an address.

@@ -447,7 +447,13 @@ pub fn deed(case: &Case) -> String {
         LinkChange::CarrierLost => format!("took the carrier of {link} away"),
         LinkChange::CarrierBack => format!("gave {link} its carrier back"),
         LinkChange::MacChanged => format!("changed the hardware address of {link}"),
-        LinkChange::AddressRemoved => format!("removed {}", address(case)),
+        LinkChange::AddressRemoved => match case.fact.address.filter(|_| case.fact.is_last_address) {
+            Some(last) => {
+                let family = if last.ip.is_ipv4() { "IPv4" } else { "IPv6" };
+                format!("removed {}, its last one of {family}", address(case))
+            }
+            None => format!("removed {}", address(case)),
+        },
         LinkChange::ParentDown => format!("set the parent of {link} down"),
         LinkChange::ParentUp => format!("set the parent of {link} up"),
     }

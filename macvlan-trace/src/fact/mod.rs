@@ -427,6 +427,9 @@ pub struct LinkFact {
     /// The IP address that was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<Address>,
+    /// Whether the link has no other address of that family, but for link-local ones of IPv6.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_last_address: bool,
     /// The kernel path. A record keeps it beside the fact, by number.
     #[serde(skip)]
     pub path: Path,

@@ -207,6 +207,7 @@ impl Decoder {
             wanted: None,
             held_by: None,
             address: address(&record.address),
+            is_last_address: record.address.last == wire::IpAddress::LAST,
             from: (record.from.ptr != 0).then(|| (netns(&record.from), record.from_ifindex)),
             path: self.path(tail, record.stack, at, symbols)?,
         }))
@@ -260,6 +261,7 @@ impl Decoder {
             wanted: None,
             held_by: (holder.dev != 0).then(|| link(&holder)),
             address: None,
+            is_last_address: false,
             from: None,
             path: self.path(&bytes[size_of::<wire::NotMadeRecord>()..], change.stack, at, symbols)?,
         })

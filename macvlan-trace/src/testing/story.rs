@@ -275,6 +275,7 @@ impl Macvlan {
             wanted: None,
             held_by: None,
             address: None,
+            is_last_address: false,
             path: path.iter().copied().map(Some).collect(),
         }
     }

@@ -180,6 +180,27 @@ fn a_script_that_sets_a_link_down_and_up_is_one_incident() {
 }
 
 #[test]
+fn a_lost_address_is_shown_if_it_was_the_last_of_its_family() {
+    let _parent = Parent::dummy("par0");
+    ip("link add mv0 link par0 type macvlan");
+    ip("link set mv0 up");
+    for address in ["192.0.2.7/24", "192.0.2.8/24", "198.51.100.1/24", "fd00::7/64", "fd00::8/64"] {
+        ip(&format!("addr add {address} dev mv0 nodad"));
+    }
+    let script = "for a in fd00::7/64 fd00::8/64 192.0.2.8/24 192.0.2.7/24 198.51.100.1/24; do \
+                  $IP addr del $a dev mv0; done";
+    let script = format!("IP={}; {script}", ip_path());
+    let stream = Stream::parse(&tracer(&["-o", "json", "--", "sh", "-c", &script]).stdout);
+    let shown: Vec<_> = stream.all().iter().map(|event| event.value("/address")).collect();
+    assert_eq!(shown, ["fd00::8/64", "198.51.100.1/24"], "{stream}");
+    stream.incident(|event| event.by("ip").verdict("direct", "certain"));
+    stream
+        .settled("mv0")
+        .is("/events", 5)
+        .says("/verdict/cause", "removed the address fd00::8/64 of mv0, its last one of IPv6");
+}
+
+#[test]
 fn a_loop_over_links_is_one_incident() {
     let stream = told_of(&["mv1", "mv2", "mv3"], "for n in 1 2 3; do $IP link set mv$n down; done");
     assert_eq!(stream.all().len(), 3, "{stream}");

@@ -217,6 +217,7 @@ impl Machine {
             wanted: None,
             held_by: None,
             address: None,
+            is_last_address: false,
             path: path.iter().copied().map(Some).collect(),
         }
     }

@@ -1,10 +1,8 @@
 //! The kernel refused to change a link.
 
-use std::borrow::Cow;
-
 use crate::{
     correlate::{Case, Cause},
-    diagnose::{Rule, Verdict, asked, words},
+    diagnose::{Remedy, Rule, Verdict, asked, words},
     fact::LinkChange,
 };
 
@@ -28,7 +26,7 @@ pub const RULE: Rule = Rule {
 };
 
 /// What to look at, for the errors that say it.
-fn remedy(case: &Case) -> Option<Cow<'static, str>> {
+fn remedy(case: &Case) -> Option<Remedy> {
     let wanted = case.fact.wanted.as_ref();
     let name = wanted.and_then(|wanted| wanted.name.as_ref()).unwrap_or(&case.fact.link.name);
     let name = words::plain(name);

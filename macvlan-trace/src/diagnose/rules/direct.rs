@@ -143,6 +143,24 @@ mod tests {
     }
 
     #[test]
+    fn the_last_address_of_a_link_is_shown_and_another_is_not() {
+        for is_last_address in [true, false] {
+            let (mut story, link) = link();
+            let by = ip("ip addr del");
+            let address = Some(Address { ip: "192.0.2.7".parse().expect("an address"), prefix: 24 });
+            let fact =
+                LinkFact { address, is_last_address, ..link.fact(LinkChange::AddressRemoved, &by, &[]) };
+            let told = story.acts(&by, What::Link(Box::new(fact))).tell();
+            let last =
+                "removed the address 192.0.2.7/24 of macvlan0, its last one of IPv4, 3.2 s after it came up";
+            let cause = told.last().record["verdict"]["cause"].as_str().expect("a cause");
+            assert_eq!(cause.contains(last), is_last_address, "{told}");
+            // What breaks something is what is shown by default, and what makes an incident.
+            assert_eq!(told.settled().len(), usize::from(is_last_address), "{told}");
+        }
+    }
+
+    #[test]
     fn a_name_alone_is_nobody() {
         for comm in ["dockerd", "NetworkManager", "dhcpcd", "iwd"] {
             let (mut story, link) = link();

@@ -82,11 +82,15 @@ fields! {
     optional ifa_dev: Member("in_ifaddr", "ifa_dev");
     optional ifa_local: Member("in_ifaddr", "ifa_local");
     optional ifa_prefixlen: Member("in_ifaddr", "ifa_prefixlen");
+    optional ifa_next: Member("in_ifaddr", "ifa_next");
     optional in_device_dev: Member("in_device", "dev");
+    optional in_device_addrs: Member("in_device", "ifa_list");
     optional ifa6_dev: Member("inet6_ifaddr", "idev");
     optional ifa6_addr: Member("inet6_ifaddr", "addr");
     optional ifa6_prefixlen: Member("inet6_ifaddr", "prefix_len");
+    optional ifa6_node: Member("inet6_ifaddr", "if_list");
     optional inet6_dev_dev: Member("inet6_dev", "dev");
+    optional inet6_dev_addrs: Member("inet6_dev", "addr_list");
     required notifier_dev: Member("netdev_notifier_info", "dev");
     required changeupper_upper: Member("netdev_notifier_changeupper_info", "upper_dev");
     required changeupper_linking: Member("netdev_notifier_changeupper_info", "linking");

@@ -427,7 +427,7 @@ fn a_link_that_was_not_made_tells_what_was_wanted_and_who_is_in_its_way() {
 fn an_address_is_told_with_its_prefix() {
     let told = |ip: [u8; 16], len, prefix| {
         let record = LinkRecord {
-            address: IpAddress { bytes: ip, len, prefix },
+            address: IpAddress { bytes: ip, len, last: 0, prefix },
             ..link_record(WireChange::AddressRemoved as u16)
         };
         let What::Link(fact) = decode(&bytes(&record, &[])) else { panic!("a link") };
