@@ -4,6 +4,8 @@
 //! for unknown on the wire. There is no branch for these cases: with two outcomes for each of fifty reads, the verifier
 //! has too many paths to walk (it took two minutes and refused three programs). The helper clears what it cannot read.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::helpers::generated;
 use macvlan_trace_common::{MISSING, Offsets, Settings};
 use zerocopy::FromBytes;
@@ -54,14 +56,19 @@ pub fn settings() -> Settings {
 /// Reads a value at `base + offset`; zero if it cannot be read.
 #[inline(always)]
 pub fn field<T: FromBytes>(base: u64, offset: u32) -> T {
-    let mut value = T::new_zeroed();
     // The verifier knows the offsets, since they are in a frozen map, so it sees no branch here.
-    if offset != MISSING {
-        let src = (base + u64::from(offset)) as *const core::ffi::c_void;
-        // SAFETY: `value` has the size of a `T`, any bytes are a `T`, and the helper checks `src`.
-        unsafe { generated::bpf_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, src) };
+    if offset == MISSING {
+        return T::new_zeroed();
     }
-    value
+    // Nothing is cleared before: for that the compiler calls a function, which the verifier would follow each time.
+    let mut value = MaybeUninit::<T>::uninit();
+    let src = (base + u64::from(offset)) as *const core::ffi::c_void;
+    // SAFETY: `value` has the size of a `T`, and any bytes are a `T`. The helper checks `src`, and writes all bytes: it
+    // clears what it cannot read.
+    unsafe {
+        generated::bpf_probe_read_kernel(value.as_mut_ptr().cast(), size_of::<T>() as u32, src);
+        value.assume_init()
+    }
 }
 
 /// Reads a value at `base + offset`; `unknown` where this kernel has no such field.

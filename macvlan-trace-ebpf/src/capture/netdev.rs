@@ -1,5 +1,7 @@
 //! Captures links and the devices below them.
 
+use core::mem::MaybeUninit;
+
 use macvlan_trace_common::{IFF_UP, KIND_VETH, KIND_VLAN, KIND_VRF, Kind, LinkState};
 
 use crate::{
@@ -91,10 +93,17 @@ pub fn is_traced(dev: u64) -> bool {
 #[inline(always)]
 pub fn kind(dev: u64) -> [u8; 16] {
     let ops: u64 = read!(dev, dev_link_ops);
-    let mut kind = [0; 16];
-    // SAFETY: the buffer has 16 bytes. The bytes after the NUL are not copied: they are another string.
-    unsafe { string(read!(ops, link_ops_kind), kind.as_mut_ptr(), 16) };
-    kind
+    let mut kind = MaybeUninit::<[u64; 2]>::uninit();
+    let words: *mut u64 = kind.as_mut_ptr().cast();
+    // SAFETY: the buffer has 16 bytes, and all are written. Those after the NUL are not copied: they are another string.
+    // The writes are volatile, since the compiler would call a function that clears byte by byte, and the verifier would
+    // follow that each time.
+    unsafe {
+        words.write_volatile(0);
+        words.add(1).write_volatile(0);
+        string(read!(ops, link_ops_kind), words.cast(), 16);
+        zerocopy::transmute!(kind.assume_init())
+    }
 }
 
 /// `IFF_*` of the device.
