@@ -29,12 +29,12 @@ use crate::{
     state::{
         attempts::{self, Attempt, Wanted},
         newlinks::NewLink,
-        watched,
+        parents, watched,
     },
 };
 
-/// How many devices below a link's parent are reported, one on the other: a VXLAN on a VLAN on a veth, and its other end.
-const MAX_BELOW: u32 = 3;
+/// How many devices below a link are reported, one on the other: two VLANs on a bridge, its port and the other end of that.
+const MAX_BELOW: u32 = 4;
 
 /// `sockaddr.sa_data`, include/linux/socket.h.
 const SOCKADDR_DATA: u32 = 2;
@@ -234,6 +234,9 @@ fn link(ctx: &impl EbpfContext, lane: &mut Lane, dev: u64, change: &Change) {
     let mut device = if lives && (traced || netdev::peer(dev) == 0) { lower } else { 0 };
     let mut depth = 0;
     while depth < MAX_BELOW {
+        if device != 0 {
+            parents::mark(device);
+        }
         let peer = netdev::peer(device);
         let below = if peer == 0 { netdev::lower(device) } else { peer };
         if below == 0 {

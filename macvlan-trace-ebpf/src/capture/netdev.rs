@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use macvlan_trace_common::{IFF_UP, KIND_VETH, KIND_VLAN, KIND_VRF, Kind, LinkState};
+use macvlan_trace_common::{IFF_UP, KIND_VETH, KIND_VLAN, KIND_VRF, LinkState};
 
 use crate::{
     capture::netns,
@@ -28,29 +28,20 @@ const NOCARRIER: u64 = 1 << 2;
 /// and 0.4 s with 4.
 const MAX_UPPERS: u32 = 4;
 
+/// How many VLANs on each other are looked at.
+const MAX_VLANS: u32 = 2;
+
 /// `NETDEV_HASHENTRIES`, include/linux/netdevice.h, unless the kernel is built for machines with hardly any memory.
 const INDEX_HEADS: u32 = 256;
 /// How many devices of one chain are looked at: enough for some thousand in a namespace.
 const MAX_CHAIN: u32 = 16;
-
-/// The kind of record for a change of the device; `None` for a device that does not matter.
-#[inline(always)]
-pub fn role(dev: u64) -> Option<Kind> {
-    if is_traced(dev) {
-        Some(Kind::Link)
-    } else if is_parent(dev) {
-        Some(Kind::Parent)
-    } else {
-        None
-    }
-}
 
 /// Whether a traced link is on the device, or is the first one on a device on it, such as a VLAN or a bond. Also true
 /// if there are more devices on it than can be looked at.
 ///
 /// Looking at all devices on each would be a loop in a loop, for which the verifier takes seconds.
 #[inline(always)]
-pub fn is_parent(dev: u64) -> bool {
+pub fn carries_traced(dev: u64) -> bool {
     let mut node: u64 = read!(dev, dev_upper);
     let mut seen = 0;
     while seen < MAX_UPPERS {
@@ -189,11 +180,16 @@ pub fn is_unregistered(dev: u64) -> bool {
 }
 
 /// Whether `unregister_netdevice_many` is already deleting the device: further changes are part of that. A VLAN is
-/// closed, and deleted, with the device below it.
+/// closed, and deleted, with the device below it, which may be a VLAN itself.
 #[inline(always)]
 pub fn is_dismantled(dev: u64) -> bool {
-    let with_lower = kind(dev) == KIND_VLAN && read!(lower(dev), dev_dismantle as u8) == 1;
-    with_lower || read!(dev, dev_dismantle as u8) == 1
+    let mut deleted = dev;
+    let mut vlans = 0;
+    while vlans < MAX_VLANS && kind(deleted) == KIND_VLAN && read!(deleted, dev_dismantle as u8) == 0 {
+        deleted = lower(deleted);
+        vlans += 1;
+    }
+    read!(deleted, dev_dismantle as u8) == 1
 }
 
 /// Describes a device; all zero for none.

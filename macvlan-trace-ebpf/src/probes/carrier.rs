@@ -11,7 +11,7 @@ use crate::{
     request::{Change, Request},
     state::{
         announced::{self, DOWN},
-        moves,
+        moves, parents,
     },
 };
 
@@ -39,7 +39,7 @@ fn report(ctx: &ProbeContext, dev: u64, what: LinkChange, probe: Probe) {
     if !netdev::is_registered(dev) || netdev::is_dismantled(dev) || moves::is_moving(dev) {
         return;
     }
-    let Some(of) = netdev::role(dev) else { return };
+    let Some(of) = parents::role(dev) else { return };
     let news = match of {
         // If the parent is deleted or goes down, the link's loss is part of that.
         Kind::Link => what == LinkChange::CarrierBack || netdev::stands_on_working(dev),

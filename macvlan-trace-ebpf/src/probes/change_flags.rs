@@ -9,7 +9,10 @@ use crate::{
     capture::netdev,
     report::hand_over,
     request::{Change, Request},
-    state::announced::{DOWN, announce},
+    state::{
+        announced::{DOWN, announce},
+        parents,
+    },
 };
 
 /// Reports a link, or the parent of one, that is set down.
@@ -19,7 +22,7 @@ pub fn change_flags(ctx: ProbeContext) -> u32 {
     if flags & IFF_UP != 0 || !netdev::is_up(dev) {
         return 0;
     }
-    let Some(of) = netdev::role(dev) else { return 0 };
+    let Some(of) = parents::role(dev) else { return 0 };
     if announce(dev, DOWN) {
         debug!(&ctx, "down: dev {:x}, flags {:x}", dev, flags);
         let change = Change::down(of, netdev::flags(dev), Probe::ChangeFlags);

@@ -15,6 +15,7 @@ use crate::{
     state::{
         attempts::Wanted,
         moves::{self, Move},
+        parents,
     },
 };
 
@@ -25,9 +26,9 @@ pub fn change_netns(ctx: ProbeContext) -> u32 {
     let (Some(dev), Some(to), Some(name)) = (ctx.arg::<u64>(0), ctx.arg::<u64>(1), ctx.arg::<u64>(2)) else {
         return 0;
     };
-    if let Some(of) = netdev::role(dev) {
+    if let Some(of) = parents::role(dev) {
         moves::begin(dev, of, to, name);
-    } else if netdev::is_parent(netdev::peer(dev)) {
+    } else if parents::is_parent(netdev::peer(dev)) {
         moves::begin(dev, Kind::Parent, to, name);
     } else {
         moves::forget();

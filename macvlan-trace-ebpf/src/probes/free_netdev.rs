@@ -6,12 +6,14 @@ use macvlan_trace_common::{FreedRecord, Kind};
 use crate::{
     capture::{netdev, task},
     lane::{KPROBE, occupy},
+    state::parents,
 };
 
 /// Reports that a deleted link is freed. Skips a device whose creation failed: it never was a link.
 #[kprobe]
 pub fn free_netdev(ctx: ProbeContext) -> u32 {
     let Some(dev) = ctx.arg::<u64>(0) else { return 0 };
+    parents::forget(dev);
     if !netdev::is_unregistered(dev) || !netdev::is_traced(dev) {
         return 0;
     }

@@ -13,7 +13,7 @@ use crate::{
     request::{Change, Request},
     state::{
         announced::{DELETED, DOWN, announce, forget, settle},
-        moves, watched,
+        moves, parents, watched,
     },
 };
 
@@ -51,7 +51,7 @@ pub fn rtnetlink_event(ctx: ProbeContext) -> u32 {
         };
         (read!(info, notifier_dev), what)
     };
-    let Some(of) = netdev::role(dev) else { return 0 };
+    let Some(of) = parents::role(dev) else { return 0 };
     // Of a parent, the news is the device that has joined it, such as a port of a bridge.
     let dev = match (what, of) {
         (LinkChange::Created, Kind::Parent) => read!(info, notifier_dev),

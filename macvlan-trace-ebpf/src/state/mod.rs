@@ -9,4 +9,5 @@ pub mod attempts;
 pub mod moves;
 pub mod newlinks;
 pub mod own;
+pub mod parents;
 pub mod watched;

@@ -22,6 +22,7 @@ mod namespaces;
 mod offsets;
 mod parents;
 mod paths;
+mod random;
 mod record;
 mod requests;
 mod state;

@@ -20,6 +20,7 @@ const LAYERS: [&[&str]; 8] = [
         "state::attempts",
         "state::newlinks",
         "state::own",
+        "state::parents",
         "state::watched",
     ],
     &["capture::netdev", "capture::stack", "capture::task"],
