@@ -89,6 +89,22 @@ pub unsafe fn string(src: u64, dst: *mut u8, size: u32) -> i64 {
     unsafe { generated::bpf_probe_read_kernel_str(dst.cast(), size, src as *const _) }
 }
 
+/// A NUL-terminated string of at most 15 bytes, padded with NUL; all NUL where it cannot be read. What is behind its end
+/// is not copied: that is another string, or remains of a longer one.
+#[inline(always)]
+pub fn short_string(src: u64) -> [u8; 16] {
+    let mut text = MaybeUninit::<[u64; 2]>::uninit();
+    let words: *mut u64 = text.as_mut_ptr().cast();
+    // SAFETY: the buffer has 16 bytes, and all are written. The writes are volatile, since the compiler would call a
+    // function that clears byte by byte, and the verifier would follow that each time.
+    unsafe {
+        words.write_volatile(0);
+        words.add(1).write_volatile(0);
+        string(src, words.cast(), 16);
+        zerocopy::transmute!(text.assume_init())
+    }
+}
+
 /// Copies `size` bytes of the current process's memory to `dst`; whether it worked.
 ///
 /// # Safety

@@ -356,6 +356,11 @@ fn exit_steps(ended: &Ended, clock: Clock, steps: &mut Vec<Step>) {
         };
         steps.push(step(clock, oom.at, "oom", None, detail));
     }
+    if let Some(stop) = &ended.behind {
+        let TaskRef { process, comm, .. } = &stop.process.task;
+        let detail = format!("signal {} to {comm} (PID {})", stop.number, process.tgid);
+        steps.push(step(clock, stop.at, "signal", stop.by.as_deref(), detail));
+    }
     // If the process obeyed the request, that is the signal itself.
     let asked = ended.asked.iter().filter(|asked| ended.kill.as_ref().is_none_or(|kill| kill.at != asked.at));
     for kill in asked.chain(&ended.kill) {

@@ -1,13 +1,11 @@
 //! Captures links and the devices below them.
 
-use core::mem::MaybeUninit;
-
 use macvlan_trace_common::{IFF_UP, KIND_VETH, KIND_VLAN, KIND_VRF, LinkState};
 
 use crate::{
     capture::netns,
     kinds,
-    kread::{field, field_or, offset, read, settings, string},
+    kread::{field, field_or, offset, read, settings, short_string, string},
 };
 
 /// `struct macvlan_dev` (include/linux/if_macvlan.h) is private to a module, so vmlinux's BTF does not describe it.
@@ -84,17 +82,7 @@ pub fn is_traced(dev: u64) -> bool {
 #[inline(always)]
 pub fn kind(dev: u64) -> [u8; 16] {
     let ops: u64 = read!(dev, dev_link_ops);
-    let mut kind = MaybeUninit::<[u64; 2]>::uninit();
-    let words: *mut u64 = kind.as_mut_ptr().cast();
-    // SAFETY: the buffer has 16 bytes, and all are written. Those after the NUL are not copied: they are another string.
-    // The writes are volatile, since the compiler would call a function that clears byte by byte, and the verifier would
-    // follow that each time.
-    unsafe {
-        words.write_volatile(0);
-        words.add(1).write_volatile(0);
-        string(read!(ops, link_ops_kind), words.cast(), 16);
-        zerocopy::transmute!(kind.assume_init())
-    }
+    short_string(read!(ops, link_ops_kind))
 }
 
 /// `IFF_*` of the device.

@@ -10,7 +10,7 @@ use crate::{
         buffer::{Buffer, SIZE},
         netns,
     },
-    kread::{field_or, offset, read, settings, string, user},
+    kread::{field_or, offset, read, settings, short_string, string, user},
 };
 
 /// Longest name of a cgroup directory, NAME_MAX and its NUL.
@@ -72,6 +72,14 @@ pub fn fill_ref(task: u64, out: &mut TaskRef) {
     out.ns_tgid = read!(upid, upid_nr);
     out.pidns = upid_pidns(upid);
     out.pidns_level = level;
+}
+
+/// The name of a task's process, padded with zeros. Before 5.17 the kernel leaves remains of an earlier, longer name
+/// behind the end (`__set_task_comm`).
+#[inline(always)]
+pub fn name(task: u64) -> [u8; 16] {
+    let leader: u64 = read!(task, task_leader);
+    short_string(leader + u64::from(offset!(task_comm)))
 }
 
 /// The `struct upid` of a pid at a level.

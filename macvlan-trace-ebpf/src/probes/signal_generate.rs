@@ -8,7 +8,7 @@ use crate::{
     capture::{netns, task},
     kread::{field_or, offset, read},
     lane::{TRACEPOINT, occupy},
-    state::watched,
+    state::{programs, watched},
 };
 
 /// `TRACE_SIGNAL_DELIVERED` and `TRACE_SIGNAL_IGNORED`, include/trace/events/signal.h.
@@ -23,17 +23,25 @@ const SENT_BY_PROCESS: [i32; 3] = [0, -1, -6];
 /// `SIGKILL` from the OOM killer or a dying pid namespace.
 const FROM_KERNEL: [i32; 4] = [1, 2, 3, 9];
 
+/// Signals that end a process, or ask it to end: `SIGHUP`, `SIGINT`, `SIGQUIT`, `SIGKILL`, `SIGTERM`.
+const ENDS: u32 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 9 | 1 << 15;
+
 /// Reports a signal to a process of a watched network namespace, from another process or from the kernel; from another
 /// process also one that is ignored. The init of a pid namespace ignores what it has no handler for (`sig_task_ignored`),
 /// and runtimes ask before they kill, with whatever signal the image names.
+///
+/// Of a program on which others depend, such as a container's runtime, reports what ends it, wherever it runs.
 #[raw_tracepoint]
 pub fn signal_generate(ctx: RawTracePointContext) -> i32 {
     let target: u64 = ctx.arg(2);
     let net = netns::of_task(target);
-    if !watched::is_watched(net) {
-        return 0;
-    }
     let signal: i32 = ctx.arg(0);
+    if !watched::is_watched(net) {
+        let ends = (0..32).contains(&signal) && ENDS & 1 << signal != 0;
+        if !ends || !programs::matters(&task::name(target)) {
+            return 0;
+        }
+    }
     let result: i32 = ctx.arg(4);
     let ignored = result == IGNORED;
     if result != DELIVERED && !ignored {

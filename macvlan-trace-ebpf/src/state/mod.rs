@@ -10,4 +10,5 @@ pub mod moves;
 pub mod newlinks;
 pub mod own;
 pub mod parents;
+pub mod programs;
 pub mod watched;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Case, gaps::Gap, parents::ParentChange};
+use super::{Case, Stop, gaps::Gap, parents::ParentChange};
 use crate::{
     fact::{Cgroup, ExitStatus, Ktime, Link, Task, TaskRef},
     kernel::path::Path,
@@ -223,6 +223,8 @@ pub struct Ended {
     pub kill: Option<Kill>,
     /// The runtime's request to end, if that ended it, or if a runtime's SIGKILL did afterwards.
     pub asked: Option<Kill>,
+    /// Why the first of these signals was sent, if its sender had been told to end.
+    pub behind: Option<Rc<Stop>>,
     /// Set if memory had run out and the kernel had chosen it, or another process of its namespace.
     pub oom: Option<OutOfMemory>,
 }

@@ -24,6 +24,8 @@ const OVER_NS: u64 = 600_000_000_000;
 /// What makes two cases one incident.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Key {
+    /// A runtime that was told to end, and ended what it ran.
+    Stop(ProcessId),
     /// The end of a namespace, or of its main process.
     Namespace(u64),
     /// A change of a parent.
@@ -48,6 +50,9 @@ impl Key {
         reaction: Option<&ParentChange>,
     ) -> Self {
         let process = actor.task.process;
+        if let Some(stop) = cause.exit().and_then(|ended| ended.behind.as_ref()) {
+            return Self::Stop(stop.process.task.process);
+        }
         match cause.root() {
             Cause::NamespaceEnded(end) => return Self::Namespace(end.generation),
             Cause::Cleanup { generation, .. } => return Self::Namespace(*generation),

@@ -13,6 +13,7 @@ mod overdue;
 mod owners;
 mod parents;
 mod rivals;
+mod stops;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use links::{Life, Siblings};
 pub use overdue::{Awaited, Remark};
 pub use parents::ParentChange;
 pub use rivals::Rivals;
+pub use stops::Stop;
 
 use macvlan_trace_common::IFF_UP;
 
@@ -107,6 +109,7 @@ pub struct Correlator {
     parents: parents::Parents,
     netns: netns::Namespaces,
     owners: owners::Owners,
+    stops: stops::Stops,
     incidents: incidents::Incidents,
     overdue: overdue::Overdue,
     gaps: gaps::Gaps,
@@ -128,6 +131,7 @@ impl Default for Correlator {
             parents: parents::Parents::default(),
             netns: netns::Namespaces::default(),
             owners: owners::Owners::default(),
+            stops: stops::Stops::default(),
             incidents: incidents::Incidents::default(),
             overdue: overdue::Overdue::default(),
             gaps: gaps::Gaps::default(),
@@ -166,14 +170,22 @@ impl Correlator {
             }
             What::Exit(exit) => {
                 let task = self.tasks.whole(&exit.task);
-                self.netns.exit(at, &exit, Rc::clone(&task));
+                let container = self.container(&task.cgroup);
+                let stops = &self.stops;
+                let behind = |kill: &Kill| stops.behind(kill, &task, container.as_ref());
+                self.netns.exit(at, &exit, Rc::clone(&task), behind);
                 self.note_resident(at, &exit.netns, &task, true);
             }
             What::Signal(signal) => {
                 let sender = signal.sender.as_ref().map(|sender| self.tasks.whole(sender));
                 let within = signal.within.as_ref().map(|within| self.tasks.whole(within));
-                self.netns.signal(at, &signal, sender, within);
                 let target = self.tasks.whole(&signal.target);
+                if stops::concerns(&signal) {
+                    let process = self.tasks.process(&signal.target);
+                    self.stops.note(at, signal.number, sender.as_ref(), process);
+                }
+                let killed_by = within.as_ref().and_then(|by| self.stops.who_ended(by.task.process));
+                self.netns.signal(at, &signal, sender, within, killed_by);
                 self.note_resident(at, &signal.netns, &target, false);
             }
             What::Oom(oom) => self.netns.out_of_memory(at, oom),
@@ -237,13 +249,14 @@ impl Correlator {
 
     /// How many entries were dropped because of a limit, by kind.
     #[must_use]
-    pub fn evicted(&self) -> [(&'static str, u64); 7] {
+    pub fn evicted(&self) -> [(&'static str, u64); 8] {
         [
             ("tasks", self.tasks.evicted()),
             ("links", self.links.evicted()),
             ("parents", self.parents.evicted()),
             ("namespaces", self.netns.evicted()),
             ("containers", self.owners.evicted()),
+            ("stopped runtimes", self.stops.evicted()),
             ("incidents", self.incidents.evicted()),
             ("deleted links", self.overdue.evicted()),
         ]

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, rc::Rc};
 
 use super::{
+    Stop,
     blame::{self, Chosen, Drop, Ended, Kill, Leave, NamespaceEnd, OutOfMemory, Terminal, Trigger, Unmount},
     owners::Home,
 };
@@ -96,8 +97,14 @@ struct Started {
 }
 
 impl Namespaces {
-    /// A process ends.
-    pub fn exit(&mut self, at: Ktime, exit: &Exit, task: Rc<Task>) {
+    /// A process ends; `behind` says why somebody sent it the signal that ended it.
+    pub fn exit(
+        &mut self,
+        at: Ktime,
+        exit: &Exit,
+        task: Rc<Task>,
+        behind: impl FnOnce(&Kill) -> Option<Rc<Stop>>,
+    ) {
         let namespace = self.living(&exit.netns);
         let process = exit.task.process;
         if let Some(ended) = namespace.exits.iter_mut().find(|ended| ended.task.task.process == process) {
@@ -126,7 +133,8 @@ impl Namespaces {
             None => namespace.unanswered_request(process, by),
         };
         let (status, core_dumped) = (exit.status, exit.core_dumped);
-        let ended = Ended { task, at, status, core_dumped, is_init, powered_off, kill, asked, oom };
+        let behind = asked.as_ref().or(kill.as_ref()).and_then(behind);
+        let ended = Ended { task, at, status, core_dumped, is_init, powered_off, kill, asked, behind, oom };
         // With a container's init, hundreds of processes may die. They must not push its exit out.
         if !namespace.follows_an_init(&ended) {
             if namespace.exits.len() >= MAX_EXITS {
@@ -144,7 +152,17 @@ impl Namespaces {
     }
 
     /// A process is signalled.
-    pub fn signal(&mut self, at: Ktime, signal: &Signal, sender: Option<Rc<Task>>, within: Option<Rc<Task>>) {
+    ///
+    /// For a terminal's signal, `within` is the process in whose context the kernel sent it, and `killed_by` is who
+    /// ended that one, if it did not live here.
+    pub fn signal(
+        &mut self,
+        at: Ktime,
+        signal: &Signal,
+        sender: Option<Rc<Task>>,
+        within: Option<Rc<Task>>,
+        killed_by: Option<Rc<Task>>,
+    ) {
         let namespace = self.living(&signal.netns);
         // A signal from inside a pid namespace to its init is ignored unless the init handles it. In both cases it is
         // the container's own business.
@@ -157,9 +175,10 @@ impl Namespaces {
         let Signal { number, ignored, for_inside, .. } = *signal;
         let of_terminal = sender.is_none() && matches!(number, SIGHUP | SIGINT | SIGQUIT);
         let terminal = of_terminal.then(|| Terminal {
-            killed_by: within
-                .as_ref()
-                .and_then(|by| namespace.exit_of(by.task.process)?.kill.as_ref()?.sender.clone()),
+            killed_by: killed_by.or_else(|| {
+                let by = within.as_ref()?;
+                namespace.exit_of(by.task.process)?.kill.as_ref()?.sender.clone()
+            }),
             by: within,
         });
         let kill = Kill { at, number, sender, fatal: false, ignored, for_inside, terminal };

@@ -54,6 +54,18 @@ impl Tasks {
         }
     }
 
+    /// The process of a task: what is not known of that thread, another one may have shown.
+    pub fn process(&mut self, task: &TaskRef) -> Rc<Task> {
+        if self.known.get(&key(task)).is_some() {
+            return self.whole(task);
+        }
+        let known = self.known.iter().find(|((process, _), _)| *process == task.process);
+        match known.map(|(_, known)| Rc::clone(known)) {
+            Some(known) => Rc::new(Task { task: task.clone(), ..Task::clone(&known) }),
+            None => self.whole(task),
+        }
+    }
+
     /// How many were pushed out by others.
     pub fn evicted(&self) -> u64 {
         self.known.evicted()
@@ -82,7 +94,7 @@ fn runs_the_same(before: &TaskRef, now: &TaskRef) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::story::{process, running};
+    use crate::testing::story::{in_cgroup, process, running, thread};
     use crate::text::Text;
 
     fn unreadable(mut task: Task) -> Task {
@@ -115,6 +127,17 @@ mod tests {
         }
         tasks.learn(after.clone());
         assert_eq!(tasks.whole(&after.task).args, after.args);
+    }
+
+    #[test]
+    fn one_thread_shows_what_its_process_is() {
+        let mut tasks = Tasks::default();
+        let leader = in_cgroup(running(process("dockerd", 7), "dockerd"), "/system.slice/docker.service");
+        let worker = thread(leader.clone(), 9);
+        tasks.learn(worker.clone());
+        let found = tasks.process(&leader.task);
+        assert_eq!((&found.task, &found.cgroup), (&leader.task, &worker.cgroup));
+        assert_eq!(tasks.process(&process("other", 8).task).args, None);
     }
 
     #[test]

@@ -33,7 +33,7 @@ const UNITS: [&str; 18] = [
 const UNIT_PREFIXES: [&str; 5] = ["libpod-conmon-", "crio-conmon-", "lxc@", "systemd-nspawn@", "podman-"];
 
 /// Programs of runtimes, for those that run outside any unit, as without systemd.
-const PROGRAMS: [&str; 16] = [
+pub const PROGRAMS: [&str; 16] = [
     "dockerd",
     "containerd",
     "containerd-shim",
@@ -123,6 +123,12 @@ pub fn daemon_start(task: &Task) -> Option<Ktime> {
     party::called_by(task, &DAEMONS).map(|daemon| daemon.process.start)
 }
 
+/// Whether a task belongs to the daemon of that runtime, which stops its containers before it ends. The others leave
+/// theirs running, or are the ancestors of what they run.
+pub fn stops_its_containers(task: &Task, runtime: Option<&str>) -> bool {
+    runtime == Some("docker") && task.task.comm.as_bytes() == b"dockerd"
+}
+
 /// Whether a task started the process, or one of its ancestors did that lives on.
 pub fn supervises(task: &Task, process: &Task) -> bool {
     process.ancestors.iter().any(|ancestor| ancestor.process == task.task.process)
@@ -142,7 +148,7 @@ fn is_cni_plugin(path: &Text) -> bool {
 }
 
 /// Whether a name is that of one of these programs, possibly cut by the kernel.
-fn is_one_of(name: &[u8], programs: &[&str]) -> bool {
+pub fn is_one_of(name: &[u8], programs: &[&str]) -> bool {
     programs.iter().any(|program| {
         let kept = &program.as_bytes()[..program.len().min(COMM)];
         name == program.as_bytes() || name == kept

@@ -1,6 +1,8 @@
 //! What Docker Engine does to a container's link, with systemd and without: what may depend on that. All else is in
 //! [`docker_links`](crate::docker_links).
 
+use std::collections::BTreeSet;
+
 use crate::{
     dockerd::{self, Container, docker, has_systemd},
     harness::{Checked, Watch, until},
@@ -137,4 +139,35 @@ pub fn cleared<'a>(event: Checked<'a>, container: &str) -> Checked<'a> {
             let exit = steps.iter().find(|step| step["what"] == "exit").expect("one is the exit");
             at(record) > at(exit) && at(record) - at(exit) < 60_000_000_000
         })
+}
+
+#[test]
+fn who_stops_the_daemon_is_why_its_containers_are_stopped() {
+    Watch::ready();
+    let [web, db] = ["web", "db"].map(|name| Container::run(name, "--stop-timeout 1", "exec sleep 1000"));
+    let trace = Watch::start();
+    dockerd::stop_daemon();
+    let stream = trace.stop();
+    dockerd::start_daemon();
+    let (culprit, cause) = if has_systemd() {
+        (1, "systemd (PID 1) stopped the unit docker.service: it sent SIGTERM to dockerd (PID ".to_owned())
+    } else {
+        let own = std::process::id();
+        (own, format!("(PID {own}"))
+    };
+    let mut incidents = BTreeSet::new();
+    for container in [&web, &db] {
+        let deleted = stream.all().into_iter().rfind(|event| {
+            event.value("/event") == "deleted" && event.value("/victim/init/pid") == container.pid
+        });
+        let deleted = deleted.expect("its link is gone");
+        deleted
+            .verdict("runtime-stopped", "likely")
+            .is("/culprit/pid", culprit)
+            .says("/verdict/cause", &cause)
+            .says("/verdict/cause", "runc")
+            .says("/verdict/remedy", "live-restore");
+        incidents.insert(deleted.value("/incident").as_u64());
+    }
+    assert_eq!(incidents.len(), 1, "one stop, one incident");
 }

@@ -171,23 +171,6 @@ fn a_restart_is_a_stop_of_a_container_that_is_made_again() {
 }
 
 #[test]
-fn a_container_whose_daemon_is_stopped_is_stopped_with_it() {
-    Watch::ready();
-    let web = Container::run("web", "--stop-timeout 1", "exec sleep 1000");
-    let trace = Watch::start();
-    dockerd::stop_daemon();
-    let stream = trace.stop();
-    dockerd::start_daemon();
-    stream.incident(|event| {
-        event
-            .verdict("container-stopped", "likely")
-            .is("/culprit/comm", "runc")
-            .is("/victim/container/name", "web")
-            .is("/victim/init/pid", web.pid)
-    });
-}
-
-#[test]
 fn of_two_containers_the_one_that_is_stopped_is_told() {
     Watch::ready();
     let (web, db) =

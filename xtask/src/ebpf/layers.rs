@@ -21,6 +21,7 @@ const LAYERS: [&[&str]; 8] = [
         "state::newlinks",
         "state::own",
         "state::parents",
+        "state::programs",
         "state::watched",
     ],
     &["capture::netdev", "capture::stack", "capture::task"],

@@ -22,7 +22,7 @@ pub const RULE: Rule = Rule {
         let find_out = |what| words::find_out_who(case, what);
         let (cause, culprit, confidence, remedy) = match sender {
             Some(Some(sender)) => {
-                match ended.kill.as_ref().and_then(|kill| ends::unit_of_managers(ended, kill)) {
+                match ends::unit_of_managers(&ended.task, sender) {
                     // It may have stopped the unit, or somebody may have asked it for this signal.
                     Some(unit) => (
                         format!("{} sent {signal} to {victim} of the unit {unit}", words::process(sender)),

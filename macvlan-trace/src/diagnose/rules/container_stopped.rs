@@ -82,7 +82,7 @@ fn stopped_unit(case: &Case, ended: &Ended, stop: &UnitStop) -> Option<Verdict> 
 }
 
 /// What came of a request to end: "which exited with code 0 900 ms later", "and SIGKILL 10.0 s later".
-fn how_it_went(ended: &Ended, asked: &Kill) -> String {
+pub fn how_it_went(ended: &Ended, asked: &Kill) -> String {
     let waited = words::duration(asked.at, ended.at);
     let Some(kill) = ended.kill.as_ref().filter(|kill| !ends::is_by_itself(ended) && kill.at != asked.at)
     else {

@@ -35,6 +35,7 @@ pub mod parent_recreated;
 pub mod parent_unplugged;
 pub mod protodown;
 pub mod reference_leak;
+pub mod runtime_stopped;
 pub mod runtime_teardown;
 pub mod self_inflicted;
 pub mod shared_parent_deleted;
@@ -56,6 +57,7 @@ pub const RULES: &[Rule] = &[
     creation_failed::RULE,
     change_failed::RULE,
     out_of_memory::RULE,
+    runtime_stopped::RULE,
     container_stopped::RULE,
     container_killed::RULE,
     container_exited::RULE,

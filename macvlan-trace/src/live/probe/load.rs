@@ -23,6 +23,7 @@ use crate::{
         inventory::{self, own_pidns},
     },
     output::messages::Messages,
+    work,
 };
 
 /// The compiled kernel side.
@@ -72,6 +73,7 @@ pub fn start(resolved: &Resolved, log: bool, without: &[String]) -> Result<Probe
 
     name_kinds(&mut ebpf)?;
     install_reporter(&mut ebpf)?;
+    name_programs(&mut ebpf)?;
     let mut hooks = Vec::new();
     let mut degraded = Vec::new();
     let mut symbols = HashMap::new();
@@ -126,6 +128,22 @@ fn install_reporter(ebpf: &mut Ebpf) -> Result<()> {
     let map = ebpf.map_mut("REPORT").context("the eBPF object has no map REPORT")?;
     let mut map = ProgramArray::try_from(map).context("the map REPORT is no program array")?;
     map.set(0, &program, 0).context(refused)
+}
+
+/// Tells the kernel side the names of programs on whose processes others depend.
+fn name_programs(ebpf: &mut Ebpf) -> Result<()> {
+    /// Bytes of `task_struct.comm`, the last of which is its end.
+    const COMM: usize = 16;
+    let map = ebpf.map_mut("PROGRAMS").context("the eBPF object has no map PROGRAMS")?;
+    let mut map: BpfHashMap<_, [u8; COMM], u32> =
+        BpfHashMap::try_from(map).context("the map PROGRAMS is no hash map")?;
+    for name in work::others_depend_on() {
+        let mut comm = [0; COMM];
+        let kept = name.len().min(COMM - 1);
+        comm[..kept].copy_from_slice(&name.as_bytes()[..kept]);
+        map.insert(comm, 0, 0).context("the kernel refused the name of a program")?;
+    }
+    Ok(())
 }
 
 /// Loads one program and attaches it. Returns the symbol that it is attached to.

@@ -73,6 +73,11 @@ pub fn dockerd() -> Task {
     running(process("dockerd", 700), "/usr/bin/dockerd -H fd://")
 }
 
+/// The same as a unit of systemd's.
+pub fn docker_service() -> Task {
+    in_cgroup(running(process("dockerd", 701), "/usr/bin/dockerd -H fd://"), "/system.slice/docker.service")
+}
+
 /// A process that kills the main process of a container.
 pub fn kill() -> Task {
     running(process("kill", 900), "kill -9 812")
