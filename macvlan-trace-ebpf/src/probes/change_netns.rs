@@ -47,7 +47,7 @@ pub fn change_netns_return(ctx: RetProbeContext) -> u32 {
     } else if of as u16 == Kind::Link as u16 {
         Change {
             error: result.unsigned_abs(),
-            wanted: Wanted { netns, name, ..Wanted::NONE },
+            wanted: Wanted { name, netns, ..Wanted::NONE },
             ..Change::new(of, LinkChange::MoveFailed, Probe::ChangeNetns)
         }
     } else {
