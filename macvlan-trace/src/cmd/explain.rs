@@ -2,27 +2,27 @@
 
 use std::io::{self, Write};
 
-use crate::diagnose;
+use crate::diagnose::{self, Page};
 
 /// The names of all rules that have a page.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    diagnose::pages().map(|(name, _)| name)
+    diagnose::pages().map(|page| page.name)
 }
 
 /// Prints the page of a rule, or the list of all.
 pub fn run(rule: Option<&str>, out: &mut impl Write) -> io::Result<()> {
     let Some(rule) = rule else { return list(out) };
-    match diagnose::pages().find(|(name, _)| *name == rule) {
-        Some((_, page)) => out.write_all(page.as_bytes()),
+    match diagnose::pages().find(|page| page.name == rule) {
+        Some(page) => out.write_all(page.text.as_bytes()),
         None => Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no rule {rule:?}"))),
     }
 }
 
-/// Each rule on a line, the first that decides first.
+/// Each rule on a line.
 fn list(out: &mut impl Write) -> io::Result<()> {
-    for (name, page) in diagnose::pages() {
+    for Page { name, text, .. } in diagnose::pages() {
         // The line under the title is a short description.
-        writeln!(out, "{name:<22}  {}", page.lines().nth(2).unwrap_or_default())?;
+        writeln!(out, "{name:<22}  {}", text.lines().nth(2).unwrap_or_default())?;
     }
     writeln!(out, "\nThe whole page: {} explain RULE", env!("CARGO_PKG_NAME"))
 }

@@ -1,5 +1,5 @@
 //! Turns a case into a verdict: the rule, one sentence that says why, what to do, who is responsible, and how sure that
-//! is. A rule is one file in `rules` and its lines in `rules/mod.rs`.
+//! is. A rule is one file in a folder of `rules`, and its lines in the `mod.rs` there.
 
 pub mod aftermath;
 mod ends;
@@ -12,7 +12,7 @@ mod tests;
 mod words;
 
 pub use recurrence::{Recurrence, Recurrences};
-pub use rules::{RULES, pages};
+pub use rules::{GROUPS, Page, pages};
 pub use words::{holder, mac};
 
 use std::{borrow::Cow, fmt, rc::Rc};
@@ -115,15 +115,19 @@ pub fn diagnose(case: &Case) -> Verdict {
     if let Cause::GivenUp { failed, by } = &case.cause {
         return given_up(case, diagnose(failed), by);
     }
-    RULES.iter().find_map(|rule| (rule.judge)(case)).unwrap_or_else(|| rules::unknown::verdict(case))
+    rules::of(case).find_map(|rule| (rule.judge)(case)).unwrap_or_else(|| rules::rest::unknown::verdict(case))
 }
 
 /// The rule and the sentence for something that should have happened by now.
 #[must_use]
 pub fn remark(remark: &Remark) -> (&'static str, String) {
     match remark.overdue {
-        Awaited::Creation => (rules::not_recreated::NAME, rules::not_recreated::sentence(remark)),
-        Awaited::Free => (rules::reference_leak::NAME, rules::reference_leak::sentence(remark)),
+        Awaited::Creation => {
+            (rules::failed::not_recreated::NAME, rules::failed::not_recreated::sentence(remark))
+        }
+        Awaited::Free => {
+            (rules::failed::reference_leak::NAME, rules::failed::reference_leak::sentence(remark))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use super::pages;
+use super::{GROUPS, Page, pages};
 
 const SECTIONS: [&str; 5] =
     ["## What it means", "## How it is recognised", "## What to do", "## What it is not", "## Links"];
@@ -21,11 +21,11 @@ fn files() -> Vec<(String, String)> {
 
 #[test]
 fn every_rule_has_a_page_of_its_own_and_every_page_a_rule() {
-    let rules: BTreeSet<&str> = pages().map(|(name, _)| name).collect();
+    let rules: BTreeSet<&str> = pages().map(|page| page.name).collect();
     let files = files();
     assert_eq!(files.iter().map(|(name, _)| name.as_str()).collect::<BTreeSet<_>>(), rules);
-    for (name, page) in pages() {
-        assert!(files.iter().any(|file| file == &(name.into(), page.into())), "{name} shows another's page");
+    for Page { name, text, .. } in pages() {
+        assert!(files.iter().any(|file| file == &(name.into(), text.into())), "{name} shows another's page");
     }
 }
 
@@ -36,6 +36,7 @@ fn every_page_says_what_a_page_should() {
         assert_eq!(lines[0], format!("# {name}"));
         assert!(lines[2].len() <= 54 && lines[2].ends_with('.'), "{name}: one short sentence, for the list");
         assert_eq!((lines[1], lines[3]), ("", ""), "{name}: the sentence stands by itself");
+        assert!(entries(&page).iter().all(|entry| !entry.is_empty()), "{name}: what one sees and does");
         let sections: Vec<&str> = lines.iter().copied().filter(|line| line.starts_with("## ")).collect();
         assert_eq!(sections, SECTIONS, "{name}");
         for section in SECTIONS {
@@ -51,15 +52,40 @@ fn every_page_says_what_a_page_should() {
     }
 }
 
-#[test]
-fn every_rule_has_a_row_in_the_catalogue_of_the_readme() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
-    let readme = fs::read_to_string(readme).unwrap();
-    for (name, _) in pages() {
-        let link = format!("[`{name}`](macvlan-trace/src/diagnose/pages/{name}.md)");
-        let rows = readme.lines().filter(|line| line.starts_with('|') && line.contains(&link)).count();
-        assert_eq!(rows, 1, "{name}");
+/// What somebody sees and does, as the entries at the beginning of a page say.
+fn entries(page: &str) -> [String; 2] {
+    let (entries, _) = page.split_once("\n## ").unwrap();
+    let (_, entries) = entries.split_once("\n- You see: ").unwrap();
+    let (see, act) = entries.split_once("\n- You do: ").unwrap();
+    [see, act].map(|entry| entry.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The catalogue: a table with a row for each page, by groups.
+fn catalogue() -> String {
+    let mut rows = vec!["| what you see | verdict | what to do |".to_owned(), "|---|---|---|".to_owned()];
+    for group in GROUPS {
+        rows.push(format!("| **{}** | | |", group.title));
+        for Page { name, text, .. } in pages().filter(|page| page.group == group.title) {
+            let [see, act] = entries(text);
+            let page = format!("macvlan-trace/src/diagnose/pages/{name}.md");
+            rows.push(format!("| {see} | [`{name}`]({page}) | {act} |"));
+        }
     }
+    rows.join("\n")
+}
+
+/// `BLESS=1` writes it.
+#[test]
+fn the_catalogue_of_the_readme_is_made_from_the_pages() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(&path).unwrap();
+    let start = readme.find("| what you see |").unwrap();
+    let end = start + readme[start..].find("\n\n").unwrap();
+    let wanted = format!("{}{}{}", &readme[..start], catalogue(), &readme[end..]);
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, &wanted).unwrap();
+    }
+    assert!(readme == wanted, "the catalogue is not that of the pages: run this test with BLESS=1");
 }
 
 #[test]

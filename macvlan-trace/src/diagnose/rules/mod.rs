@@ -1,103 +1,70 @@
-//! One file a rule, and the list of all.
+//! One file a rule, in the folder of the kind of root that it is about.
 
-pub mod address_duplicate;
-pub mod address_expired;
-pub mod address_in_use;
-pub mod by_hand;
-pub mod carrier_back;
-pub mod carrier_lost;
-pub mod change_failed;
-pub mod container_exited;
-pub mod container_killed;
-pub mod container_stopped;
-pub mod creation_failed;
-pub mod daemon_restarted;
-pub mod dhcp_client;
-pub mod dhcp_lease_ended;
-pub mod direct;
-pub mod driver_reloaded;
-pub mod ifupdown;
-pub mod ipv6_disabled;
-pub mod mac_changed;
-pub mod module_missing;
-pub mod module_unloaded;
-pub mod moved;
-pub mod mtu_too_small;
-pub mod netns_deleted;
-pub mod network_manager;
-pub mod not_recreated;
-pub mod out_of_memory;
-pub mod parent_busy;
-pub mod parent_deleted;
-pub mod parent_down;
-pub mod parent_moved;
-pub mod parent_recreated;
-pub mod parent_unplugged;
-pub mod protodown;
-pub mod reference_leak;
-pub mod runtime_stopped;
-pub mod runtime_teardown;
-pub mod self_inflicted;
-pub mod shared_parent_deleted;
-pub mod two_managers;
-pub mod unattributed;
-pub mod unknown;
-pub mod wrong_target;
-
-use std::iter;
+pub mod actors;
+pub mod addresses;
+pub mod below;
+pub mod ends;
+pub mod failed;
+pub mod rest;
 
 use super::Rule;
+use crate::correlate::{Case, Cause};
 
-/// The rules; the first that recognises a case decides. A cause comes before a mechanism.
-pub const RULES: &[Rule] = &[
-    unattributed::RULE,
-    module_missing::RULE,
-    parent_busy::RULE,
-    address_in_use::RULE,
-    creation_failed::RULE,
-    change_failed::RULE,
-    out_of_memory::RULE,
-    runtime_stopped::RULE,
-    container_stopped::RULE,
-    container_killed::RULE,
-    container_exited::RULE,
-    netns_deleted::RULE,
-    parent_unplugged::RULE,
-    driver_reloaded::RULE,
-    parent_recreated::RULE,
-    shared_parent_deleted::RULE,
-    parent_deleted::RULE,
-    parent_moved::RULE,
-    parent_down::RULE,
-    protodown::RULE,
-    carrier_lost::RULE,
-    carrier_back::RULE,
-    module_unloaded::RULE,
-    address_expired::RULE,
-    address_duplicate::RULE,
-    mtu_too_small::RULE,
-    two_managers::RULE,
-    dhcp_lease_ended::RULE,
-    network_manager::RULE,
-    dhcp_client::RULE,
-    ifupdown::RULE,
-    ipv6_disabled::RULE,
-    wrong_target::RULE,
-    daemon_restarted::RULE,
-    runtime_teardown::RULE,
-    self_inflicted::RULE,
-    by_hand::RULE,
-    mac_changed::RULE,
-    moved::RULE,
-    direct::RULE,
-];
+use self::{
+    actors::ACTORS,
+    addresses::ADDRESSES,
+    below::{BELOW, carrier_lost},
+    ends::ENDS,
+    failed::{FAILED, not_recreated, reference_leak},
+    rest::{REST, unknown},
+};
 
-/// The name and the page of every rule, of the verdict without a rule, of the remarks and of the hint.
-pub fn pages() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let rules = RULES.iter().map(|rule| (rule.name, rule.page));
-    rules.chain(iter::once((unknown::NAME, unknown::PAGE))).chain([
-        (not_recreated::NAME, not_recreated::PAGE),
-        (reference_leak::NAME, reference_leak::PAGE),
-        (carrier_lost::HINT, carrier_lost::HINT_PAGE),
-    ])
+/// Rules about one kind of root.
+pub struct Group {
+    /// What somebody sees whose link broke that way, for the catalogue of the README.
+    pub title: &'static str,
+    /// The rules; the first that recognises a case decides. A cause comes before a mechanism.
+    pub rules: &'static [Rule],
+}
+
+/// All groups, as people look for them.
+pub const GROUPS: [&Group; 6] = [&ENDS, &ACTORS, &BELOW, &ADDRESSES, &FAILED, &REST];
+
+/// The rules for a case, by the kind of its root; the first that recognises it decides.
+pub fn of(case: &Case) -> impl Iterator<Item = &'static Rule> {
+    let groups: &[&Group] = match case.cause.root() {
+        _ if case.fact.error.is_some() => &[&FAILED, &ACTORS],
+        Cause::CreationFailed(_) => &[&FAILED],
+        Cause::NamespaceEnded(_) | Cause::Cleanup { .. } => &[&ENDS, &BELOW],
+        Cause::Request(_) => &[&BELOW, &ADDRESSES, &ACTORS],
+        Cause::Worker => &[&BELOW, &ADDRESSES],
+        Cause::ModuleUnloaded(_) | Cause::Unseen(_) => &[&REST],
+        // These are steps, and no roots.
+        Cause::ParentDeleted { .. } | Cause::ParentChanged(_) | Cause::GivenUp { .. } => &[],
+    };
+    groups.iter().flat_map(|group| group.rules)
+}
+
+/// A page, and in which of [`GROUPS`] people look for it.
+pub struct Page {
+    /// Name of the rule, of the verdict without one, of a remark or of a hint.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+    /// The title of the group.
+    pub group: &'static str,
+}
+
+/// Every page.
+pub fn pages() -> impl Iterator<Item = Page> {
+    let rules = GROUPS.into_iter().flat_map(|group| {
+        group.rules.iter().map(|rule| Page { name: rule.name, text: rule.page, group: group.title })
+    });
+    let others = [
+        (not_recreated::NAME, not_recreated::PAGE, FAILED.title),
+        (reference_leak::NAME, reference_leak::PAGE, FAILED.title),
+        (carrier_lost::HINT, carrier_lost::HINT_PAGE, FAILED.title),
+        (unknown::NAME, unknown::PAGE, REST.title),
+    ];
+    rules.chain(others.map(|(name, text, group)| Page { name, text, group }))
 }
