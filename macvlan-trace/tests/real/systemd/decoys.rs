@@ -44,32 +44,6 @@ fn a_container_that_outlives_its_daemon_keeps_its_link() {
 }
 
 #[test]
-fn containers_that_end_with_their_daemon_are_an_incident_each() {
-    Watch::ready();
-    let _web = Container::run("web", "", OBEDIENT);
-    let _db = Container::run("db", "", OBEDIENT);
-    let mut trace = Watch::start();
-    stop_daemon();
-    for end in ["the first end", "the second end"] {
-        trace.wait_for(end, |record| record["event"] == "deleted");
-    }
-    let stream = trace.stop();
-    start_daemon();
-    let incidents = ["web", "db"].map(|name| {
-        let others =
-            |record: &Value| record["type"] == "event" && record["victim"]["container"]["name"] != name;
-        let records = stream.records.iter().filter(|record| !others(record)).cloned().collect();
-        let its = Stream { records, is_part: true };
-        its.incident(|event| stopped(event, name));
-        its.events()[0]["incident"].clone()
-    });
-    assert_ne!(incidents[0], incidents[1], "{stream}");
-    let strangers =
-        stream.events().into_iter().filter(|event| event["victim"]["container"]["name"].is_null());
-    assert_eq!(strangers.count(), 0, "{stream}");
-}
-
-#[test]
 fn a_nightly_job_that_deletes_the_link_of_one_of_two_containers_is_told_by_its_unit() {
     Watch::ready();
     let web = Container::known("mv", "web", "");

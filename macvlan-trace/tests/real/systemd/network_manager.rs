@@ -72,7 +72,9 @@ fn a_link_of_its_own_from_before_goes_with_the_profile() {
     drop(profile);
     trace.wait_for_event("deleted", "own1");
     let stream = trace.stop();
-    let event = of_network_manager(stream.only("deleted", "own1"), "likely");
+    of_network_manager(stream.one("address_removed", "own1"), "likely").is("/address", "192.0.2.99/24");
+    assert_eq!(stream.all().len(), 2, "{stream}");
+    let event = of_network_manager(stream.one("deleted", "own1"), "likely");
     event
         .says("/verdict/cause", "; who made own1 was not seen, so the link may be the manager's own")
         .says("/verdict/remedy", "if a client asked for it, `journalctl");

@@ -63,7 +63,9 @@ fn a_policy_that_keeps_links_down_is_told_each_time_and_the_remedy_keeps_it_off(
     link.set_up();
     let again = trace.wait_for_event("down", link.0);
     let stream = trace.stop();
-    assert_eq!(stream.events().len(), 2, "{stream}");
+    assert_eq!(stream.events_of("down").len(), 2, "{stream}");
+    stream.one("address_removed", link.0);
+    assert_eq!(stream.all().len(), 3, "{stream}");
     all_of_networkd(&stream);
 
     let _unmanaged = paste(&again["verdict"]);
