@@ -36,7 +36,9 @@ pub struct ExitRecord {
     /// As `do_exit` gets it: exit code in bits 8 to 15, signal in bits 0 to 6, core dump in bit 7.
     pub code: u32,
     /// 1 if only a thread ends, whose process lives in another namespace.
-    pub only_thread: u32,
+    pub only_thread: u16,
+    /// 1 if the namespace is not watched: others depend on the program, wherever it runs.
+    pub elsewhere: u16,
 }
 
 /// [`Kind::Signal`](crate::Kind::Signal): a process of a watched network namespace was sent a signal by another
@@ -55,7 +57,9 @@ pub struct SignalRecord {
     /// 1 if no process sent it.
     pub from_kernel: u16,
     /// 1 if the target ignores it, so that it does nothing.
-    pub ignored: u16,
+    pub ignored: u8,
+    /// 1 if the namespace is not watched: others depend on the program, wherever it runs.
+    pub elsewhere: u8,
 }
 
 /// [`Kind::NetnsMove`](crate::Kind::NetnsMove): the current task changes its network namespace by `setns` or

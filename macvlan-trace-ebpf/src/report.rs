@@ -74,11 +74,12 @@ pub fn report(ctx: ProbeContext) -> u32 {
     lane.send_task(KPROBE);
     match lane.request {
         Request::Link { dev, change } => link(&ctx, lane, dev, &change),
-        Request::Exit { net, code, only_thread } => {
+        Request::Exit { net, code, only_thread, elsewhere } => {
             let record = lane.buffer.record::<ExitRecord>();
             netns::fill(net, &mut record.netns);
             record.code = code;
-            record.only_thread = u32::from(only_thread);
+            record.only_thread = u16::from(only_thread);
+            record.elsewhere = u16::from(elsewhere);
             lane.send(Kind::Exit, KPROBE, task::current(), size_of::<ExitRecord>());
         }
         Request::NetnsMove { from, to } => {

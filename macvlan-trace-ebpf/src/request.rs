@@ -10,7 +10,7 @@ pub enum Request {
     /// A change of a device.
     Link { dev: u64, change: Change },
     /// The end of the current process, which lives in a namespace, or only of a thread of it that lives there.
-    Exit { net: u64, code: u32, only_thread: bool },
+    Exit { net: u64, code: u32, only_thread: bool, elsewhere: bool },
     /// The current task goes from one namespace to another.
     NetnsMove { from: u64, to: u64 },
     /// The last reference to a namespace is gone, or the last mount and file of it.

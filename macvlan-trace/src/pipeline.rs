@@ -261,8 +261,14 @@ impl<S: Sink> Pipeline<S> {
             Body::Unattributed(event) => (event, in_time && self.view.filter.shows_unattributed(event)),
             _ => return Ok(()),
         };
-        let happening =
-            Happening { at: case.at, link: case.life.id, main_pid: case.main_pid, verdict, event };
+        let happening = Happening {
+            at: case.at,
+            link: case.life.id,
+            main_pid: case.main_pid,
+            may_grow: case.may_grow,
+            verdict,
+            event,
+        };
         let early = self.unsettled.add(&happening, is_shown);
         match &record.body {
             _ if !is_shown => self.totals.filtered += 1,

@@ -28,7 +28,7 @@ const MAX_LISTED: usize = 64;
 
 /// How long an incident is quiet before it settles: a service that is restarted is back by then.
 const QUIET_NS: u64 = 10_000_000_000;
-/// The same once all its links are gone: a parent takes all its links along at once.
+/// The same once all its links are gone and no others may join: a parent takes all its links along at once.
 const GONE_NS: u64 = 1_000_000_000;
 /// What goes on for longer is told in parts.
 const LONGEST_NS: u64 = 600_000_000_000;
@@ -69,6 +69,8 @@ struct Open {
     forgotten: u64,
     /// How many are gone.
     gone: usize,
+    /// Whether others may still join.
+    may_grow: bool,
     victims: Vec<Container>,
     recurrence: Option<Recurrence>,
     /// Why the first break happened, and who is responsible; `None` while nothing is broken.
@@ -103,6 +105,8 @@ pub struct Happening<'a> {
     pub link: u64,
     /// Process id of the main process of its namespace.
     pub main_pid: Option<u32>,
+    /// Whether other links may still join its incident, after a pause.
+    pub may_grow: bool,
     /// Its verdict.
     pub verdict: &'a diagnose::Verdict,
     /// Its public form.
@@ -183,11 +187,12 @@ impl Unsettled {
     fn add_link(&mut self, number: u64, happening: &Happening<'_>) {
         let link = happening.link;
         self.incidents_of.insert((link, number));
-        if let Some(((of, forgotten), _)) = self.links.insert((number, link), Link::new(happening)) {
+        if let Some(((of, forgotten), dropped)) = self.links.insert((number, link), Link::new(happening)) {
             self.incidents_of.remove(&(forgotten, of));
             if let Some(open) = self.open.get_mut(&of) {
                 open.links.retain(|known| *known != forgotten);
                 open.forgotten += 1;
+                open.gone -= usize::from(dropped.told.outcome == Outcome::Gone);
             }
         }
     }
@@ -214,6 +219,7 @@ impl Open {
             links: Vec::new(),
             forgotten: 0,
             gone: 0,
+            may_grow: false,
             victims: Vec::new(),
             recurrence: event.recurrence,
             why: None,
@@ -226,6 +232,7 @@ impl Open {
         self.last.clone_from(&event.when);
         self.events += 1;
         self.is_shown |= is_shown;
+        self.may_grow |= happening.may_grow;
         if let Some(victim) = &event.victim.container {
             if self.victims.len() < MAX_LISTED && self.victims.iter().all(|known| known.id != victim.id) {
                 self.victims.push(victim.clone());
@@ -243,7 +250,7 @@ impl Open {
 
     /// It settles some time after what has just happened.
     fn postpone(&mut self, at: Ktime) {
-        let pause = if self.gone == self.links.len() { GONE_NS } else { QUIET_NS };
+        let pause = if self.gone == self.links.len() && !self.may_grow { GONE_NS } else { QUIET_NS };
         let latest = self.began.0.saturating_add(LONGEST_NS);
         let due = at.0.saturating_add(pause).min(latest);
         self.due = Ktime(due.div_ceil(TOGETHER_NS).saturating_mul(TOGETHER_NS));

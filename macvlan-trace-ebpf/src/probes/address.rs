@@ -48,7 +48,7 @@ pub fn inet6_address(ctx: ProbeContext) -> u32 {
 /// Whether an `in_device` has no other IPv4 address. `__inet_del_ifa` unlinks one before it tells of it.
 #[inline(always)]
 fn is_last(device: u64, ifa: u64) -> u16 {
-    if offset!(in_device_addrs) == MISSING || offset!(ifa_next) == MISSING {
+    if device == 0 || offset!(in_device_addrs) == MISSING || offset!(ifa_next) == MISSING {
         return 0;
     }
     let first: u64 = read!(device, in_device_addrs);
@@ -66,8 +66,11 @@ fn is_last6(device: u64, ifa: u64, bytes: [u8; 16]) -> u16 {
     let head = device + u64::from(offset!(inet6_dev_addrs));
     let mut node: u64 = field(head, 0);
     for _ in 0..MAX_ADDRESSES {
-        if node == head || node == 0 {
+        if node == head {
             return IpAddress::LAST;
+        }
+        if node == 0 {
+            break;
         }
         let other = node - u64::from(offset!(ifa6_node));
         if other != ifa && !is_link_local(read!(other, ifa6_addr)) {

@@ -8,31 +8,32 @@ use crate::{
     kread::read,
     report::hand_over,
     request::Request,
-    state::{attempts, moves, watched},
+    state::{attempts, moves, programs, watched},
 };
 
 /// What `do_coredump` adds to the code of a process whose core it has written.
 const CORE_DUMPED: u32 = 0x80;
 
 /// Reports the end of a process that lives in a watched network namespace, or of a thread that lives there while its
-/// process lives elsewhere. For any task, forgets what a missed return
-/// has left behind: the next task with its id has nothing to do with that.
+/// process lives elsewhere; and that of a process on which others depend, wherever it lives. For any task, forgets what a
+/// missed return has left behind: the next task with its id has nothing to do with that.
 #[kprobe]
 pub fn do_exit(ctx: ProbeContext) -> u32 {
     moves::forget();
     attempts::forget();
     let current = task::current();
     let net = netns::of_task(current);
-    if !watched::is_watched(net) {
+    let elsewhere = !watched::is_watched(net);
+    if elsewhere && !programs::matters(&task::name(current)) {
         return 0;
     }
     let Some(code) = ctx.arg::<u32>(0) else { return 0 };
     // Only the thread that dumped the core knows that; the others had to end first.
     let only_thread = code & CORE_DUMPED == 0 && !task::ends_process(current);
-    if only_thread && net == netns::of_task(read!(current, task_leader)) {
+    if only_thread && (elsewhere || net == netns::of_task(read!(current, task_leader))) {
         return 0;
     }
     debug!(&ctx, "exit: code {:x}", code);
-    hand_over(&ctx, Request::Exit { net, code, only_thread });
+    hand_over(&ctx, Request::Exit { net, code, only_thread, elsewhere });
     0
 }

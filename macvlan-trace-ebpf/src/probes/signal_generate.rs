@@ -36,7 +36,8 @@ pub fn signal_generate(ctx: RawTracePointContext) -> i32 {
     let target: u64 = ctx.arg(2);
     let net = netns::of_task(target);
     let signal: i32 = ctx.arg(0);
-    if !watched::is_watched(net) {
+    let elsewhere = !watched::is_watched(net);
+    if elsewhere {
         let ends = (0..32).contains(&signal) && ENDS & 1 << signal != 0;
         if !ends || !programs::matters(&task::name(target)) {
             return 0;
@@ -78,7 +79,8 @@ pub fn signal_generate(ctx: RawTracePointContext) -> i32 {
     task::fill_ref(target, &mut record.target);
     record.signal = signal.unsigned_abs();
     record.from_kernel = u16::from(!from_process);
-    record.ignored = u16::from(ignored);
+    record.ignored = u8::from(ignored);
+    record.elsewhere = u8::from(elsewhere);
     lane.send(Kind::Signal, TRACEPOINT, sender, size_of::<SignalRecord>());
     lane.release();
     0

@@ -62,7 +62,11 @@ impl Key {
             return Self::Parent(first.dev, first.ifindex, process);
         }
         match cause {
-            Cause::ParentChanged(change) => Self::ParentChange(change.id),
+            Cause::ParentChanged(change) => Self::ParentChange(change.first().id),
+            // Whoever takes away what could not be had.
+            Cause::GivenUp { failed, .. } => {
+                Self::Link(life.id, life.ups, party::on_behalf_of(&failed.actor))
+            }
             Cause::ModuleUnloaded(_) => Self::Module(process),
             // A manager writes sysctls of one link, among other things that it does to that.
             Cause::Request(_)
@@ -73,7 +77,7 @@ impl Key {
                 Self::Addresses(process)
             }
             _ => match reaction {
-                Some(lost) => Self::ParentChange(lost.id),
+                Some(lost) => Self::ParentChange(lost.first().id),
                 None => Self::Link(life.id, life.ups, party::on_behalf_of(actor)),
             },
         }
@@ -102,15 +106,15 @@ impl Errand {
         }
         let takes = match fact.change {
             LinkChange::Down | LinkChange::Deleted | LinkChange::AddressRemoved => true,
-            LinkChange::Up | LinkChange::UpFailed | LinkChange::MacChanged => false,
+            LinkChange::Up | LinkChange::MacChanged => false,
             _ => return None,
         };
-        Some(Self {
-            own: actor.task.process,
-            caller: party::caller(actor, at),
-            group: actor.cgroup.path.clone(),
-            takes,
-        })
+        let (own, caller) = (actor.task.process, party::caller(actor, at));
+        // It acts on each link for a reason of its own.
+        if own == caller && party::is_daemon(actor, at) {
+            return None;
+        }
+        Some(Self { own, caller, group: actor.cgroup.path.clone(), takes })
     }
 }
 
@@ -121,6 +125,8 @@ pub struct Incident {
     pub number: u64,
     /// If a parent was deleted: the links on it, counted when the first of them was deleted.
     pub siblings: Siblings,
+    /// Whether other links may still join it, after a pause.
+    pub may_grow: bool,
     /// When the last case was added.
     last_at: Ktime,
 }
@@ -153,7 +159,7 @@ impl Incidents {
         let under_way = self.errands.get(&party).filter(|last| !is_over(last)).copied();
         let incident = match under_way {
             Some(incident) => Incident { last_at: at, ..incident },
-            None => self.of_key(key, at, siblings),
+            None => Incident { may_grow: true, ..self.of_key(key, at, siblings) },
         };
         self.open.insert(key, incident);
         if under_way.is_some() || takes {
@@ -175,7 +181,12 @@ impl Incidents {
             }
         }
         self.last += 1;
-        let incident = Incident { number: self.last, siblings: siblings(), last_at: at };
+        let incident = Incident {
+            number: self.last,
+            siblings: siblings(),
+            may_grow: matches!(key, Key::Stop(_)),
+            last_at: at,
+        };
         self.open.insert(key, incident);
         incident
     }

@@ -60,6 +60,8 @@ pub struct Case {
     pub cause: Cause,
     /// Cases with one cause share a number.
     pub incident: u64,
+    /// Whether other links may still join that, after a pause.
+    pub may_grow: bool,
     /// If the parent was deleted: the links on it.
     pub siblings: Siblings,
     /// The fight between two managers, if the change is a round of one.
@@ -164,6 +166,7 @@ impl Correlator {
                 return cases;
             }
             What::Parent(parent) => return self.parent(at, &parent),
+            What::Exit(exit) if exit.elsewhere => self.stops.ends(at, exit.task.process),
             What::Exit(exit) if exit.only_thread => {
                 let task = self.tasks.whole(&exit.task);
                 self.netns.thread_ends(at, &exit, task);
@@ -178,13 +181,16 @@ impl Correlator {
             }
             What::Signal(signal) => {
                 let sender = signal.sender.as_ref().map(|sender| self.tasks.whole(sender));
-                let within = signal.within.as_ref().map(|within| self.tasks.whole(within));
-                let target = self.tasks.whole(&signal.target);
                 if stops::concerns(&signal) {
                     let process = self.tasks.process(&signal.target);
                     self.stops.note(at, signal.number, sender.as_ref(), process);
                 }
-                let killed_by = within.as_ref().and_then(|by| self.stops.who_ended(by.task.process));
+                if signal.elsewhere {
+                    return Vec::new();
+                }
+                let within = signal.within.as_ref().map(|within| self.tasks.whole(within));
+                let target = self.tasks.whole(&signal.target);
+                let killed_by = within.as_ref().and_then(|by| self.stops.who_ended(at, by.task.process));
                 self.netns.signal(at, &signal, sender, within, killed_by);
                 self.note_resident(at, &signal.netns, &target, false);
             }
@@ -487,6 +493,7 @@ impl Correlator {
             life,
             cause,
             incident: incident.number,
+            may_grow: incident.may_grow,
             siblings: incident.siblings,
             rivals,
             reaction,

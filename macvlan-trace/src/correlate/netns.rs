@@ -133,7 +133,8 @@ impl Namespaces {
             None => namespace.unanswered_request(process, by),
         };
         let (status, core_dumped) = (exit.status, exit.core_dumped);
-        let behind = asked.as_ref().or(kill.as_ref()).and_then(behind);
+        // A request that is no reason for the end has no reason either.
+        let behind = kill.as_ref().map(|kill| asked.as_ref().unwrap_or(kill)).and_then(behind);
         let ended = Ended { task, at, status, core_dumped, is_init, powered_off, kill, asked, behind, oom };
         // With a container's init, hundreds of processes may die. They must not push its exit out.
         if !namespace.follows_an_init(&ended) {
@@ -175,10 +176,10 @@ impl Namespaces {
         let Signal { number, ignored, for_inside, .. } = *signal;
         let of_terminal = sender.is_none() && matches!(number, SIGHUP | SIGINT | SIGQUIT);
         let terminal = of_terminal.then(|| Terminal {
-            killed_by: killed_by.or_else(|| {
-                let by = within.as_ref()?;
-                namespace.exit_of(by.task.process)?.kill.as_ref()?.sender.clone()
-            }),
+            killed_by: within
+                .as_ref()
+                .and_then(|by| namespace.exit_of(by.task.process)?.kill.as_ref()?.sender.clone())
+                .or(killed_by),
             by: within,
         });
         let kill = Kill { at, number, sender, fatal: false, ignored, for_inside, terminal };

@@ -258,6 +258,17 @@ fn what_a_manager_of_many_containers_calls_is_nobodys_loop() {
 }
 
 #[test]
+fn what_a_daemon_does_to_two_links_is_for_two_reasons() {
+    let daemon = child_of(process("libvirtd", 700), &process("systemd", 1));
+    let mut story = Story::new();
+    story
+        .deletes(&daemon, &inhabitant("macvtap0", 11))
+        .wait_ms(1_000)
+        .deletes(&daemon, &inhabitant("macvtap1", 12));
+    assert_eq!(story.tell().incidents(), [1, 2]);
+}
+
+#[test]
 fn down_and_up_again_by_one_errand_are_one_incident() {
     let (script, link, mut story) = (process("sh", 880), inhabitant("mv", 2), Story::new());
     let [down, mac, up] = [1, 2, 3].map(|number| command(900 + number, &script, &story));

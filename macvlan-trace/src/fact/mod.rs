@@ -495,6 +495,9 @@ pub struct Exit {
     /// Whether only a thread ends, whose process lives on in another namespace.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub only_thread: bool,
+    /// Whether the namespace is not watched: others depend on the program, wherever it runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
 }
 
 /// How a process ended.
@@ -526,6 +529,9 @@ pub struct Signal {
     /// closed the terminal or ended; `None` for a kernel thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<TaskRef>,
+    /// Whether the namespace is not watched: others depend on the program, wherever it runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
 }
 
 /// The kernel ran out of memory, and chose a process to kill.

@@ -97,6 +97,7 @@ impl Decoder {
                 status,
                 core_dumped,
                 only_thread: record.only_thread != 0,
+                elsewhere: record.elsewhere != 0,
             })
         } else if header.kind == wire::Kind::Signal as u16 {
             let record: wire::SignalRecord = fixed(bytes)?;
@@ -117,6 +118,7 @@ impl Decoder {
                 netns: netns(&record.netns),
                 number: record.signal,
                 ignored: record.ignored != 0,
+                elsewhere: record.elsewhere != 0,
             })
         } else if header.kind == wire::Kind::Oom as u16 {
             let record: wire::OomRecord = fixed(bytes)?;

@@ -138,7 +138,7 @@ fn add(unsettled: &mut Unsettled, at: Ktime, link: u64, event: &Event) -> Option
         confidence: event.verdict.confidence,
         culprit: None,
     };
-    unsettled.add(&Happening { at, link, main_pid: None, verdict, event }, true)
+    unsettled.add(&Happening { at, link, main_pid: None, may_grow: false, verdict, event }, true)
 }
 
 /// A command that a script has just started.

@@ -440,6 +440,7 @@ impl Story {
             status,
             core_dumped: true,
             only_thread: false,
+            elsewhere: false,
         }))
     }
 
@@ -451,7 +452,17 @@ impl Story {
             status,
             core_dumped: false,
             only_thread: false,
+            elsewhere: false,
         }))
+    }
+
+    /// A process ends on which others depend, in a namespace that is not watched.
+    pub fn exits_elsewhere(&mut self, task: &Task) -> &mut Self {
+        self.exits(task, netns(0), 0);
+        if let Some(Fact { what: What::Exit(exit), .. }) = self.facts.last_mut() {
+            exit.elsewhere = true;
+        }
+        self
     }
 
     /// A process sends a signal.
@@ -494,6 +505,7 @@ impl Story {
             netns,
             number: 9,
             ignored: false,
+            elsewhere: false,
             for_inside,
             within: None,
         }))
@@ -502,7 +514,17 @@ impl Story {
 
     fn signal(&mut self, sender: Option<TaskRef>, number: u32, target: &Task, netns: Netns) -> &mut Self {
         let (target, ignored, for_inside) = (target.task.clone(), false, false);
-        self.fact(What::Signal(Signal { sender, target, netns, number, ignored, for_inside, within: None }))
+        let (within, elsewhere) = (None, false);
+        self.fact(What::Signal(Signal {
+            sender,
+            target,
+            netns,
+            number,
+            ignored,
+            for_inside,
+            within,
+            elsewhere,
+        }))
     }
 
     /// A process, with all its threads, goes from one namespace to another.

@@ -89,6 +89,13 @@ pub fn caller(task: &Task, at: Ktime) -> ProcessId {
     caller.filter(|_| party == task.task.process).map_or(party, |caller| caller.process)
 }
 
+/// Whether a task is a service's main process, which has been there for a while.
+pub fn is_daemon(task: &Task, at: Ktime) -> bool {
+    let is_old = at.0.saturating_sub(task.task.process.start.0) > COMMAND_NS;
+    let is_managers = task.ancestors.first().is_some_and(|parent| parent.process.tgid == 1);
+    is_old && is_managers && service(task).is_some()
+}
+
 fn works_through_others(ancestor: &Ancestor) -> bool {
     is_named(ancestor, &DHCP_CLIENTS) || is_named(ancestor, &IFUPDOWN)
 }

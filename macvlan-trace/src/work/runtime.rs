@@ -59,7 +59,7 @@ const DAEMONS: [&str; 8] = ["dockerd", "containerd", "crio", "kubelet", "k3s", "
 const SHIMS: [&str; 2] = ["containerd-shim", "containerd-shim-runc-v2"];
 
 /// How near, in ancestors, a runtime must be to a program that it calls.
-const NEAR: usize = 2;
+pub const NEAR: usize = 2;
 
 /// How many bytes the kernel keeps of a task's name.
 const COMM: usize = 15;
@@ -126,7 +126,7 @@ pub fn daemon_start(task: &Task) -> Option<Ktime> {
 /// Whether a task belongs to the daemon of that runtime, which stops its containers before it ends. The others leave
 /// theirs running, or are the ancestors of what they run.
 pub fn stops_its_containers(task: &Task, runtime: Option<&str>) -> bool {
-    runtime == Some("docker") && task.task.comm.as_bytes() == b"dockerd"
+    runtime == Some("docker") && task.task.comm.as_bytes() == b"dockerd" && !is_inside(task)
 }
 
 /// Whether a task started the process, or one of its ancestors did that lives on.
@@ -145,6 +145,11 @@ fn is_cni_plugin(path: &Text) -> bool {
     let mut folders = path.as_bytes().rsplit(|&byte| byte == b'/').skip(1);
     let nearest = folders.next().unwrap_or_default();
     nearest == b"cni" || (nearest == b"bin" && folders.next() == Some(b"cni"))
+}
+
+/// Whether a process has the name of a runtime's program.
+pub fn is_named_like_one(comm: &Text) -> bool {
+    is_one_of(comm.as_bytes(), &PROGRAMS)
 }
 
 /// Whether a name is that of one of these programs, possibly cut by the kernel.

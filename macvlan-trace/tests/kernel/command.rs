@@ -115,9 +115,10 @@ fn an_incident_says_what_became_of_its_links() {
         ip(&format!("link add {name} link par0 type macvlan"));
         ip(&format!("link set {name} up"));
     }
-    let script = "$IP link set macvlan0 down; $IP link set macvlan0 up; $IP link del macvlan1; \
-                  $IP link set macvlan2 down";
-    let script = format!("IP={}; {script}", ip_path());
+    // Each by a caller of its own: what one does in a row is one incident.
+    let script = "sh -c '$IP link set macvlan0 down; $IP link set macvlan0 up; :'; \
+                  sh -c '$IP link del macvlan1; :'; sh -c '$IP link set macvlan2 down; :'";
+    let script = format!("export IP={}; {script}", ip_path());
     let output = tracer(&["-o", "json", "--per", "incident", "--", "sh", "-c", &script]);
     let stream = Stream::parse(&output.stdout);
     stream.nothing();
@@ -217,7 +218,7 @@ fn the_table_names_the_culprit() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.lines().any(|line| line.starts_with("#1 ") && line.contains(": ip (PID ")), "{text}");
     assert!(text.lines().any(|row| row.contains("macvlan0@par0") && row.contains("deleted")), "{text}");
-    assert!(text.lines().any(|line| line == "#1 in all: gone for good"), "{text}");
+    assert!(text.lines().any(|line| line == "#1 in all: gone"), "{text}");
     assert!(text.contains("rtnl_dellink"), "-v shows the kernel path: {text}");
     assert!(text.contains("1 event, 0 unattributed, 0 lost"), "{text}");
 }

@@ -90,14 +90,14 @@ fn a_return_that_was_missed_hides_nothing_and_is_forgotten() {
         ask("macvlan0", &Wish::Up);
         ask("macvlan0", &Wish::Down);
         assert_eq!(
-            (entries::<[u64; 5]>("MOVES"), entries::<u64>("OPENS")),
+            (entries::<[u64; 8]>("MOVES"), entries::<[u64; 6]>("ATTEMPTS")),
             (1, 1),
             "both returns were missed"
         );
     })
     .join()
     .expect("the thread does what it has to");
-    assert_eq!((entries::<[u64; 5]>("MOVES"), entries::<u64>("OPENS")), (0, 0));
+    assert_eq!((entries::<[u64; 8]>("MOVES"), entries::<[u64; 6]>("ATTEMPTS")), (0, 0));
     let unseen = trace.wait_for("the down that nobody asked for", |record| record["type"] == "unattributed");
     assert_eq!(unseen["event"], "down", "{unseen}");
     assert_eq!(unseen["link"]["netns"]["inode"], there.inode(), "{unseen}");

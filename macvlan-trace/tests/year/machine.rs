@@ -240,6 +240,7 @@ impl Machine {
             ignored: false,
             for_inside: false,
             within: None,
+            elsewhere: false,
         }));
     }
 
@@ -262,6 +263,7 @@ impl Machine {
             status,
             core_dumped: false,
             only_thread: false,
+            elsewhere: false,
         }));
     }
 

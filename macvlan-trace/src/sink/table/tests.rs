@@ -207,7 +207,7 @@ fn what_became_of_many_links_is_counted() {
     let shown = shown(&look(None), &[event_of(1, "a", "Because."), many]);
     assert_eq!(
         shown[1],
-        "#1 in all: 4 links, 5 events in 1.0 s; 1 up again after 12 ms, 1 still broken, 2 gone for good\n"
+        "#1 in all: 4 links, 5 events in 1.0 s; 1 up again after 12 ms, 1 still broken, 2 gone\n"
     );
 }
 

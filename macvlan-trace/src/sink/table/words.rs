@@ -98,7 +98,7 @@ pub(super) fn outcome(incident: &Incident) -> String {
     for (outcome, words) in [
         (Outcome::UpAgain, "up again"),
         (Outcome::Broken, "still broken"),
-        (Outcome::Gone, "gone for good"),
+        (Outcome::Gone, "gone"),
         (Outcome::Intact, "unbroken"),
     ] {
         let links: Vec<_> = incident.links.iter().filter(|link| link.outcome == outcome).collect();

@@ -1,11 +1,9 @@
 //! In which the obvious answer is wrong, or is not the whole of it.
 
-use serde_json::Value;
-
 use super::{File, NETWORK_MANAGER, only_manager};
 use crate::{
     dockerd::{Container, ask, docker, start, start_daemon, stop_daemon},
-    harness::{Checked, Stream, Watch, ip_path, run, until},
+    harness::{Checked, Watch, ip_path, run, until},
 };
 
 /// The main process of a container that ends when it is asked to.

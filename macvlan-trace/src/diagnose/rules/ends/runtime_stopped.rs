@@ -13,6 +13,8 @@ use crate::{
     work::{manager, runtime},
 };
 
+const SIGKILL: u32 = 9;
+
 /// The rule.
 pub const RULE: Rule = Rule {
     name: "runtime-stopped",
@@ -24,7 +26,11 @@ pub const RULE: Rule = Rule {
         let is_daemons = case.ended_in.as_ref().is_some_and(|container| {
             runtime::stops_its_containers(&stop.process, container.runtime.as_deref())
         });
-        let unseen = if unit.is_some() { "; who asked it for that is not seen" } else { "" };
+        let unseen = if unit.is_some() || stop.by.as_deref().is_some_and(manager::is_machines) {
+            "; who asked it for that is not seen"
+        } else {
+            ""
+        };
         Some(Verdict {
             rule: RULE.name,
             cause: format!(
@@ -53,6 +59,7 @@ fn told_to_end(stop: &Stop, unit: Option<&str>) -> String {
             format!("{} stopped the unit {unit}: it sent {signal} to {process}", words::process(by))
         }
         (Some(by), None) => format!("{} sent {signal} to {process}", words::who(by)),
+        (None, _) if stop.number == SIGKILL => format!("The kernel killed {process}"),
         (None, _) => format!("The kernel sent {signal} to {process} for its terminal"),
     }
 }
@@ -60,7 +67,14 @@ fn told_to_end(stop: &Stop, unit: Option<&str>) -> String {
 fn remedy(stop: &Stop, unit: Option<&str>, is_daemons: bool) -> String {
     let find_out = match (unit, &stop.by) {
         (Some(unit), Some(by)) => words::see_unit(unit, manager::of_user(by).is_some()),
+        (None, Some(by)) if manager::is_machines(by) => {
+            match words::pasteable(stop.process.task.comm.as_bytes()) {
+                Some(comm) => format!("see `journalctl _COMM={comm}`"),
+                None => "see the journal".to_owned(),
+            }
+        }
         (_, Some(_)) => format!("find out why the culprit ends {}", stop.process.task.comm),
+        (_, None) if stop.number == SIGKILL => "see `journalctl -k`".to_owned(),
         (_, None) => {
             "start it where no terminal ends it, with `systemd-run`, with `setsid`, or in `tmux`".to_owned()
         }
@@ -79,7 +93,7 @@ mod tests {
         fact::Task,
         testing::story::{
             cast::{Container, container_of, docker_service, dockerd, kill},
-            child_of, in_cgroup, init, macvlan, netns, path, process, running, started,
+            child_of, in_cgroup, init, inside, macvlan, netns, path, process, running, started,
         },
     };
 
@@ -154,6 +168,65 @@ mod tests {
             story.drops(&init, home, path::EXIT).is_torn_down(&link);
             story.tell().last().verdict("container-stopped", "likely").culprit(&runc());
         }
+    }
+
+    #[test]
+    fn a_daemon_in_a_container_or_one_that_has_ended_is_not_the_one() {
+        let in_a_container =
+            Task { cgroup: main_process(0x444).cgroup, ..inside(process("dockerd", 701), 9, 1, 1) };
+        for (daemon, ends) in [(in_a_container, false), (docker_service(), true)] {
+            let Container { mut story, init, netns: home, link } = container_of(main_process(812));
+            story.sends(&systemd(), 15, &daemon, netns(0)).wait_ms(200);
+            if ends {
+                story.exits_elsewhere(&daemon);
+            }
+            story.wait_ms(5_000).sends(&runc(), 15, &init, home).exits(&init, home, 0);
+            story.drops(&init, home, path::EXIT).is_torn_down(&link);
+            story.tell().last().verdict("container-stopped", "likely").culprit(&runc());
+        }
+    }
+
+    #[test]
+    fn what_a_reload_or_a_session_did_before_is_no_reason() {
+        let sshd = in_cgroup(running(process("sshd", 790), "sshd -D"), "/system.slice/ssh.service");
+        let crio = in_cgroup(running(process("crio", 791), "crio"), "/system.slice/crio.service");
+        let by_hand = child_of(running(process("kill", 900), "kill -9 812"), &sshd);
+        let by_crio = child_of(running(process("crun", 901), "crun kill"), &crio);
+        for (daemon, by, number, rule) in
+            [(sshd, by_hand, 9, "container-killed"), (crio, by_crio, 15, "container-stopped")]
+        {
+            let Container { mut story, init, netns: home, link } = container_of(main_process(812));
+            story.sends(&systemd(), 1, &daemon, netns(0)).wait_ms(2_000);
+            story.sends(&by, number, &init, home).dies(&init, home, u8::try_from(number).unwrap());
+            story.drops(&init, home, path::EXIT).is_torn_down(&link);
+            story.tell().last().is("/verdict/rule", rule).culprit(&by);
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_the_kernel_killed_had_no_terminal() {
+        let monitor = in_cgroup(running(process("lxc-start", 790), "lxc-start -n web"), "/lxc.monitor.web");
+        let main = in_cgroup(child_of(init("init", 812), &monitor), "/lxc.payload.web");
+        let Container { mut story, init, netns: home, link } = container_of(main);
+        story.kernel_sends(9, &monitor, netns(0)).wait_ms(5);
+        story.sends(&monitor, 9, &init, home).dies(&init, home, 9);
+        story.drops(&init, home, path::EXIT).is_torn_down(&link);
+        story
+            .tell()
+            .last()
+            .verdict("runtime-stopped", "likely")
+            .nobody()
+            .says("/verdict/cause", "The kernel killed lxc-start (PID 790); lxc-start")
+            .says("/verdict/remedy", "see `journalctl -k`");
+    }
+
+    #[test]
+    fn a_request_that_came_too_early_to_be_the_reason_is_none() {
+        let Container { mut story, init, netns: home, link } = container_of(main_process(812));
+        story.sends(&systemd(), 15, &dockerd(), netns(0)).wait_ms(100);
+        story.sends(&runc(), 15, &init, home).wait_ms(5 * 3_600_000).exits(&init, home, 0);
+        story.drops(&init, home, path::EXIT).is_torn_down(&link);
+        story.tell().last().is("/verdict/rule", "container-exited");
     }
 
     #[test]
