@@ -611,7 +611,7 @@ pub struct IncidentLink {
     pub outcome: Outcome,
     /// Nanoseconds from the event that broke it until it worked again.
     pub up_again_ns: Option<u64>,
-    /// Addresses that it lost, and that nobody was seen setting again.
+    /// Addresses that it lost. Whether somebody has set one again is not seen.
     pub lost_addresses: Vec<String>,
 }
 

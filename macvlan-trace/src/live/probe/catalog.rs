@@ -265,7 +265,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["free_netdev"],
         probe: None,
         required: false,
-        unseen: "deleted links that something still refers to",
+        unseen: "deleted links that something still refers to, and which devices are no longer below a link",
     },
     Hook {
         program: "rtnetlink_event",
