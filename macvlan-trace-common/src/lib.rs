@@ -15,6 +15,7 @@ mod netns;
 mod offsets;
 mod oom;
 mod settings;
+pub mod signal;
 mod task;
 
 pub use counter::Counter;

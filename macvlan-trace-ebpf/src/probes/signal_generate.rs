@@ -2,7 +2,7 @@
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 use aya_log_ebpf::debug;
-use macvlan_trace_common::{Kind, SignalRecord};
+use macvlan_trace_common::{Kind, SignalRecord, signal};
 
 use crate::{
     capture::{netns, task},
@@ -23,9 +23,6 @@ const SENT_BY_PROCESS: [i32; 3] = [0, -1, -6];
 /// `SIGKILL` from the OOM killer or a dying pid namespace.
 const FROM_KERNEL: [i32; 4] = [1, 2, 3, 9];
 
-/// Signals that end a process, or ask it to end: `SIGHUP`, `SIGINT`, `SIGQUIT`, `SIGKILL`, `SIGTERM`.
-const ENDS: u32 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 9 | 1 << 15;
-
 /// Reports a signal to a process of a watched network namespace, from another process or from the kernel; from another
 /// process also one that is ignored. The init of a pid namespace ignores what it has no handler for (`sig_task_ignored`),
 /// and runtimes ask before they kill, with whatever signal the image names.
@@ -37,11 +34,8 @@ pub fn signal_generate(ctx: RawTracePointContext) -> i32 {
     let net = netns::of_task(target);
     let signal: i32 = ctx.arg(0);
     let elsewhere = !watched::is_watched(net);
-    if elsewhere {
-        let ends = (0..32).contains(&signal) && ENDS & 1 << signal != 0;
-        if !ends || !programs::matters(&task::name(target)) {
-            return 0;
-        }
+    if elsewhere && !(signal::ends(signal as u32) && programs::matters(&task::name(target))) {
+        return 0;
     }
     let result: i32 = ctx.arg(4);
     let ignored = result == IGNORED;

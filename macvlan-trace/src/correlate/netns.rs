@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, rc::Rc};
 
+use macvlan_trace_common::signal::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGPWR, SIGQUIT, SIGTERM};
+
 use super::{
     Stop,
     blame::{self, Chosen, Drop, Ended, Kill, Leave, NamespaceEnd, OutOfMemory, Terminal, Trigger, Unmount},
@@ -46,14 +48,6 @@ const OOM_NS: u64 = 10_000_000_000;
 pub const CLEANUP_NS: u64 = 120_000_000_000;
 /// How long a container's main process takes to join the namespaces that were made for it.
 const STARTING_NS: u64 = 10_000_000_000;
-/// The signal that no process can handle or ignore.
-const SIGKILL: u32 = 9;
-const SIGHUP: u32 = 1;
-const SIGINT: u32 = 2;
-const SIGQUIT: u32 = 3;
-const SIGTERM: u32 = 15;
-const SIGCONT: u32 = 18;
-const SIGPWR: u32 = 30;
 /// The first of the real-time signals, some of which init systems take for a request to end (systemd SIGRTMIN+3).
 const FIRST_REALTIME: u32 = 34;
 /// How many parent-death signals in a row are followed back to the process that ended the first parent.

@@ -3,6 +3,8 @@
 
 use std::{iter, rc::Rc};
 
+use macvlan_trace_common::signal::{self, SIGHUP, SIGINT, SIGKILL, SIGTERM};
+
 use super::Kill;
 use crate::{
     bounded::Bounded,
@@ -18,12 +20,6 @@ const KEPT_NS: u64 = 600_000_000_000;
 const PASSED_ON_NS: u64 = 30_000_000_000;
 /// How long a process takes to end once it is told to.
 const ENDING_NS: u64 = 5_000_000_000;
-
-const SIGHUP: u32 = 1;
-const SIGINT: u32 = 2;
-const SIGQUIT: u32 = 3;
-const SIGKILL: u32 = 9;
-const SIGTERM: u32 = 15;
 
 /// Somebody ended such a process, or asked it to end.
 #[derive(Clone, Debug)]
@@ -132,6 +128,6 @@ fn is_within(one: Ktime, other: Ktime, ns: u64) -> bool {
 
 /// Whether a signal ends a process on which others depend, or asks it to end.
 pub fn concerns(signal: &Signal) -> bool {
-    let ends = matches!(signal.number, SIGHUP | SIGINT | SIGQUIT | SIGKILL | SIGTERM) && !signal.ignored;
+    let ends = signal::ends(signal.number) && !signal.ignored;
     ends && work::others_depend_on().any(|name| runtime::is_one_of(signal.target.comm.as_bytes(), &[name]))
 }

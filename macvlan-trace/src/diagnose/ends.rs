@@ -1,14 +1,12 @@
 //! Judgement on the ends of processes: what a signal meant, and who is behind it.
 
+use macvlan_trace_common::signal::{SIGABRT, SIGKILL};
+
 use crate::{
     correlate::{Ended, Kill, Stop},
     fact::{ExitStatus, Task},
     work::{manager, party, runtime},
 };
-
-/// `SIGABRT`, by which systemd ends a service that its watchdog no longer hears from.
-const SIGABRT: u32 = 6;
-const SIGKILL: u32 = 9;
 
 /// The unit that a service manager stopped, and the signal by which it asked for the end.
 pub struct UnitStop<'a> {

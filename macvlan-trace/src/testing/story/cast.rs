@@ -78,6 +78,17 @@ pub fn docker_service() -> Task {
     in_cgroup(running(process("dockerd", 701), "/usr/bin/dockerd -H fd://"), "/system.slice/docker.service")
 }
 
+/// What `docker stop`, `docker kill` and a dockerd that ends make containerd's shim call.
+pub fn runc() -> Task {
+    let shim = in_cgroup(process("containerd-shim", 790), "/system.slice/containerd.service");
+    child_of(running(process("runc", 791), "runc --root /run/docker/runtime-runc/moby kill"), &shim)
+}
+
+/// The first process of a machine with systemd.
+pub fn systemd() -> Task {
+    in_cgroup(running(process("systemd", 1), "/sbin/init"), "/init.scope")
+}
+
 /// A process that kills the main process of a container.
 pub fn kill() -> Task {
     running(process("kill", 900), "kill -9 812")

@@ -1,5 +1,7 @@
 //! A signal from outside ended the main process.
 
+use macvlan_trace_common::signal::{SIGHUP, SIGKILL};
+
 use crate::{
     correlate::{Case, Ended, Terminal},
     diagnose::{Culprit, Rule, Verdict, confidence_of, ended_by, ends, exit_behind, is_own_fault, words},
@@ -7,8 +9,6 @@ use crate::{
     kernel::names,
     work::manager,
 };
-
-const SIGKILL: u8 = 9;
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -43,7 +43,7 @@ pub const RULE: Rule = Rule {
             }
             // When an init ends, the kernel kills all others in its pid namespace and in those inside it
             // (zap_pid_ns_processes). This case does not show who ended the outer one.
-            Some(None) if number == SIGKILL && ended.task.task.pidns_level > 1 => (
+            Some(None) if u32::from(number) == SIGKILL && ended.task.task.pidns_level > 1 => (
                 format!("The kernel sent {signal} to {victim}, as it does when the container around it ends"),
                 None,
                 Confidence::Likely,
@@ -88,7 +88,6 @@ fn terminal_of(ended: &Ended) -> Option<&Terminal> {
 
 /// Its terminal was closed, or somebody typed Ctrl-C or Ctrl-\ into it.
 fn lost_terminal(case: &Case, ended: &Ended) -> Option<Verdict> {
-    const SIGHUP: u32 = 1;
     let (kill, terminal) = (ended.kill.as_ref()?, terminal_of(ended)?);
     let (victim, signal) = (words::ended_process(case, ended), names::signal(kill.number));
     let which = match &ended.task.tty {

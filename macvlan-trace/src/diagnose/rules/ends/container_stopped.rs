@@ -116,18 +116,12 @@ fn stop_of_pod<'a>(case: &Case, ended: &'a Ended) -> Option<&'a Kill> {
 #[cfg(test)]
 mod tests {
     use crate::{
-        fact::{self, Pod, Task, What},
+        fact::{self, Pod, What},
         testing::story::{
-            cast::{Container, container, container_of, dockerd, kill},
+            cast::{Container, container, container_of, dockerd, kill, runc, systemd},
             child_of, in_cgroup, init, path, process, running,
         },
     };
-
-    /// What `docker stop` and `docker kill` make containerd's shim call.
-    fn runc() -> Task {
-        let shim = in_cgroup(process("containerd-shim", 790), "/system.slice/containerd.service");
-        child_of(running(process("runc", 791), "runc --root /run/docker/runtime-runc/moby kill"), &shim)
-    }
 
     #[test]
     fn who_asks_the_main_process_to_end_is_the_likely_culprit() {
@@ -243,11 +237,6 @@ mod tests {
                 event.culprit(killer);
             }
         }
-    }
-
-    /// The first process of a machine with systemd.
-    fn systemd() -> Task {
-        in_cgroup(running(process("systemd", 1), "/sbin/init"), "/init.scope")
     }
 
     #[test]

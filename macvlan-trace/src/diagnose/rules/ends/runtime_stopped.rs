@@ -1,5 +1,7 @@
 //! The container's runtime was told to end, and ended the container for that reason.
 
+use macvlan_trace_common::signal::SIGKILL;
+
 use super::container_stopped;
 use crate::{
     correlate::Stop,
@@ -12,8 +14,6 @@ use crate::{
     kernel::names,
     work::{manager, runtime},
 };
-
-const SIGKILL: u32 = 9;
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -92,20 +92,10 @@ mod tests {
     use crate::{
         fact::Task,
         testing::story::{
-            cast::{Container, container_of, docker_service, dockerd, kill},
+            cast::{Container, container_of, docker_service, dockerd, kill, runc, systemd},
             child_of, in_cgroup, init, inside, macvlan, netns, path, process, running, started,
         },
     };
-
-    fn systemd() -> Task {
-        in_cgroup(running(process("systemd", 1), "/sbin/init"), "/init.scope")
-    }
-
-    /// What dockerd makes containerd's shim call.
-    fn runc() -> Task {
-        let shim = in_cgroup(process("containerd-shim", 790), "/system.slice/containerd.service");
-        child_of(running(process("runc", 791), "runc --root /run/docker/runtime-runc/moby kill"), &shim)
-    }
 
     fn main_process(pid: u32) -> Task {
         in_cgroup(
