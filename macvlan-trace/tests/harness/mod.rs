@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports, reason = "two test programs use it, each of them a part")]
 
+mod patience;
 mod place;
 mod stream;
 mod trace;
@@ -17,15 +18,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use self::patience::Patience;
 pub use self::{
     place::Place,
     stream::{Checked, Stream},
     trace::Trace,
     watch::{Watch, end as end_shared_tracer},
 };
-
-/// How long anything may take before a test gives up; nothing waits that long unless it has failed.
-const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The binary under test.
 pub fn binary() -> String {
@@ -93,11 +92,12 @@ pub fn own_netns() -> u64 {
 /// It pauses for as long as a look took, since to look may mean to start a program: so no more than half of an emulated
 /// processor is taken from those who are waited for.
 pub fn until(what: &str, mut check: impl FnMut() -> bool) {
+    let mut patience = Patience::new();
     let mut looked = Instant::now();
-    let deadline = looked + PATIENCE;
     while !check() {
-        assert!(Instant::now() < deadline, "it never happened: {what}");
-        thread::sleep(looked.elapsed().max(Duration::from_millis(10)));
+        assert!(patience.is_left(), "it never happened: {what}");
+        thread::sleep(looked.elapsed().clamp(Duration::from_millis(10), Patience::PIECE));
+        patience.spend(looked.elapsed());
         looked = Instant::now();
     }
 }

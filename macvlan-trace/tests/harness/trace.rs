@@ -3,14 +3,14 @@
 use std::{
     io::{BufRead, BufReader, Write, sink},
     process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
     time::Instant,
 };
 
 use serde_json::Value;
 
-use super::{PATIENCE, Stream, binary, signal, stream::show, watch};
+use super::{Patience, Stream, binary, signal, stream::show, watch};
 
 /// A tracer at work.
 pub struct Trace {
@@ -71,10 +71,12 @@ impl Trace {
 
     /// Waits for a record.
     pub fn wait_for(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE;
+        let mut patience = Patience::new();
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.lines.recv_timeout(left) {
+            let since = Instant::now();
+            let next = self.lines.recv_timeout(Patience::PIECE);
+            patience.spend(since.elapsed());
+            match next {
                 Ok(line) => {
                     let record: Value =
                         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line}"));
@@ -83,6 +85,7 @@ impl Trace {
                         return record;
                     }
                 }
+                Err(RecvTimeoutError::Timeout) if patience.is_left() => {}
                 Err(error) => panic!("no {what}: {error}; the stream:\n{}", show(&self.records)),
             }
         }

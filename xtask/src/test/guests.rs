@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use guest_init::COPIES_DIR;
 
 use super::suite::Suite;
-use super::transcript::{Counts, Ending, Transcript};
+use super::transcript::{Counts, Ending, Failed, Transcript};
 use super::{LAST, ONE_AT_A_TIME, Tests};
 use crate::vm::{Guest, Job, Outcome, Sinks};
 
@@ -21,8 +21,8 @@ const GUEST_TIMEOUT: Duration = Duration::from_secs(2400);
 /// How many failed tests of a guest are run once more, each of them in a guest that runs nothing else.
 ///
 /// A guest is emulated on processors that others use too, and a test with real daemons can come to a timeout of theirs.
-/// What fails twice is a failure. What does not is listed, with the output of its failure above, to be looked into.
-const RUN_AGAIN: usize = 2;
+/// A machine that stands still for a moment takes several with it, in each guest that runs just then. What fails twice is a failure. What does not is listed, with the output of its failure above, to be looked into.
+const RUN_AGAIN: usize = 6;
 
 /// A guest that the tests of a suite can run in.
 pub struct Ready {
@@ -74,16 +74,20 @@ impl Tests {
             release: guest.release().to_owned(),
             outcome,
             counts: result.counts,
+            failed: result.failed,
             unsteady: Vec::new(),
             took: started.elapsed(),
             name,
         };
-        if run.counts.is_some_and(|counts| counts.failed == result.failed.len() && counts.failed <= RUN_AGAIN)
-        {
-            for test in result.failed.iter().filter(|test| !test.starts_with(LAST)) {
+        if run.counts.is_some_and(|counts| counts.failed == run.failed.len() && counts.failed <= RUN_AGAIN) {
+            for failed in std::mem::take(&mut run.failed) {
+                if failed.test.starts_with(LAST) {
+                    run.failed.push(failed);
+                    continue;
+                }
                 let name = format!("{} again", run.name);
-                let (outcome, result) = self.in_guest(&name, &guest, suite, &["--exact", test]);
-                run.passed_again(test, &outcome, result.counts);
+                let (outcome, result) = self.in_guest(&name, &guest, suite, &["--exact", &failed.test]);
+                run.ran_again(failed, &outcome, result.counts);
             }
         }
         run
@@ -140,20 +144,24 @@ struct Run {
     release: String,
     outcome: Result<Outcome>,
     counts: Option<Counts>,
-    /// The tests that failed, and passed when they were run again.
-    unsteady: Vec<String>,
+    /// The tests that failed.
+    failed: Vec<Failed>,
+    /// Those that passed when they were run again.
+    unsteady: Vec<Failed>,
     took: Duration,
 }
 
 impl Run {
     /// Notes how a failed test went when it was run again.
-    fn passed_again(&mut self, test: &str, outcome: &Result<Outcome>, counts: Option<Counts>) {
+    fn ran_again(&mut self, failed: Failed, outcome: &Result<Outcome>, counts: Option<Counts>) {
         let passed = matches!(outcome, Ok(Outcome::Exited(0)))
             && matches!(counts, Some(Counts { passed: 1, failed: 0, .. }));
         if let (true, Some(all)) = (passed, &mut self.counts) {
             all.failed -= 1;
             all.passed += 1;
-            self.unsteady.push(test.to_owned());
+            self.unsteady.push(failed);
+        } else {
+            self.failed.push(failed);
         }
     }
 
@@ -164,7 +172,10 @@ impl Run {
             (Ok(Outcome::Exited(_)), Some(Counts { failed: 0, .. })) if !self.unsteady.is_empty() => {
                 return None;
             }
-            (Ok(_), Some(Counts { failed: count @ 1.., .. })) => format!("{count} tests failed"),
+            (Ok(_), Some(Counts { failed: count @ 1.., .. })) => {
+                let tests: Vec<&str> = self.failed.iter().map(|failed| failed.test.as_str()).collect();
+                format!("{count} tests failed: {}", tests.join(", "))
+            }
             (Ok(outcome), _) => format!("the tests came to no result (status {})", outcome.code()),
         };
         Some(format!("kernel {}: {what}", self.name))
@@ -190,8 +201,11 @@ impl fmt::Display for Table<'_> {
             writeln!(f, "{:>9.1}", took.as_secs_f64())?;
         }
         for run in self.0 {
-            for test in &run.unsteady {
-                writeln!(f, "kernel {}: {test} failed, and passed when it was run again", run.name)?;
+            for Failed { test, why } in &run.failed {
+                writeln!(f, "kernel {}: {test} failed: {why}", run.name)?;
+            }
+            for Failed { test, why } in &run.unsteady {
+                writeln!(f, "kernel {}: {test} failed, and passed when it was run again: {why}", run.name)?;
             }
         }
         Ok(())
@@ -208,36 +222,37 @@ mod tests {
             release: "6.12.1".into(),
             outcome,
             counts,
+            failed: Vec::new(),
             unsteady: Vec::new(),
             took: Duration::from_millis(12_340),
         }
     }
 
+    fn failed(test: &str) -> Failed {
+        Failed { test: test.into(), why: format!("no {test}") }
+    }
+
+    const PASSED: Option<Counts> = Some(Counts { passed: 1, failed: 0, ignored: 0 });
+
     #[test]
     fn what_passes_when_it_is_run_again_is_no_failure_and_is_listed() {
         let bad = Counts { passed: 3, failed: 2, ignored: 0 };
         let mut run = run(Ok(Outcome::Exited(101)), Some(bad));
-        run.passed_again(
-            "a::one",
-            &Ok(Outcome::Exited(0)),
-            Some(Counts { passed: 1, failed: 0, ignored: 0 }),
-        );
-        assert!(run.failure().is_some(), "another one has failed");
-        run.passed_again(
-            "a::other",
+        run.ran_again(failed("a::one"), &Ok(Outcome::Exited(0)), PASSED);
+        run.ran_again(
+            failed("a::other"),
             &Ok(Outcome::Exited(101)),
             Some(Counts { passed: 0, failed: 1, ignored: 0 }),
         );
-        assert_eq!(run.failure().as_deref(), Some("kernel 6.12 real: 1 tests failed"));
-        run.passed_again(
-            "a::other",
-            &Ok(Outcome::Exited(0)),
-            Some(Counts { passed: 1, failed: 0, ignored: 0 }),
-        );
+        assert_eq!(run.failure().as_deref(), Some("kernel 6.12 real: 1 tests failed: a::other"));
+        let other = run.failed.remove(0);
+        run.ran_again(other, &Ok(Outcome::Exited(0)), PASSED);
         assert_eq!(run.failure(), None);
         let table = Table(&[run]).to_string();
         assert!(
-            table.ends_with("kernel 6.12 real: a::other failed, and passed when it was run again\n"),
+            table.ends_with(
+                "kernel 6.12 real: a::other failed, and passed when it was run again: no a::other\n"
+            ),
             "{table}"
         );
     }
@@ -246,13 +261,12 @@ mod tests {
     fn a_test_that_did_not_run_again_has_not_passed() {
         let bad = Counts { passed: 3, failed: 1, ignored: 0 };
         let mut run = run(Ok(Outcome::Exited(101)), Some(bad));
-        run.passed_again(
-            "a::one",
-            &Ok(Outcome::Exited(0)),
-            Some(Counts { passed: 0, failed: 0, ignored: 0 }),
-        );
-        run.passed_again("a::one", &Ok(Outcome::Exited(0)), None);
+        let nothing_ran = Some(Counts { passed: 0, failed: 0, ignored: 0 });
+        run.ran_again(failed("a::one"), &Ok(Outcome::Exited(0)), nothing_ran);
+        run.ran_again(failed("a::one"), &Ok(Outcome::Exited(0)), None);
         assert!(run.failure().is_some());
+        let table = Table(&[run]).to_string();
+        assert!(table.ends_with("kernel 6.12 real: a::one failed: no a::one\n"), "{table}");
     }
 
     #[test]
@@ -261,8 +275,9 @@ mod tests {
         assert_eq!(run(Ok(Outcome::Exited(0)), Some(good)).failure(), None);
         assert!(run(Ok(Outcome::Exited(0)), None).failure().is_some());
         assert!(run(Ok(Outcome::Killed(9)), Some(good)).failure().is_some());
-        let bad = run(Ok(Outcome::Exited(101)), Some(Counts { failed: 2, ..good }));
-        assert_eq!(bad.failure().as_deref(), Some("kernel 6.12 real: 2 tests failed"));
+        let mut bad = run(Ok(Outcome::Exited(101)), Some(Counts { failed: 2, ..good }));
+        bad.failed = ["a::one", "a::other"].map(failed).into();
+        assert_eq!(bad.failure().as_deref(), Some("kernel 6.12 real: 2 tests failed: a::one, a::other"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The output of a test run: shown as it comes, and read for its result.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -26,26 +27,49 @@ impl Counts {
     }
 }
 
+/// A test that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// Its name.
+    pub test: String,
+    /// The first line of what its panic said, cut if it is long.
+    pub why: String,
+}
+
 /// What libtest said at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ending {
     /// Its numbers; `None` if it came to no result.
     pub counts: Option<Counts>,
     /// The tests that failed.
-    pub failed: Vec<String>,
+    pub failed: Vec<Failed>,
+    /// What panics said, by the name of the thread, which is that of the test.
+    panics: HashMap<String, String>,
+    /// The thread whose panic the next line tells.
+    panicking: Option<String>,
 }
+
+/// How much of a panic's message is kept.
+const MAX_WHY: usize = 300;
 
 impl Ending {
     /// Reads a line. The names of the failed tests follow the last line `failures:`, indented; the outputs of the tests
-    /// stand before it.
+    /// stand before it, and in these what a panic says follows `thread 'NAME' (NUMBER) panicked at PLACE:`.
     fn read(&mut self, line: &str) {
+        if let Some(thread) = self.panicking.take() {
+            self.panics.insert(thread, line.chars().take(MAX_WHY).collect());
+        }
+        let (thread, rest) =
+            line.strip_prefix("thread '").and_then(|rest| rest.split_once('\'')).unwrap_or_default();
+        self.panicking = rest.contains(" panicked at ").then(|| thread.to_owned());
         self.counts = Counts::parse(line).or(self.counts);
         if line == "failures:" {
             self.failed.clear();
         } else if let Some(name) =
             line.strip_prefix("    ").filter(|name| !name.contains(char::is_whitespace))
         {
-            self.failed.push(name.to_owned());
+            let why = self.panics.get(name).cloned().unwrap_or_default();
+            self.failed.push(Failed { test: name.to_owned(), why });
         }
     }
 }
@@ -145,11 +169,13 @@ mod tests {
 
     #[test]
     fn the_failed_tests_are_those_of_the_last_list() {
-        let output = "test a::b ... FAILED\n\nfailures:\n\n---- a::b stdout ----\nrecord:\n    {\n\n\nfailures:\n    a::b\n    \
-                      c::d\n\ntest result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out";
+        let output = "test a::b ... FAILED\n\nfailures:\n\n---- a::b stdout ----\nrecord:\n    {\n\nthread 'a::b' (7) \
+                      panicked at a.rs:3:1:\nno mark\nstack backtrace:\n\n\nfailures:\n    a::b\n    c::d\n\ntest \
+                      result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out";
         let mut ending = Ending::default();
         output.lines().for_each(|line| ending.read(line));
-        assert_eq!(ending.failed, ["a::b", "c::d"]);
+        let failed = |test: &str, why: &str| Failed { test: test.to_owned(), why: why.to_owned() };
+        assert_eq!(ending.failed, [failed("a::b", "no mark"), failed("c::d", "")]);
         assert_eq!(ending.counts, Some(Counts { passed: 1, failed: 2, ignored: 0 }));
     }
 }
