@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::{kernel::path::Path, text::Text};
+use crate::{kernel::path::Path, sentence::Sentence, text::Text};
 
 /// Version of what this module describes; it grows when a reader could misunderstand.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -497,9 +497,9 @@ pub struct Verdict {
     /// Name of the rule.
     pub rule: String,
     /// One sentence.
-    pub cause: String,
+    pub cause: Sentence,
     /// What to do, in one sentence.
-    pub remedy: Option<String>,
+    pub remedy: Option<Sentence>,
     /// How sure it is.
     pub confidence: Confidence,
     /// The chain, in order.
@@ -681,7 +681,7 @@ pub struct Notice {
     /// The incident that it is about.
     pub incident: Option<u64>,
     /// One sentence.
-    pub message: String,
+    pub message: Sentence,
 }
 
 /// The end of a run.

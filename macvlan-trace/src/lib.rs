@@ -24,6 +24,7 @@ pub mod output;
 pub mod pipeline;
 pub mod publish;
 pub mod record;
+pub mod sentence;
 pub mod settle;
 pub mod sink;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::{
     },
     fact::{self, ExitStatus, Ktime, Link, LinkChange, LinkFact, Netns, NsInode, Task, TaskRef},
     kernel::names,
+    sentence::sentence,
 };
 
 #[cfg(test)]
@@ -109,8 +110,8 @@ pub fn event(told: &Told<'_>, clock: Clock, known: &Correlator) -> Record {
         victim: Victim { container: case.victim.as_ref().map(container), init: init(case, known) },
         verdict: event::Verdict {
             rule: verdict.rule.to_owned(),
-            cause: format!("{}.", verdict.cause),
-            remedy: verdict.remedy.as_ref().map(ToString::to_string),
+            cause: verdict.cause.clone().full_stop(),
+            remedy: verdict.remedy.clone().map(|remedy| remedy.sentence().full_stop()),
             confidence: verdict.confidence,
             evidence: evidence(case, clock),
         },
@@ -125,7 +126,12 @@ pub fn event(told: &Told<'_>, clock: Clock, known: &Correlator) -> Record {
 #[must_use]
 pub fn remark(when: When, remark: &Remark) -> event::Notice {
     let (rule, message) = diagnose::remark(remark);
-    event::Notice { when, rule: Some(rule.to_owned()), incident: Some(remark.incident), message }
+    event::Notice {
+        when,
+        rule: Some(rule.to_owned()),
+        incident: Some(remark.incident),
+        message: message.full_stop(),
+    }
 }
 
 /// The word for a change.
@@ -333,7 +339,7 @@ fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
         _ => steps.extend(case.reaction.as_ref().map(|lost| parent_step(lost, clock))),
     }
     if let Some(holder) = &case.holder {
-        let detail = format!("{} has the hardware address", diagnose::holder(holder));
+        let detail = sentence!("{} has the hardware address", diagnose::holder(holder)).to_string();
         steps.push(step(clock, case.at, "holder", None, detail));
     }
     let what = kind(case.fact.change);

@@ -12,6 +12,7 @@ use crate::{
         Container, Event, EventKind, Incident, IncidentLink, Moment, Outcome, Recurrence, Task, Verdict, When,
     },
     fact::Ktime,
+    sentence::Sentence,
 };
 
 #[cfg(test)]
@@ -359,8 +360,8 @@ impl Settled {
         let Why { verdict, public, culprit } = self.open.why?;
         let became: Vec<_> = self.links.iter().map(Link::aftermath).collect();
         let verdict = Verdict {
-            cause: format!("{}.", aftermath::cause(&verdict.cause, &became)),
-            remedy: aftermath::remedy(verdict.remedy.as_ref(), &became),
+            cause: aftermath::cause(verdict.cause, &became).full_stop(),
+            remedy: aftermath::remedy(verdict.remedy, &became).map(Sentence::full_stop),
             ..public
         };
         Some(Incident {

@@ -18,6 +18,7 @@ const PURE: &[&str] = &[
     "kernel",
     "pipeline",
     "publish",
+    "sentence",
     "settle",
     "sink",
     "text",

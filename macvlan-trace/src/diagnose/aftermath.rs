@@ -1,9 +1,11 @@
 //! What is to be said of an incident once it is known what became of its links.
 
-use std::borrow::Cow;
-
 use super::{Remedy, words};
-use crate::{event::Outcome, text::Text};
+use crate::{
+    event::Outcome,
+    sentence::{Part, Period, Sentence, sentence},
+    text::Text,
+};
 
 /// How many addresses a remedy sets again.
 const MAX_ADDRESSES: usize = 3;
@@ -25,46 +27,32 @@ pub struct Aftermath<'a> {
     pub lost: &'a [String],
 }
 
-/// Why it happened and how it went on: the cause of a verdict, without its full stop, and what became of the only link.
+/// Why it happened and how it went on: the cause of a verdict, and what became of the only link.
 #[must_use]
-pub fn cause(cause: &str, links: &[Aftermath<'_>]) -> String {
+pub fn cause(cause: Sentence, links: &[Aftermath<'_>]) -> Sentence {
     match links {
         [Aftermath { link, up_again_ns: Some(ns), was_down, .. }] => {
             let was = if *was_down { "was down" } else { "did not work" };
-            format!("{cause}; {link} {was} for {}, and is up again", words::period(*ns))
+            sentence!("{}; {} {} for {}, and is up again", cause, Part::link(link), was, Period(*ns))
         }
-        _ => cause.to_owned(),
+        _ => cause,
     }
 }
 
 /// What to do for the links as they are now: nobody has to undo what is undone.
 #[must_use]
-pub fn remedy(remedy: Option<&Remedy>, links: &[Aftermath<'_>]) -> Option<String> {
+pub fn remedy(remedy: Option<Remedy>, links: &[Aftermath<'_>]) -> Option<Sentence> {
     if links.iter().any(|link| link.outcome == Outcome::Broken) {
-        return remedy.map(ToString::to_string);
+        return remedy.map(Remedy::sentence);
     }
-    let mut steps: Vec<Cow<'_, str>> = Vec::new();
+    let mut steps = Vec::new();
     let up_again = || links.iter().filter(|link| link.outcome == Outcome::UpAgain);
     let lost = up_again().flat_map(|link| link.lost.iter().map(move |address| (address, link)));
     for (address, Aftermath { link, main_pid, .. }) in lost.take(MAX_ADDRESSES) {
-        let set = words::set_address(address, link, *main_pid);
-        steps.push(format!("{set} sets its address again, if nobody has").into());
+        let set = words::set_address(address.clone(), link, *main_pid);
+        steps.push(sentence!("{} sets its address again, if nobody has", set));
     }
-    if let Some(was_down) = up_again().find(|link| link.was_down) {
-        steps.push(words::keep_addresses(was_down.link).into());
-    }
-    let then = remedy.and_then(Remedy::once_undone);
-    match then {
-        Some(then) => steps.push(then.into()),
-        None if steps.is_empty() => return None,
-        None => {}
-    }
-    let stop = if then.is_none() { "." } else { "" };
-    Some(capital(&format!("{}{stop}", steps.join("; "))))
-}
-
-/// Our own words with a capital at the beginning; a command stays as it is.
-fn capital(sentence: &str) -> String {
-    let mut letters = sentence.chars();
-    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+    steps.extend(up_again().find(|link| link.was_down).map(|link| words::keep_addresses(link.link)));
+    steps.extend(remedy.and_then(Remedy::once_undone));
+    (!steps.is_empty()).then(|| Sentence::joined(steps, "; ").capital())
 }

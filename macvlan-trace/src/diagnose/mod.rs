@@ -15,13 +15,14 @@ pub use recurrence::{Recurrence, Recurrences};
 pub use rules::{GROUPS, Page, pages};
 pub use words::{holder, mac};
 
-use std::{borrow::Cow, fmt, rc::Rc};
+use std::rc::Rc;
 
 use crate::{
     correlate::{Awaited, Case, Cause, Drop, Ended, NamespaceEnd, Remark},
     event::Confidence,
     fact::{ExitStatus, LinkChange, Task},
     publish,
+    sentence::{Sentence, sentence},
     work::party,
 };
 
@@ -31,7 +32,7 @@ pub struct Verdict {
     /// Name of the rule.
     pub rule: &'static str,
     /// Why, in one sentence without its full stop. Its first word has a capital, unless it is a name.
-    pub cause: String,
+    pub cause: Sentence,
     /// What to do.
     pub remedy: Option<Remedy>,
     /// How sure it is.
@@ -40,53 +41,43 @@ pub struct Verdict {
     pub culprit: Option<Culprit>,
 }
 
-/// What to do, in one sentence.
+/// What to do, in one sentence without its full stop.
 #[derive(Clone, Debug, Default)]
 pub struct Remedy {
-    /// How to undo the change, as a clause: of no use once that is undone.
-    undo: Option<String>,
-    /// What else to do, as a sentence.
-    then: Option<Cow<'static, str>>,
+    /// How to undo the change: of no use once that is undone.
+    undo: Option<Sentence>,
+    /// What else to do.
+    then: Option<Sentence>,
 }
 
 impl Remedy {
-    /// How to undo the change, as a clause, and what else to do, as a sentence.
-    fn undo(undo: impl Into<String>, then: Option<Cow<'static, str>>) -> Self {
+    /// How to undo the change, and what else to do.
+    fn undo(undo: impl Into<Sentence>, then: Option<Sentence>) -> Self {
         Self { undo: Some(undo.into()), then }
     }
 
     /// What to do once the change is undone.
     #[must_use]
-    pub fn once_undone(&self) -> Option<&str> {
-        self.then.as_deref()
+    pub fn once_undone(self) -> Option<Sentence> {
+        self.then
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn sentence(self) -> Sentence {
+        Sentence::joined(self.undo.into_iter().chain(self.then), "; ")
     }
 }
 
-impl From<String> for Remedy {
-    fn from(sentence: String) -> Self {
-        Self { undo: None, then: Some(sentence.into()) }
+impl From<Sentence> for Remedy {
+    fn from(sentence: Sentence) -> Self {
+        Self { undo: None, then: Some(sentence) }
     }
 }
 
 impl From<&'static str> for Remedy {
     fn from(sentence: &'static str) -> Self {
-        Self { undo: None, then: Some(sentence.into()) }
-    }
-}
-
-impl From<Cow<'static, str>> for Remedy {
-    fn from(sentence: Cow<'static, str>) -> Self {
-        Self { undo: None, then: Some(sentence) }
-    }
-}
-
-impl fmt::Display for Remedy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.undo, &self.then) {
-            (Some(undo), Some(then)) => write!(f, "{undo}; {then}"),
-            (Some(undo), None) => write!(f, "{undo}."),
-            (None, then) => f.write_str(then.as_deref().unwrap_or_default()),
-        }
+        Sentence::from(sentence).into()
     }
 }
 
@@ -118,9 +109,9 @@ pub fn diagnose(case: &Case) -> Verdict {
     rules::of(case).find_map(|rule| (rule.judge)(case)).unwrap_or_else(|| rules::rest::unknown::verdict(case))
 }
 
-/// The rule and the sentence for something that should have happened by now.
+/// The rule and the sentence for something that should have happened by now, without its full stop.
 #[must_use]
-pub fn remark(remark: &Remark) -> (&'static str, String) {
+pub fn remark(remark: &Remark) -> (&'static str, Sentence) {
     match remark.overdue {
         Awaited::Creation => {
             (rules::failed::not_recreated::NAME, rules::failed::not_recreated::sentence(remark))
@@ -135,7 +126,12 @@ pub fn remark(remark: &Remark) -> (&'static str, String) {
 /// conclusion.
 fn given_up(case: &Case, failed: Verdict, by: &Task) -> Verdict {
     Verdict {
-        cause: format!("{}; {} then gave it up and {}", failed.cause, words::process(by), words::deed(case)),
+        cause: sentence!(
+            "{}; {} then gave it up and {}",
+            failed.cause,
+            words::process(by),
+            words::deed(case)
+        ),
         confidence: match failed.confidence {
             Confidence::Certain => Confidence::Likely,
             other => other,

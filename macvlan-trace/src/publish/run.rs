@@ -86,5 +86,5 @@ impl Opening {
 pub fn full(when: When) -> Notice {
     let message = "There are more links or network namespaces than the kernel side can remember: from here on some \
                    events may come out as unattributed, or without the reason for a namespace's end.";
-    Notice { when, rule: None, incident: None, message: message.to_owned() }
+    Notice { when, rule: None, incident: None, message: message.into() }
 }

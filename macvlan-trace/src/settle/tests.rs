@@ -133,7 +133,7 @@ fn event(kind: EventKind, number: u64) -> Event {
 fn add(unsettled: &mut Unsettled, at: Ktime, link: u64, event: &Event) -> Option<Settled> {
     let verdict = &diagnose::Verdict {
         rule: "direct",
-        cause: String::new(),
+        cause: Sentence::default(),
         remedy: None,
         confidence: event.verdict.confidence,
         culprit: None,

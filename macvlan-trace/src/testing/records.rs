@@ -236,8 +236,8 @@ pub(crate) fn record_with_names(bytes: &[u8]) -> Record {
         parent.name = name();
     }
     let said = String::from_utf8_lossy(bytes).into_owned();
-    event.verdict.cause = format!("{said} asked for it.");
-    event.verdict.remedy = Some(format!("Ask {said}."));
+    event.verdict.cause = format!("{said} asked for it.").into();
+    event.verdict.remedy = Some(format!("Ask {said}.").into());
     event.kernel.path = event.kernel.stack().map(Some).chain([Some(&*said)]).collect();
     event.actor = Some(culprit.clone());
     event.culprit = Some(culprit);

@@ -2,8 +2,8 @@
 
 use crate::{
     bounded::Bounded,
-    event::{Confidence, Event, Incident, Task},
-    text::Text,
+    event::{Confidence, Event, Incident, Task, Verdict},
+    sentence::Sentence,
 };
 
 /// How many incidents are remembered; an event of a forgotten one shows everything again.
@@ -23,7 +23,7 @@ pub(super) struct Blocks {
 #[derive(Debug)]
 struct Block {
     why: Why,
-    remedies: Bounded<String, (), REMEDIES>,
+    remedies: Bounded<Sentence, (), REMEDIES>,
 }
 
 /// What stands above an event's row.
@@ -72,17 +72,16 @@ impl Blocks {
 
     /// What stands above an event's row.
     pub(super) fn heading(&mut self, event: &Event) -> Heading {
-        let why = Why::of(event);
         let is_open = self.open.replace(event.incident) == Some(event.incident);
         if let Some(told) = self.told.get_mut(&event.incident) {
-            if told.why == why {
+            if told.why.is_that_of(event) && told.why.culprit == culprit(event) {
                 return if is_open { Heading::None } else { Heading::Again };
             }
-            told.why = why;
+            told.why = Why::of(event);
             return Heading::Full { remedy: told.is_new(event.verdict.remedy.as_ref()) };
         }
-        let like = event.recurrence.is_some_and(|before| self.has_said(before.first_incident, &why));
-        let mut told = Block { why, remedies: Bounded::default() };
+        let like = event.recurrence.is_some_and(|before| self.has_said(before.first_incident, event));
+        let mut told = Block { why: Why::of(event), remedies: Bounded::default() };
         let heading = if like {
             Heading::Like
         } else {
@@ -94,65 +93,56 @@ impl Blocks {
 
     /// Whether the block of an incident has shown the same, whichever process it was. It is remembered as long as it
     /// repeats.
-    fn has_said(&mut self, incident: u64, why: &Why) -> bool {
-        let is_like = |told: &Block| {
-            told.why.rule == why.rule && told.why.confidence == why.confidence && told.why.cause == why.cause
-        };
+    fn has_said(&mut self, incident: u64, event: &Event) -> bool {
+        let is_like = |told: &Block| told.why.is_that_of(event);
         self.told.get(&incident).is_some_and(is_like) && self.told.get_mut(&incident).is_some()
     }
 }
 
 impl Block {
     /// Whether a remedy has not been given yet; it counts as given from now on.
-    fn is_new(&mut self, remedy: Option<&String>) -> bool {
+    fn is_new(&mut self, remedy: Option<&Sentence>) -> bool {
         let Some(remedy) = remedy.filter(|remedy| self.remedies.get(*remedy).is_none()) else { return false };
         self.remedies.insert(remedy.clone(), ());
         true
     }
 }
 
-/// A verdict without the parts that differ between victims.
-#[derive(Debug, PartialEq, Eq)]
+/// Why something happened, as it was shown.
+#[derive(Debug)]
 struct Why {
     rule: String,
     confidence: Confidence,
     culprit: Option<(u32, u64)>,
-    cause: String,
+    cause: Sentence,
 }
 
 impl Why {
     fn of(event: &Event) -> Self {
-        let verdict = &event.verdict;
-        Self {
-            rule: verdict.rule.clone(),
-            confidence: verdict.confidence,
-            culprit: event.culprit.as_ref().map(|Task { pid, start_boot_ns, .. }| (*pid, *start_boot_ns)),
-            cause: gist(event),
-        }
+        let Verdict { rule, confidence, cause, .. } = &event.verdict;
+        Self { rule: rule.clone(), confidence: *confidence, culprit: culprit(event), cause: cause.clone() }
+    }
+
+    /// Whether it is why another event happened, whichever link it was and whichever process.
+    fn is_that_of(&self, event: &Event) -> bool {
+        let Verdict { rule, confidence, cause, .. } = &event.verdict;
+        self.rule == *rule && self.confidence == *confidence && self.cause.is_like(cause)
     }
 }
 
-/// The cause without the link's names and without times: both are in the row, or differ for every victim.
-fn gist(event: &Event) -> String {
-    let link = &event.link;
-    let names: Vec<String> = link.former_names.iter().chain([&link.name]).map(Text::to_string).collect();
-    let differs = |word: &&str| {
-        let bare = word.trim_matches(['(', ')', ',', ';', ':', '.', '`']);
-        bare.starts_with(|first: char| first.is_ascii_digit())
-            || matches!(bare, "less" | "than" | "ms" | "s" | "min" | "h")
-            || names.iter().any(|name| name == word || name == bare)
-    };
-    let words: Vec<&str> = event.verdict.cause.split_whitespace().filter(|word| !differs(word)).collect();
-    words.join(" ")
+/// The process id of the culprit, and when it started.
+fn culprit(event: &Event) -> Option<(u32, u64)> {
+    event.culprit.as_ref().map(|Task { pid, start_boot_ns, .. }| (*pid, *start_boot_ns))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::{EventKind, Recurrence};
+    use crate::sentence::{Part, Period, sentence};
     use crate::testing::records;
 
-    fn event(incident: u64, cause: &str) -> Event {
+    fn event(incident: u64, cause: impl Into<Sentence>) -> Event {
         let mut event = records::event(EventKind::Deleted);
         event.incident = incident;
         event.recurrence = None;
@@ -161,22 +151,34 @@ mod tests {
         event
     }
 
+    fn sh(comm: &str, pid: u32) -> Part {
+        Part::Process { comm: comm.into(), pid, command: None }
+    }
+
     const FULL: Heading = Heading::Full { remedy: true };
 
     #[test]
     fn the_same_cause_is_said_once_whichever_link_it_names_and_however_old_that_was() {
         let mut incidents = Blocks::default();
-        let mut told = |name: &str, former: &[&str], age: &str| {
-            let mut event =
-                event(1, &format!("sh (PID 812) ended, {age} after {name} came up; {name} went too."));
-            event.link.name = name.into();
-            event.link.former_names = former.iter().map(|&name| name.into()).collect();
-            incidents.heading(&event)
+        let mut told = |comm: &str, name: &str, age| {
+            let link = || Part::Link(name.into());
+            let cause = sentence!(
+                "{} ended, {} after {} came up; {} went too",
+                sh(comm, 812),
+                Period(age),
+                link(),
+                link()
+            );
+            incidents.heading(&event(1, cause))
         };
-        assert_eq!(told("eth0", &[], "less than 1 ms"), FULL);
-        assert_eq!(told("macvlan17", &[], "12 ms"), Heading::None);
-        assert_eq!(told("macvlan1", &["macvlan17"], "3.2 s"), Heading::None);
-        assert_eq!(told("veth5d8a3c1", &["eth0"], "121 min"), Heading::None);
+        assert_eq!(told("sh", "eth0", 0), FULL);
+        assert_eq!(told("sh", "macvlan17", 12_000_000), Heading::None);
+        assert_eq!(told("sh", "veth5d8a3c1", 7_260_000_000_000), Heading::None);
+        // Names that read like what differs for every victim.
+        for comm in ["12", "ms", "less", "macvlan17"] {
+            assert_eq!(told(comm, "macvlan17", 12_000_000), Heading::Full { remedy: false });
+            assert_eq!(told(comm, "ms", 0), Heading::None);
+        }
     }
 
     #[test]
@@ -215,18 +217,18 @@ mod tests {
     #[test]
     fn what_comes_again_is_not_explained_again_while_it_goes_on() {
         let mut incidents = Blocks::default();
-        let mut again = |incident, first_incident, cause| {
-            let mut event = event(incident, cause);
+        let mut again = |incident, first_incident, (comm, pid)| {
+            let mut event = event(incident, sentence!("{} ended", sh(comm, pid)));
             event.recurrence = Some(Recurrence { count: 2, first_incident, since_ns: 1 });
             incidents.heading(&event)
         };
         // The first was not shown, since a filter hides it.
-        assert_eq!(again(2, 1, "sh (PID 812) ended."), FULL);
+        assert_eq!(again(2, 1, ("sh", 812)), FULL);
         for incident in 3..3 + 2 * KEPT as u64 {
-            assert_eq!(again(incident, 2, "sh (PID 900) ended."), Heading::Like);
-            assert_eq!(again(incident, 2, "sh (PID 900) ended."), Heading::None);
+            assert_eq!(again(incident, 2, ("sh", 900)), Heading::Like);
+            assert_eq!(again(incident, 2, ("sh", 900)), Heading::None);
         }
-        assert_eq!(again(1000, 2, "dd (PID 900) ended."), FULL);
+        assert_eq!(again(1000, 2, ("dd", 900)), FULL);
     }
 
     #[test]
@@ -241,7 +243,7 @@ mod tests {
         for remedy in 0..=REMEDIES {
             let mut event = event(1, "a");
             event.verdict.rule = remedy.to_string();
-            event.verdict.remedy = Some(remedy.to_string());
+            event.verdict.remedy = Some(remedy.to_string().into());
             assert_eq!(incidents.heading(&event), FULL);
         }
         assert_eq!(incidents.told.newest().map(|(_, told)| told.remedies.len()), Some(REMEDIES));

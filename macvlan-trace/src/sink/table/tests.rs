@@ -3,6 +3,7 @@ use jiff::tz::{TimeZone, offset};
 
 use super::*;
 use crate::event::{IncidentLink, Lost, Notice, Outcome};
+use crate::sentence::{Part, Sentence, sentence};
 use crate::sink::{Direct, Sink as _};
 use crate::testing::records::{self, HOSTILE, Writes, record};
 
@@ -28,7 +29,7 @@ fn event_record(kind: EventKind, change: impl FnOnce(&mut Event)) -> Record {
 }
 
 /// An event of an incident, of `macvlan0@eth0` or another link.
-fn event_of(incident: u64, link: &str, cause: &str) -> Record {
+fn event_of(incident: u64, link: &str, cause: impl Into<Sentence>) -> Record {
     event_record(EventKind::Deleted, |event| {
         event.incident = incident;
         event.link.name = link.into();
@@ -107,12 +108,11 @@ fn on_a_wide_terminal_the_longest_names_fit_and_the_actor_stands_beside_them() {
 fn the_cause_of_many_victims_is_said_once() {
     let records: Vec<Record> = (0..2000)
         .map(|number| {
-            let link = format!("macvlan{number}");
-            event_of(
-                1,
-                &link,
-                &format!("ip (PID 812) removed the parent eth0 of {link}, which went with it."),
-            )
+            let name = format!("macvlan{number}");
+            let ip = Part::Process { comm: "ip".into(), pid: 812, command: None };
+            let (parent, link) = (Part::Device("eth0".into()), Part::Link(name.as_str().into()));
+            let cause = sentence!("{} removed the parent {} of {}, which went with it.", ip, parent, link);
+            event_of(1, &name, cause)
         })
         .collect();
     for width in [None, Some(80), Some(160)] {
@@ -291,7 +291,7 @@ fn each_record_is_one_write() {
 
 #[test]
 fn a_remedy_is_shown_once_an_incident() {
-    let advised = |incident, cause: &str| {
+    let advised = |incident, cause: &'static str| {
         event_record(EventKind::Deleted, |event| {
             event.incident = incident;
             event.verdict.cause = cause.into();

@@ -18,8 +18,8 @@ const NAMED: usize = 5;
 const SHORT_ID: usize = 12;
 
 /// Makes a sentence or a name safe that may contain text that a process chose.
-pub(super) fn safe(text: &str) -> String {
-    Text::from(text).to_string()
+pub(super) fn safe(text: &(impl ToString + ?Sized)) -> String {
+    Text::from(text.to_string().into_bytes()).to_string()
 }
 
 /// A known value, or [`UNKNOWN`].

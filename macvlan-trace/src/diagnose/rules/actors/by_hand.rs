@@ -1,11 +1,10 @@
 //! Somebody typed it.
 
-use std::fmt::Write as _;
-
 use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, takes_away, words},
     event::Confidence,
+    sentence::{Part, sentence},
     work::party,
 };
 
@@ -27,22 +26,18 @@ pub const RULE: Rule = Rule {
         if !breaks || is_service || !by_hand || case.actor_container.is_some() {
             return None;
         }
-        let mut person = String::new();
-        if let Some(uid) = task.login_uid {
-            let _ = write!(person, ", logged in as user {uid}");
-        }
-        if let Some(by) = elevated {
-            let _ = write!(person, ", through {}", by.comm);
-        }
-        if let Some(tty) = &task.tty {
-            let _ = write!(person, ", at {tty}");
-        }
+        let user = task.login_uid.map(|uid| sentence!(", logged in as user {}", Part::name(&uid)));
+        let through = elevated.map(|by| sentence!(", through {}", Part::name(&by.comm)));
+        let place = task.tty.as_ref().map(|tty| sentence!(", at {}", Part::name(tty)));
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{} {}, by hand{person}{}",
+            cause: sentence!(
+                "{} {}, by hand{}{}{}{}",
                 words::process_with_command(task),
                 words::deed(case),
+                user,
+                through,
+                place,
                 words::age(case, task)
             ),
             remedy: words::undo_down(case, "If it was a mistake: ", None),

@@ -4,7 +4,8 @@ use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
-    fact::{Ktime, LinkChange},
+    fact::LinkChange,
+    sentence::{Period, sentence},
     work::runtime,
 };
 
@@ -26,16 +27,17 @@ pub const RULE: Rule = Rule {
         let age = case.at.0.saturating_sub(started.0);
         (is_older && age <= SETTLING_NS).then(|| Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{} of {unit}, which had started {} before, {}, which was older{}",
+            cause: sentence!(
+                "{} of {}, which had started {} before, {}, which was older{}",
                 words::process_with_command(task),
-                words::duration(Ktime(0), Ktime(age)),
+                unit,
+                Period(age),
                 words::deed(case),
                 if case.blind { "; whether a main process had ended before is not known" } else { "" },
             ),
             remedy: Some(
                 "Let containers outlive their daemon (Docker: `\"live-restore\": true` in /etc/docker/daemon.json; not \
-                 with Swarm), or restart them with it."
+                 with Swarm), or restart them with it"
                     .into(),
             ),
             // The tracer cannot see that it did so because of its start.

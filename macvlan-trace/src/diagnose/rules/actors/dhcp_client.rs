@@ -5,6 +5,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, runs_on_host, words},
     event::Confidence,
     fact::LinkChange,
+    sentence::sentence,
     work::party,
 };
 
@@ -27,15 +28,16 @@ pub const RULE: Rule = Rule {
         let remedy = if is_dhcpcd {
             let name = &case.fact.link.name;
             let links = if words::is_by_chance(name) { "veth*".to_owned() } else { words::plain(name) };
-            format!(
-                "Have dhcpcd leave it alone: `denyinterfaces {links}` in /etc/dhcpcd.conf, and restart it."
+            sentence!(
+                "Have dhcpcd leave it alone: `denyinterfaces {}` in /etc/dhcpcd.conf, and restart it",
+                links
             )
         } else {
-            "Start the client for the interfaces that need it only, as in `dhclient eth0`.".to_owned()
+            sentence!("Start the client for the interfaces that need it only, as in `dhclient eth0`")
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!("{}: a DHCP client", words::who_did_what(case, task)),
+            cause: sentence!("{}: a DHCP client", words::who_did_what(case, task)),
             remedy: Some(remedy.into()),
             // Anybody can take the name of a program, but no process can take that of a unit.
             confidence: if of_unit { Confidence::Certain } else { Confidence::Likely },

@@ -5,6 +5,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
     fact::LinkChange,
+    sentence::{Part, sentence},
     work::party,
 };
 
@@ -21,16 +22,16 @@ pub const RULE: Rule = Rule {
         let from_outside = task.task.pidns_level == 0;
         (case.fact.change == LinkChange::Down && is_daemon && from_outside).then(|| Verdict {
             rule: RULE.name,
-            cause: format!(
+            cause: sentence!(
                 "{} set {} down: the CNI plugin's DHCP daemon does so when the lease has ended and the server does not \
                  renew it",
                 words::process_with_command(task),
-                case.fact.link.name,
+                Part::link(&case.fact.link.name),
             ),
             remedy: Some(
                 "See the daemon's log for the lease, and whether the DHCP server can be reached from the parent's \
                  network; then restart the pod, since the daemon has given the lease up; or use the `static` IPAM \
-                 plugin."
+                 plugin"
                     .into(),
             ),
             // The lease itself is not seen.

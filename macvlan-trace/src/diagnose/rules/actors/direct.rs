@@ -4,6 +4,7 @@ use crate::{
     correlate::{Case, Cause},
     diagnose::{Remedy, Rule, Verdict, asked, takes_away, words},
     fact::Task,
+    sentence::sentence,
     work::party,
 };
 
@@ -35,10 +36,10 @@ fn remedy(case: &Case, task: &Task) -> Option<Remedy> {
     // A process in a container acts for the container, even if its control group is below a unit.
     let unit = party::service(task)
         .filter(|unit| case.actor_container.is_none() && words::pasteable(unit.as_bytes()).is_some());
-    let look = unit.map(|unit| format!("`systemctl status {unit}` shows what it belongs to")).or_else(|| {
-        callers(task).map(|pids| format!("`ps -fp {pids}` shows who called it, if they still run"))
-    });
-    let look = look.map(|look| format!("{look}.").into());
+    let look =
+        unit.map(|unit| sentence!("`systemctl status {}` shows what it belongs to", unit)).or_else(|| {
+            callers(task).map(|pids| sentence!("`ps -fp {}` shows who called it, if they still run", pids))
+        });
     words::undo_down(case, "", look)
 }
 

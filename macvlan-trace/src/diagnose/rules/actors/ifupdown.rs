@@ -5,6 +5,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, runs_on_host, words},
     event::Confidence,
     fact::LinkChange,
+    sentence::sentence,
     work::party,
 };
 
@@ -19,25 +20,26 @@ pub const RULE: Rule = Rule {
         {
             return None;
         }
-        let link = &case.fact.link.name;
-        let name = words::plain(link);
+        let name = words::plain(&case.fact.link.name);
         // Only ifupdown2 has `ifreload`. It takes all interfaces or none, and sets down those that are not described.
         let remedy = if party::runs(task, &["ifreload"]) {
-            format!(
-                "Run `ifup` with the interfaces that changed instead of `ifreload -a`; or describe {name} in \
-                 /etc/network/interfaces, so that ifupdown2 knows it."
+            sentence!(
+                "Run `ifup` with the interfaces that changed instead of `ifreload -a`; or describe {} in \
+                 /etc/network/interfaces, so that ifupdown2 knows it",
+                name
             )
         } else if party::is_of_unit(task, &["networking.service"]) {
-            format!(
-                "`ifup {name}` brings it back, if /etc/network/interfaces describes it; instead of networking.service, \
-                 restart only the interfaces that changed, by `ifdown` and `ifup`."
+            sentence!(
+                "`ifup {}` brings it back, if /etc/network/interfaces describes it; instead of networking.service, \
+                 restart only the interfaces that changed, by `ifdown` and `ifup`",
+                name
             )
         } else {
-            format!("`ifup {name}` brings it back, if /etc/network/interfaces describes it.")
+            sentence!("`ifup {}` brings it back, if /etc/network/interfaces describes it", name)
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!("{}: ifupdown", words::who_did_what(case, task)),
+            cause: sentence!("{}: ifupdown", words::who_did_what(case, task)),
             remedy: Some(remedy.into()),
             confidence: if of_unit { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),

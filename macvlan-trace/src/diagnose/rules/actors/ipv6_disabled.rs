@@ -5,6 +5,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
     fact::LinkChange,
+    sentence::sentence,
 };
 
 /// The rule.
@@ -16,14 +17,14 @@ pub const RULE: Rule = Rule {
         let by_sysctl = case.fact.change == LinkChange::AddressRemoved && case.fact.path.writes_sysctl();
         by_sysctl.then(|| Verdict {
             rule: RULE.name,
-            cause: format!(
+            cause: sentence!(
                 "{} wrote a sysctl such as disable_ipv6, and with that the kernel removed {}",
                 words::who(task),
                 words::address(case),
             ),
             remedy: Some(
-                format!(
-                    "`sysctl -w net.ipv6.conf.{}.disable_ipv6=0` in its namespace, then its addresses again: {}.",
+                sentence!(
+                    "`sysctl -w net.ipv6.conf.{}.disable_ipv6=0` in its namespace, then its addresses again: {}",
                     words::plain(&case.fact.link.name),
                     words::set_address_again(case),
                 )

@@ -5,6 +5,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
     fact::LinkChange,
+    sentence::{Part, sentence},
     work::runtime,
 };
 
@@ -20,19 +21,22 @@ pub const RULE: Rule = Rule {
         // Runtimes set the address of a link that they have just made.
         let own = runtime::works_for_one(task)
             || case.life.creator.as_ref().is_some_and(|creator| creator.task.process == task.task.process);
-        let from = case.life.former_mac.map_or_else(String::new, |mac| format!(" from {}", words::mac(mac)));
-        let to = case.fact.link.mac.map_or_else(String::new, |mac| format!(" to {}", words::mac(mac)));
+        let address = |mac| Part::Address(words::mac(mac));
+        let from = case.life.former_mac.map(|mac| sentence!(" from {}", address(mac)));
+        let to = case.fact.link.mac.map(|mac| sentence!(" to {}", address(mac)));
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{} changed the hardware address of {}{from}{to}{}",
+            cause: sentence!(
+                "{} changed the hardware address of {}{}{}{}",
                 words::process_with_command(task),
-                case.fact.link.name,
+                Part::link(&case.fact.link.name),
+                from,
+                to,
                 words::age(case, task),
             ),
             remedy: (!own).then(|| {
                 "Where udev did it: `MACAddressPolicy=none` for the link in a file of /etc/systemd/network, and give \
-                 the link its address when it is made."
+                 the link its address when it is made"
                     .into()
             }),
             confidence: Confidence::Certain,

@@ -6,6 +6,7 @@ use crate::{
     event::Confidence,
     fact::{LinkChange, Task},
     kernel::kinds::{self, Family},
+    sentence::{Part, Sentence, sentence},
     text::Text,
     work::party,
 };
@@ -27,36 +28,39 @@ pub const RULE: Rule = Rule {
         let how = match leave_alone(case, task) {
             Some(how) => how,
             None if party::is_of_unit(task, &OTHERS) => {
-                "it leave links of containers alone; see its own documentation".to_owned()
+                sentence!("it leave links of containers alone; see its own documentation")
             }
             None => return None,
         };
         let (doubt, remedy, confidence) = match its_own {
-            Some(_) => (String::new(), format!("Have {how}."), Confidence::Certain),
+            Some(_) => (None, sentence!("Have {}", how), Confidence::Certain),
             None => (
-                format!(
+                Some(sentence!(
                     "; who made {} was not seen, so the link may be the manager's own",
-                    case.life.known_as
-                ),
-                format!("If the link is not its own, have {how}."),
+                    Part::link(&case.life.known_as)
+                )),
+                sentence!("If the link is not its own, have {}", how),
                 Confidence::Likely,
             ),
         };
         let unit = party::unit(task).unwrap_or_default();
         let why = match &case.reaction {
-            Some(lost) => format!(
+            Some(lost) => Some(sentence!(
                 ", {} after its parent {} had lost its carrier",
                 words::duration(lost.at, case.at),
-                lost.parent.name
-            ),
-            _ => words::age(case, task),
+                Part::device(&lost.parent.name)
+            )),
+            None => words::age(case, task),
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{} of {unit} {}{why}{doubt}",
+            cause: sentence!(
+                "{} of {} {}{}{}",
                 words::process_with_command(task),
-                words::deed(case)
+                unit,
+                words::deed(case),
+                why,
+                doubt
             ),
             remedy: Some(remedy.into()),
             confidence,
@@ -73,7 +77,7 @@ fn is_its_own(case: &Case, task: &Task) -> Option<bool> {
 
 /// How to make NetworkManager or networkd leave a foreign link alone: "NetworkManager leave it alone: put …". `None`
 /// for other managers.
-pub(super) fn leave_alone(case: &Case, task: &Task) -> Option<String> {
+pub(super) fn leave_alone(case: &Case, task: &Task) -> Option<Sentence> {
     if is_its_own(case, task) == Some(true) {
         return None;
     }
@@ -88,9 +92,11 @@ pub(super) fn leave_alone(case: &Case, task: &Task) -> Option<String> {
             Some(kind) if is_passing => format!("type:{kind}"),
             _ => format!("interface-name:{link}"),
         };
-        Some(format!(
-            "NetworkManager leave it alone: put `[keyfile]` and `unmanaged-devices+={device}` into \
-             /etc/NetworkManager/conf.d/90-macvlan.conf, then `systemctl reload NetworkManager`{whence}"
+        Some(sentence!(
+            "NetworkManager leave it alone: put `[keyfile]` and `unmanaged-devices+={}` into \
+             /etc/NetworkManager/conf.d/90-macvlan.conf, then `systemctl reload NetworkManager`{}",
+            device,
+            whence
         ))
     } else if party::is_of_unit(task, &NETWORKD) {
         let device = match family {
@@ -99,10 +105,12 @@ pub(super) fn leave_alone(case: &Case, task: &Task) -> Option<String> {
             }
             _ => format!("Name={link}"),
         };
-        Some(format!(
-            "networkd leave it alone: put `[Match]`, `{device}`, `[Link]` and `Unmanaged=yes` into \
+        Some(sentence!(
+            "networkd leave it alone: put `[Match]`, `{}`, `[Link]` and `Unmanaged=yes` into \
              /etc/systemd/network/05-macvlan.network, then `networkctl reload`; and narrow the `[Match]` that catches \
-             it{whence}"
+             it{}",
+            device,
+            whence
         ))
     } else {
         None
@@ -110,15 +118,17 @@ pub(super) fn leave_alone(case: &Case, task: &Task) -> Option<String> {
 }
 
 /// Where a manager says why it did it: NetworkManager's log names the client that asked, and networkd shows the file
-/// that matched. Empty for other managers.
-pub fn whence(task: &Task, link: &Text) -> String {
+/// that matched. `None` for other managers.
+pub fn whence(task: &Task, link: &Text) -> Option<Sentence> {
     if party::is_of_unit(task, &NETWORK_MANAGER) {
-        "; if a client asked for it, `journalctl -u NetworkManager --grep audit:` names that and the connection profile"
-            .to_owned()
+        Some(sentence!(
+            "; if a client asked for it, `journalctl -u NetworkManager --grep audit:` names that and the connection \
+             profile"
+        ))
     } else if party::is_of_unit(task, &NETWORKD) {
-        format!("; `networkctl status {}` names the file that told it to", words::plain(link))
+        Some(sentence!("; `networkctl status {}` names the file that told it to", words::plain(link)))
     } else {
-        String::new()
+        None
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
     fact::{Container, LinkChange, Task},
+    sentence::sentence,
     work::{party, runtime},
 };
 
@@ -23,16 +24,16 @@ pub const RULE: Rule = Rule {
         }
         let (who, log, confidence) = if let Some(unit) = runtime::unit(task) {
             (
-                format!("{} of {unit}", words::called_by(task)),
-                format!("the log of {unit}"),
+                sentence!("{} of {}", words::called_by(task), unit.clone()),
+                sentence!("the log of {}", unit),
                 Confidence::Certain,
             )
         } else {
             let (customer, itself) = customer(case, task)?;
             let who = if itself { "which" } else { "a program of the runtime that" };
             (
-                format!(", {who} had made it for {},", words::container(customer)),
-                "its log".to_owned(),
+                sentence!(", {} had made it for {},", who, words::container(customer)),
+                sentence!("its log"),
                 Confidence::Likely,
             )
         };
@@ -43,16 +44,19 @@ pub const RULE: Rule = Rule {
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{}{who} {}{}, and {came_first}; who asked the runtime for it is not seen",
+            cause: sentence!(
+                "{}{} {}{}, and {}; who asked the runtime for it is not seen",
                 words::process_with_command(task),
+                who,
                 words::deed(case),
                 words::age(case, task),
+                came_first,
             ),
             remedy: Some(
-                format!(
-                    "See {log} at this moment for who asked for it: a `network disconnect`, a CNI DEL, a pod's \
-                     sandbox that is replaced."
+                sentence!(
+                    "See {} at this moment for who asked for it: a `network disconnect`, a CNI DEL, a pod's sandbox \
+                     that is replaced",
+                    log
                 )
                 .into(),
             ),

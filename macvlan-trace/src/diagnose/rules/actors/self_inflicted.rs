@@ -5,6 +5,7 @@ use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, takes_away, words},
     event::Confidence,
+    sentence::sentence,
     work::{party, runtime},
 };
 
@@ -31,25 +32,25 @@ pub const RULE: Rule = Rule {
         if !(same_process || same_service) {
             return None;
         }
-        let who = unit.as_ref().map_or_else(String::new, |unit| format!(" of {unit}"));
         let for_guests = unit.as_deref().is_some_and(|unit| LIBVIRT.contains(&unit));
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{}{who} {}, which {} had made itself{}",
+            cause: sentence!(
+                "{}{} {}, which {} had made itself{}",
                 words::process_with_command(task),
+                unit.map(|unit| sentence!(" of {}", unit)),
                 words::deed(case),
                 if same_process { "it" } else { "that service" },
                 words::age(case, creator),
             ),
             remedy: Some(if for_guests {
                 "Nothing, if the guest was to end: libvirt takes its links away then, and a guest's end is not seen \
-                 here. See its log in /var/log/libvirt/qemu."
+                 here. See its log in /var/log/libvirt/qemu"
                     .into()
             } else {
-                format!(
+                sentence!(
                     "See its log and configuration: a reload that no longer names the link, or a stop of the service, \
-                     is the usual reason{}.",
+                     is the usual reason{}",
                     network_manager::whence(task, &case.fact.link.name)
                 )
                 .into()

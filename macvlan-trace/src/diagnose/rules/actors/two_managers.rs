@@ -5,6 +5,7 @@ use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
+    sentence::{Part, Period, sentence},
     work::party,
 };
 
@@ -17,20 +18,20 @@ pub const RULE: Rule = Rule {
         let Cause::Request(task) = &case.cause else { return None };
         let manager =
             [task, &rivals.upper].into_iter().find_map(|party| network_manager::leave_alone(case, party));
-        let how = manager.map_or_else(String::new, |how| format!("; for example, have {how}"));
+        let how = manager.map(|how| sentence!("; for example, have {}", how));
         let is_program = party::service(task).is_some() || party::service(&rivals.upper).is_some();
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
+            cause: sentence!(
                 "{} set {} down and {} sets it up: they undid each other {} times, once in {}",
                 words::process_with_command(task),
-                case.fact.link.name,
+                Part::link(&case.fact.link.name),
                 words::process_with_command(&rivals.upper),
-                rivals.rounds,
-                words::period(rivals.period_ns),
+                Part::Number(rivals.rounds.into()),
+                Period(rivals.period_ns),
             ),
             remedy: Some(
-                format!("Let only one of them manage the link, inside the container or on the host{how}.")
+                sentence!("Let only one of them manage the link, inside the container or on the host{}", how)
                     .into(),
             ),
             // Two sessions may belong to one person.

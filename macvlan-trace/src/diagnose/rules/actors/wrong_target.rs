@@ -5,6 +5,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
     fact::LinkChange,
+    sentence::sentence,
     work::runtime,
 };
 
@@ -28,7 +29,7 @@ pub const RULE: Rule = Rule {
         let shares = same_pod || case.actor_lives_there;
         (breaks && own.id != victim.id && !shares).then(|| Verdict {
             rule: RULE.name,
-            cause: format!(
+            cause: sentence!(
                 "{} in {} {}, which belongs to {}{}",
                 words::process_with_command(task),
                 words::container(own),
@@ -38,7 +39,7 @@ pub const RULE: Rule = Rule {
             ),
             remedy: Some(
                 "Find out what the culprit's container was told to work on: a controller or network plugin that mixes \
-                 up names or indexes is the usual reason."
+                 up names or indexes is the usual reason"
                     .into(),
             ),
             // It may have meant it.

@@ -5,6 +5,7 @@ use crate::{
     diagnose::{Rule, Verdict, words},
     event::Confidence,
     fact::LinkChange,
+    sentence::sentence,
 };
 
 /// The rule.
@@ -15,13 +16,13 @@ pub const RULE: Rule = Rule {
         let by_itself = matches!(case.cause, Cause::Worker) && case.fact.change == LinkChange::AddressRemoved;
         (by_itself && case.fact.path.detects_duplicates()).then(|| Verdict {
             rule: RULE.name,
-            cause: words::first_capital(&format!(
-                "the kernel removed {}, since somebody else on that network has it (duplicate address detection)",
+            cause: sentence!(
+                "The kernel removed {}, since somebody else on that network has it (duplicate address detection)",
                 words::address(case)
-            )),
+            ),
             remedy: Some(
                 "Look for the other one with `ip neigh` on a neighbour, among links with the same hardware address \
-                 first; give one of the two another address."
+                 first; give one of the two another address"
                     .into(),
             ),
             // The answer of the other host is not seen.

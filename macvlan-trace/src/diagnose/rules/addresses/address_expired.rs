@@ -5,6 +5,7 @@ use crate::{
     diagnose::{Rule, Verdict, words},
     event::Confidence,
     fact::LinkChange,
+    sentence::sentence,
 };
 
 /// The rule.
@@ -15,14 +16,14 @@ pub const RULE: Rule = Rule {
         let by_itself = matches!(case.cause, Cause::Worker) && case.fact.change == LinkChange::AddressRemoved;
         (by_itself && case.fact.path.ends_lifetimes()).then(|| Verdict {
             rule: RULE.name,
-            cause: words::first_capital(&format!(
-                "the lifetime of {} ended, since nobody had renewed it, and the kernel removed it",
+            cause: sentence!(
+                "The lifetime of {} ended, since nobody had renewed it, and the kernel removed it",
                 words::address(case)
-            )),
+            ),
             remedy: Some(
-                format!(
+                sentence!(
                     "See whether the DHCP client that keeps the address still runs, or the router that announces its \
-                     prefix; {} sets it without a lifetime.",
+                     prefix; {} sets it without a lifetime",
                     words::set_address_again(case)
                 )
                 .into(),

@@ -7,6 +7,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
     fact::LinkChange,
+    sentence::{Part, sentence},
 };
 
 /// The rule.
@@ -19,25 +20,28 @@ pub const RULE: Rule = Rule {
         if case.fact.change != LinkChange::AddressRemoved || !is_v6 || !case.fact.path.sets_mtu() {
             return None;
         }
-        let link = &case.fact.link.name;
+        let link = Part::link(&case.fact.link.name);
         let parent = case.fact.parent.as_ref().filter(|_| case.fact.path.reaches_children());
         let (device, of) = match parent {
-            Some(parent) => (&parent.name, format!("{}, the parent of {link},", parent.name)),
-            None => (link, link.to_string()),
+            Some(parent) => {
+                (&parent.name, sentence!("{}, the parent of {},", Part::device(&parent.name), link))
+            }
+            None => (&case.fact.link.name, link.into()),
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{} set the MTU of {of} below 1280, the least for IPv6, and with that the kernel removed {}",
+            cause: sentence!(
+                "{} set the MTU of {} below 1280, the least for IPv6, and with that the kernel removed {}",
                 words::who(task),
+                of,
                 words::address(case),
             ),
             remedy: Some(
-                format!(
+                sentence!(
                     "`ip link set {} mtu 1500` where that is, or whatever it had; then the MTU of {} and its IPv6 \
-                     addresses again: {}.",
+                     addresses again: {}",
                     words::plain(device),
-                    words::plain(link),
+                    words::plain(&case.fact.link.name),
                     words::set_address_again(case),
                 )
                 .into(),

@@ -5,6 +5,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
     fact::LinkChange,
+    sentence::{Part, sentence},
 };
 
 /// The rule.
@@ -16,19 +17,23 @@ pub const RULE: Rule = Rule {
         if change.change != LinkChange::CarrierBack {
             return None;
         }
-        let (parent, link) = (&change.parent.name, &case.fact.link.name);
+        let (parent, link) = (Part::device(&change.parent.name), Part::link(&case.fact.link.name));
         let (cause, culprit, confidence) = match &change.first().by {
             Cause::Request(task) => (
-                format!(
-                    "{} gave {parent}, the parent of {link}, its carrier back",
-                    words::process_with_command(task)
+                sentence!(
+                    "{} gave {}, the parent of {}, its carrier back",
+                    words::process_with_command(task),
+                    parent,
+                    link
                 ),
                 Some(Culprit::new(task)),
                 Confidence::Certain,
             ),
             _ => (
-                format!(
-                    "The parent {parent} of {link} has its carrier back, reported by {}",
+                sentence!(
+                    "The parent {} of {} has its carrier back, reported by {}",
+                    parent,
+                    link,
                     words::driver(&change.first().parent)
                 ),
                 None,

@@ -4,7 +4,8 @@ use crate::{
     correlate::Cause,
     diagnose::{Culprit, Remedy, Rule, Verdict, words},
     event::Confidence,
-    fact::LinkChange,
+    fact::{Link, LinkChange},
+    sentence::{Part, sentence},
 };
 
 /// What may follow a flap. The tracer does not watch it.
@@ -22,7 +23,7 @@ pub const RULE: Rule = Rule {
         if change.change != LinkChange::CarrierLost {
             return None;
         }
-        let (parent, link) = (&change.parent.name, &case.fact.link.name);
+        let (parent, link) = (Part::device(&change.parent.name), Part::link(&case.fact.link.name));
         let first = change.first();
         if matches!(first.by, Cause::NamespaceEnded(_)) {
             return None;
@@ -30,15 +31,16 @@ pub const RULE: Rule = Rule {
         let Cause::Request(task) = &first.by else {
             return Some(Verdict {
                 rule: RULE.name,
-                cause: format!(
-                    "The parent {parent} of {link} lost its carrier{}, reported by {}; no process was seen behind \
-                     that",
+                cause: sentence!(
+                    "The parent {} of {} lost its carrier{}, reported by {}; no process was seen behind that",
+                    parent,
+                    link,
                     words::with_below(change),
                     words::driver(&first.parent),
                 ),
                 remedy: Some(
                     "Look at the cable, the switch port, the bond or the hypervisor behind the parent; where traffic \
-                     stays dead once it is back, see `macvlan-trace explain foreign-routes-flushed`."
+                     stays dead once it is back, see `macvlan-trace explain foreign-routes-flushed`"
                         .into(),
                 ),
                 // A worker or an interrupt may report it because of a process: `ethtool --negotiate` makes the worker
@@ -48,42 +50,37 @@ pub const RULE: Rule = Rule {
                 culprit: None,
             });
         };
+        let acted_on = Part::device(&first.parent.name);
+        let set_up = |device: &Link| {
+            let command = sentence!("`ip link set {} up` where that is", words::plain(&device.name));
+            Some(Remedy::undo(command, None))
+        };
         let (how, remedy) = match &first.below {
-            _ if first.change == LinkChange::Down => (
-                format!("set {} down, and with that {parent}, the parent of {link},", first.parent.name),
-                Some(Remedy::undo(
-                    format!("`ip link set {} up` where that is", words::plain(&first.parent.name)),
-                    None,
-                )),
-            ),
+            _ if first.change == LinkChange::Down => {
+                (sentence!("set {} down", acted_on), set_up(&first.parent))
+            }
             Some(other) if first.path.closes_veth() => (
-                format!(
-                    "set {}, the other end of {}, down, and with that {parent}, the parent of {link},",
-                    other.name, first.parent.name
-                ),
+                sentence!("set {}, the other end of {}, down", Part::device(&other.name), acted_on),
                 Some(Remedy::undo("Set the other end up again", None)),
             ),
             // A bond or a bridge has a carrier as long as one of its ports has. Only the first port is known.
             Some(below) if !below.is_up() => (
-                format!(
-                    "acted on {}, below which {} is down, and with that {parent}, the parent of {link},",
-                    first.parent.name, below.name
-                ),
-                Some(Remedy::undo(
-                    format!("`ip link set {} up` where that is", words::plain(&below.name)),
-                    None,
-                )),
+                sentence!("acted on {}, below which {} is down", acted_on, Part::device(&below.name)),
+                set_up(below),
             ),
-            _ => (
-                format!("acted on {}, and with that {parent}, the parent of {link},", first.parent.name),
-                None,
-            ),
+            _ => (sentence!("acted on {}", acted_on), None),
         };
         // Of several ports, another one may have been the last.
         let by_port = change.follows.is_some() && change.parent.has_ports();
         Some(Verdict {
             rule: RULE.name,
-            cause: format!("{} {how} lost its carrier", words::who(task)),
+            cause: sentence!(
+                "{} {}, and with that {}, the parent of {}, lost its carrier",
+                words::who(task),
+                how,
+                parent,
+                link
+            ),
             remedy,
             confidence: if by_port { Confidence::Likely } else { Confidence::Certain },
             culprit: Some(Culprit::new(task)),

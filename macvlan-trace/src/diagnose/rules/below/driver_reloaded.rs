@@ -6,6 +6,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
     kernel::path::Path,
+    sentence::sentence,
 };
 
 /// The rule.
@@ -19,14 +20,15 @@ pub const RULE: Rule = Rule {
         let (deed, confidence) = deed(&case.fact.path)?;
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{} {deed}, and with that {}, went",
+            cause: sentence!(
+                "{} {}, and with that {}, went",
                 words::who(task),
+                deed,
                 words::lost_device(case),
             ),
             remedy: Some(
                 "Drain what uses the parent before its driver or device is taken away, and make the links again \
-                 afterwards."
+                 afterwards"
                     .into(),
             ),
             confidence,

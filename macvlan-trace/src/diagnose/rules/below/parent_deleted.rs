@@ -4,11 +4,12 @@ use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
+    sentence::{Part, sentence},
 };
 
 /// What to do.
 pub(super) const REMEDY: &str = "Create the link again once its parent is back; keep whatever restarts the network from \
-                                 deleting a parent in use.";
+                                 deleting a parent in use";
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -19,18 +20,17 @@ pub const RULE: Rule = Rule {
         let (false, Cause::Request(task)) = (devices.is_empty(), case.cause.root()) else { return None };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{} removed {}, which went with it",
-                words::who(task),
-                words::lost_parent(case),
-            ),
+            cause: sentence!("{} removed {}, which went with it", words::who(task), words::lost_parent(case),),
             remedy: Some(match devices[..] {
                 [_] => REMEDY.into(),
-                _ => format!(
-                    "Make {} again, in this order; keep whatever restarts the network from deleting a device in use.",
-                    words::list(devices.iter().map(|device| &device.name).chain([&case.fact.link.name])),
-                )
-                .into(),
+                _ => {
+                    let devices = devices.iter().map(|device| Part::device(&device.name));
+                    sentence!(
+                        "Make {} again, in this order; keep whatever restarts the network from deleting a device in use",
+                        words::list(devices.chain([Part::link(&case.fact.link.name)])),
+                    )
+                    .into()
+                }
             }),
             confidence: Confidence::Certain,
             culprit: Some(Culprit::new(task)),

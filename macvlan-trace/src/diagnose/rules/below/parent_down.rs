@@ -6,6 +6,7 @@ use crate::{
     diagnose::{Culprit, Remedy, Rule, Verdict, words},
     event::Confidence,
     fact::{Link, LinkChange},
+    sentence::{Part, sentence},
 };
 
 /// The rule.
@@ -17,15 +18,17 @@ pub const RULE: Rule = Rule {
         if case.fact.change != LinkChange::ParentDown || change.change != LinkChange::Down {
             return None;
         }
-        let (parent, link) = (&change.parent.name, &case.fact.link.name);
+        let (parent, link) = (Part::device(&change.parent.name), Part::link(&case.fact.link.name));
         let Cause::Request(task) = &change.by else {
             return Some(Verdict {
                 rule: RULE.name,
-                cause: format!(
-                    "The kernel closed the parent {parent} of {link} by itself, and what began that was not seen"
+                cause: sentence!(
+                    "The kernel closed the parent {} of {} by itself, and what began that was not seen",
+                    parent,
+                    link
                 ),
                 remedy: Some(Remedy::undo(
-                    format!("`ip link set {} up` where the parent is", words::plain(parent)),
+                    sentence!("`ip link set {} up` where the parent is", words::plain(&change.parent.name)),
                     None,
                 )),
                 confidence: Confidence::Likely,
@@ -34,24 +37,30 @@ pub const RULE: Rule = Rule {
         };
         let (deed, up, place) = match below_that_took_it(change) {
             Some(below) => (
-                format!("set {} down, and with that {parent}, the parent of {link}", below.name),
+                sentence!(
+                    "set {} down, and with that {}, the parent of {}",
+                    Part::device(&below.name),
+                    parent.clone(),
+                    link
+                ),
                 &below.name,
-                format!("that is, which brings {parent} up too"),
+                sentence!("that is, which brings {} up too", parent),
             ),
-            None => (format!("set the parent {parent} of {link} down"), parent, "the parent is".to_owned()),
+            None => (
+                sentence!("set the parent {} of {} down", parent, link),
+                &change.parent.name,
+                sentence!("the parent is"),
+            ),
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!("{} {deed}", words::who(task)),
+            cause: sentence!("{} {}", words::who(task), deed),
             remedy: Some(Remedy::undo(
-                format!("`ip link set {} up` where {place}", words::plain(up)),
-                Some(
-                    format!(
-                        "keep whatever restarts it from doing so while links stand on it{}.",
-                        network_manager::whence(task, up)
-                    )
-                    .into(),
-                ),
+                sentence!("`ip link set {} up` where {}", words::plain(up), place),
+                Some(sentence!(
+                    "keep whatever restarts it from doing so while links stand on it{}",
+                    network_manager::whence(task, up)
+                )),
             )),
             confidence: Confidence::Certain,
             culprit: Some(Culprit::new(task)),

@@ -5,6 +5,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
     fact::LinkChange,
+    sentence::{Part, sentence},
 };
 
 /// The rule.
@@ -16,13 +17,13 @@ pub const RULE: Rule = Rule {
         let Cause::Request(task) = &change.by else { return None };
         (change.change == LinkChange::Moved).then(|| Verdict {
             rule: RULE.name,
-            cause: format!(
+            cause: sentence!(
                 "{} moved the parent {} of {} to another network namespace, where it is down",
                 words::who(task),
-                change.parent.name,
-                case.fact.link.name,
+                Part::device(&change.parent.name),
+                Part::link(&case.fact.link.name),
             ),
-            remedy: Some("Move the parent back, and set it up.".into()),
+            remedy: Some("Move the parent back, and set it up".into()),
             confidence: Confidence::Certain,
             culprit: Some(Culprit::new(task)),
         })

@@ -4,6 +4,7 @@ use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
+    sentence::sentence,
     work::party,
 };
 
@@ -17,15 +18,15 @@ pub const RULE: Rule = Rule {
         };
         party::is_of_unit(task, &["iwd.service", "wpa_supplicant.service", "wpa_supplicant@"]).then(|| Verdict {
             rule: RULE.name,
-            cause: format!(
+            cause: sentence!(
                 "{} of {} deleted {}, as it does to make it anew",
                 words::process_with_command(task),
-                party::unit(task).unwrap_or_default(),
+                party::unit(task),
                 words::lost_parent(case),
             ),
             remedy: Some(
                 "For iwd: `UseDefaultInterface=true` under `[General]` in /etc/iwd/main.conf; and start it before \
-                 anything that makes links on its interface."
+                 anything that makes links on its interface"
                     .into(),
             ),
             // It has not made the new parent yet.

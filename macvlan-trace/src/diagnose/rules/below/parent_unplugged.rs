@@ -4,6 +4,7 @@ use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
+    sentence::{Part, sentence},
 };
 
 /// The rule.
@@ -16,14 +17,19 @@ pub const RULE: Rule = Rule {
             Cause::Request(task) if case.fact.path.closes_tun() => {
                 // The kernel closes the descriptors of a process that ends (`exit_files`). Somebody may have ended it.
                 let (how, confidence) = if case.fact.path.exits() {
-                    (format!("ended with {first} open, and that took away"), Confidence::Likely)
+                    (
+                        sentence!("ended with {} open, and that took away", Part::device(first)),
+                        Confidence::Likely,
+                    )
                 } else {
-                    ("closed".to_owned(), Confidence::Certain)
+                    (sentence!("closed"), Confidence::Certain)
                 };
                 (
-                    format!(
-                        "{} {how} {lost}: a tap or tun device lives only as long as its descriptor",
-                        words::process_with_command(task)
+                    sentence!(
+                        "{} {} {}: a tap or tun device lives only as long as its descriptor",
+                        words::process_with_command(task),
+                        how,
+                        lost
                     ),
                     Some(Culprit::new(task)),
                     confidence,
@@ -31,10 +37,11 @@ pub const RULE: Rule = Rule {
             }
             // Software can also cut the power of a hub or a slot, and then the same worker removes the device.
             Cause::Worker if case.fact.path.releases_device() => (
-                words::first_capital(&format!(
+                sentence!(
                     "{} was unplugged or taken away by its bus; no process was seen to ask for it",
                     words::lost_parent(case)
-                )),
+                )
+                .capital(),
                 None,
                 Confidence::Likely,
             ),
@@ -44,7 +51,7 @@ pub const RULE: Rule = Rule {
             rule: RULE.name,
             cause,
             remedy: Some(
-                "Make the link again when the parent is back; a tap can be made to stay (`ip tuntap add`)."
+                "Make the link again when the parent is back; a tap can be made to stay (`ip tuntap add`)"
                     .into(),
             ),
             confidence,

@@ -4,6 +4,7 @@ use crate::{
     correlate::Cause,
     diagnose::{Rule, Verdict, asked, words},
     fact::LinkChange,
+    sentence::{Part, sentence},
 };
 
 /// The rule.
@@ -11,29 +12,28 @@ pub const RULE: Rule = Rule {
     name: "protodown",
     page: include_str!("../../pages/protodown.md"),
     judge: |case| {
-        let link = &case.fact.link.name;
-        let name = words::plain(link);
+        let link = Part::link(&case.fact.link.name);
+        let name = words::plain(&case.fact.link.name);
         let set = case.fact.path.sets_protodown();
         match (case.fact.change, &case.cause) {
             (LinkChange::CarrierLost, Cause::Request(task)) if set => Some(Verdict {
-                cause: format!(
-                    "{} set protodown on {link}, which keeps its carrier down by design",
-                    words::who(task)
+                cause: sentence!(
+                    "{} set protodown on {}, which keeps its carrier down by design",
+                    words::who(task),
+                    link
                 ),
                 remedy: Some(
-                    format!(
-                        "Nothing, on a backup of a VRRP daemon; otherwise `ip link set {name} protodown off` in its \
-                         namespace."
+                    sentence!(
+                        "Nothing, on a backup of a VRRP daemon; otherwise `ip link set {} protodown off` in its \
+                         namespace",
+                        name
                     )
                     .into(),
                 ),
                 ..asked(RULE.name, case, task)
             }),
             (LinkChange::CarrierBack, Cause::Request(task)) if set => Some(Verdict {
-                cause: format!(
-                    "{} cleared protodown of {link}",
-                    words::who(task)
-                ),
+                cause: sentence!("{} cleared protodown of {}", words::who(task), link),
                 ..asked(RULE.name, case, task)
             }),
             (LinkChange::CarrierBack, cause) if case.fact.link.protodown == Some(true) => {
@@ -46,12 +46,14 @@ pub const RULE: Rule = Rule {
                     _ => None,
                 };
                 Some(Verdict {
-                    cause: format!(
-                        "{link} carries again since its parent does, although protodown is still on: the kernel does \
-                         not keep it down"
+                    cause: sentence!(
+                        "{} carries again since its parent does, although protodown is still on: the kernel does not \
+                         keep it down",
+                        link
                     ),
                     remedy: Some(
-                        format!("If it has to be down, `ip link set {name} protodown off`, and then on again.").into(),
+                        sentence!("If it has to be down, `ip link set {} protodown off`, and then on again", name)
+                            .into(),
                     ),
                     culprit: task.map(crate::diagnose::Culprit::new),
                     ..asked(RULE.name, case, &case.actor)

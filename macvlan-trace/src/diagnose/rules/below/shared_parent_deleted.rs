@@ -5,12 +5,13 @@ use crate::{
     correlate::Cause,
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
+    sentence::{Part, sentence},
     work::runtime,
 };
 
 /// What to do where a runtime deleted it.
 const OF_RUNTIME: &str = "Make the parent yourself, outside the runtime, and name it in each network that uses it: a \
-                          runtime removes a parent that it has made with the first network that goes.";
+                          runtime removes a parent that it has made with the first network that goes";
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -23,14 +24,14 @@ pub const RULE: Rule = Rule {
         };
         (case.siblings.namespaces > 1).then(|| Verdict {
             rule: RULE.name,
-            cause: format!(
+            cause: sentence!(
                 "{} removed {}{}, the parent of {} links in {} network namespaces, {} among them",
                 words::who(task),
                 words::taken_along(&case.cause.deleted()),
-                parent.name,
-                case.siblings.links,
-                case.siblings.namespaces,
-                case.fact.link.name,
+                Part::device(&parent.name),
+                Part::Number(case.siblings.links as u64),
+                Part::Number(case.siblings.namespaces as u64),
+                Part::link(&case.fact.link.name),
             ),
             remedy: Some(
                 if runtime::works_for_one(task) { OF_RUNTIME } else { parent_deleted::REMEDY }.into(),

@@ -7,11 +7,12 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, confidence_of, ends, exit_behind, words},
     event::Confidence,
     fact::ExitStatus,
+    sentence::{Sentence, sentence},
 };
 
 /// What to do if nothing went wrong.
 const STAYS: &str =
-    "Give the container a main process that stays, for example `exec sleep infinity` as its last command.";
+    "Give the container a main process that stays, for example `exec sleep infinity` as its last command";
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -26,15 +27,15 @@ pub const RULE: Rule = Rule {
         let remedy = if ended.status == ExitStatus::Code(0) {
             STAYS.into()
         } else if ended.powered_off {
-            "Find out what in the container called `poweroff`, `halt` or `reboot`.".into()
+            "Find out what in the container called `poweroff`, `halt` or `reboot`".into()
         } else {
             words::see_what_it_said(case, "Find out why it failed").into()
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
+            cause: sentence!(
                 "{} {}{}; {}{}",
-                words::ended_process_first(case, ended),
+                words::ended_process(case, ended).capital(),
                 words::how_it_ended(ended),
                 words::after_up(case, ended.at),
                 words::fate(case),
@@ -49,11 +50,13 @@ pub const RULE: Rule = Rule {
 
 /// The runtime's init failed before it became the container's command.
 fn never_started(case: &Case, ended: &Rc<Ended>) -> Verdict {
-    let of = case.ended_in.as_ref().map_or_else(|| "the container".to_owned(), words::container);
+    let of: Sentence =
+        case.ended_in.as_ref().map_or_else(|| "the container".into(), |own| words::container(own).into());
     Verdict {
         rule: RULE.name,
-        cause: format!(
-            "The command of {of} could not be started: its runtime's init {} {} before it became the command{}; {}",
+        cause: sentence!(
+            "The command of {} could not be started: its runtime's init {} {} before it became the command{}; {}",
+            of,
             words::process(&ended.task),
             words::how_it_ended(ended),
             words::after_up(case, ended.at),

@@ -7,6 +7,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, confidence_of, ended_by, ends, exit_behind, is_own_fault, words},
     event::Confidence,
     kernel::names,
+    sentence::{Part, sentence},
     work::manager,
 };
 
@@ -25,16 +26,22 @@ pub const RULE: Rule = Rule {
                 match ends::unit_of_managers(&ended.task, sender) {
                     // It may have stopped the unit, or somebody may have asked it for this signal.
                     Some(unit) => (
-                        format!("{} sent {signal} to {victim} of the unit {unit}", words::process(sender)),
+                        sentence!(
+                            "{} sent {} to {} of the unit {}",
+                            words::process(sender),
+                            signal,
+                            victim,
+                            unit.clone()
+                        ),
                         Some(Culprit::new(sender)),
                         Confidence::Likely,
-                        format!(
-                            "Find out why the unit was ended: {}.",
+                        sentence!(
+                            "Find out why the unit was ended: {}",
                             words::see_unit(&unit, manager::of_user(sender).is_some())
                         ),
                     ),
                     None => (
-                        format!("{} sent {signal} to {victim}", words::sender(sender)),
+                        sentence!("{} sent {} to {}", words::sender(sender), signal, victim),
                         Some(Culprit::new(sender)),
                         confidence_of(case, ended),
                         find_out("Find out why the culprit ends the container"),
@@ -44,22 +51,26 @@ pub const RULE: Rule = Rule {
             // When an init ends, the kernel kills all others in its pid namespace and in those inside it
             // (zap_pid_ns_processes). This case does not show who ended the outer one.
             Some(None) if u32::from(number) == SIGKILL && ended.task.task.pidns_level > 1 => (
-                format!("The kernel sent {signal} to {victim}, as it does when the container around it ends"),
+                sentence!(
+                    "The kernel sent {} to {}, as it does when the container around it ends",
+                    signal,
+                    victim
+                ),
                 None,
                 Confidence::Likely,
-                "Find out who or what ended the container around it.".to_owned(),
+                "Find out who or what ended the container around it".into(),
             ),
             Some(None) if terminal_of(ended).is_some() => return lost_terminal(case, ended),
             Some(None) => (
-                format!("The kernel sent {signal} to {victim}"),
+                sentence!("The kernel sent {} to {}", signal, victim),
                 Some(Culprit::ended(ended)),
                 Confidence::Likely,
-                "Find out why the kernel did that: see `journalctl -k`.".to_owned(),
+                "Find out why the kernel did that: see `journalctl -k`".into(),
             ),
             // The process's own fault: that is an exit, not a kill.
             None if is_own_fault(number) => return None,
             None => (
-                format!("{signal} ended {victim}; who sent it was not seen"),
+                sentence!("{} ended {}; who sent it was not seen", signal, victim),
                 None,
                 Confidence::Unknown,
                 find_out("Find out who ended it"),
@@ -68,11 +79,13 @@ pub const RULE: Rule = Rule {
         let core = if ended.core_dumped { ", which dumped its core" } else { "" };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{cause}{core}{}; {}{}",
+            cause: sentence!(
+                "{}{}{}; {}{}",
+                cause,
+                core,
                 words::after_up(case, ended.at),
                 words::fate(case),
-                sender.flatten().map_or("", |sender| words::client_unseen(sender)),
+                sender.flatten().map(|sender| words::client_unseen(sender)),
             ),
             remedy: Some(remedy.into()),
             confidence,
@@ -91,30 +104,35 @@ fn lost_terminal(case: &Case, ended: &Ended) -> Option<Verdict> {
     let (kill, terminal) = (ended.kill.as_ref()?, terminal_of(ended)?);
     let (victim, signal) = (words::ended_process(case, ended), names::signal(kill.number));
     let which = match &ended.task.tty {
-        Some(tty) => format!("the terminal {tty} of {victim}"),
-        None => format!("the terminal of {victim}"),
+        Some(tty) => sentence!("the terminal {} of {}", Part::name(tty), victim),
+        None => sentence!("the terminal of {}", victim),
     };
-    let killed = terminal
-        .killed_by
-        .as_ref()
-        .map_or_else(String::new, |killer| format!(", killed by {},", words::sender(killer)));
+    let killed = terminal.killed_by.as_ref();
+    let killed = killed.map(|killer| sentence!(", killed by {},", words::sender(killer)));
     let what = match (&terminal.by, kill.number) {
-        (Some(by), SIGHUP) => format!("{}{killed} let go of {which}", words::process_with_command(by)),
-        (None, SIGHUP) => format!("{} was closed, by whom was not seen", words::first_capital(&which)),
-        (Some(by), _) => format!("{} had {signal} sent through {which}", words::process_with_command(by)),
-        (None, 3) => format!("Somebody typed Ctrl-\\ into {which}"),
-        (None, _) => format!("Somebody typed Ctrl-C into {which}"),
+        (Some(by), SIGHUP) => {
+            sentence!("{}{} let go of {}", words::process_with_command(by), killed, which)
+        }
+        (None, SIGHUP) => sentence!("{} was closed, by whom was not seen", which).capital(),
+        (Some(by), _) => {
+            sentence!("{} had {} sent through {}", words::process_with_command(by), signal.clone(), which)
+        }
+        (None, 3) => sentence!("Somebody typed Ctrl-\\ into {}", which),
+        (None, _) => sentence!("Somebody typed Ctrl-C into {}", which),
     };
     let core = if ended.core_dumped { ", which dumped its core" } else { "" };
     Some(Verdict {
         rule: RULE.name,
-        cause: format!(
-            "{what}, for which the kernel sent it {signal}{core}{}; {}",
+        cause: sentence!(
+            "{}, for which the kernel sent it {}{}{}; {}",
+            what,
+            signal,
+            core,
             words::after_up(case, ended.at),
             words::fate(case),
         ),
         remedy: Some(
-            "Start it where no terminal ends it: with `systemd-run`, with `setsid`, or in `tmux`.".into(),
+            "Start it where no terminal ends it: with `systemd-run`, with `setsid`, or in `tmux`".into(),
         ),
         // A process group that is left stopped without a parent gets SIGHUP, too.
         confidence: Confidence::Likely,

@@ -9,6 +9,7 @@ use crate::{
     },
     event::Confidence,
     kernel::names,
+    sentence::{Sentence, sentence},
     work::{manager, runtime},
 };
 
@@ -29,7 +30,7 @@ pub const RULE: Rule = Rule {
         let sender = asked.sender.as_ref()?;
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
+            cause: sentence!(
                 "{} sent {} to {}, {}{}; {}{}",
                 words::sender(sender),
                 names::signal(asked.number),
@@ -58,10 +59,10 @@ fn stopped_unit(case: &Case, ended: &Ended, stop: &UnitStop) -> Option<Verdict> 
     let sender = stop.asked.sender.as_ref()?;
     Some(Verdict {
         rule: RULE.name,
-        cause: format!(
+        cause: sentence!(
             "{} stopped the unit {}: it sent {} to {}, {}{}; {}; who asked it for that is not seen",
             words::process(sender),
-            stop.unit,
+            stop.unit.clone(),
             names::signal(stop.asked.number),
             words::ended_process(case, ended),
             how_it_went(ended, stop.asked),
@@ -69,8 +70,8 @@ fn stopped_unit(case: &Case, ended: &Ended, stop: &UnitStop) -> Option<Verdict> 
             words::fate(case),
         ),
         remedy: Some(
-            format!(
-                "Nothing, if the stop was wanted; otherwise {}.",
+            sentence!(
+                "Nothing, if the stop was wanted; otherwise {}",
                 words::see_unit(&stop.unit, manager::of_user(sender).is_some())
             )
             .into(),
@@ -82,11 +83,11 @@ fn stopped_unit(case: &Case, ended: &Ended, stop: &UnitStop) -> Option<Verdict> 
 }
 
 /// What came of a request to end: "which exited with code 0 900 ms later", "and SIGKILL 10.0 s later".
-pub fn how_it_went(ended: &Ended, asked: &Kill) -> String {
+pub fn how_it_went(ended: &Ended, asked: &Kill) -> Sentence {
     let waited = words::duration(asked.at, ended.at);
     let Some(kill) = ended.kill.as_ref().filter(|kill| !ends::is_by_itself(ended) && kill.at != asked.at)
     else {
-        return format!("which {} {waited} later", words::how_it_ended(ended));
+        return sentence!("which {} {} later", words::how_it_ended(ended), waited);
     };
     let signal = names::signal(kill.number);
     let other = kill.sender.as_ref().filter(|by| {
@@ -94,12 +95,13 @@ pub fn how_it_went(ended: &Ended, asked: &Kill) -> String {
             && !runtime::is_sent_by_one(by)
     });
     match other {
-        Some(other) => format!(
-            "and {}, which watches over it, sent {signal} {waited} later, for whoever asked it through its socket, \
-             which is not seen",
-            words::process(other)
+        Some(other) => sentence!(
+            "and {}, which watches over it, sent {} {} later, for whoever asked it through its socket, which is not seen",
+            words::process(other),
+            signal,
+            waited
         ),
-        None => format!("and {signal} {waited} later"),
+        None => sentence!("and {} {} later", signal, waited),
     }
 }
 

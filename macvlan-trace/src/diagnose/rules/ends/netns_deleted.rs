@@ -4,6 +4,7 @@ use crate::{
     correlate::{Drop, Leave, NamespaceEnd, Trigger},
     diagnose::{Culprit, Rule, Verdict, end_behind, words},
     event::Confidence,
+    sentence::{Part, Sentence, sentence},
 };
 
 /// The rule.
@@ -15,11 +16,11 @@ pub const RULE: Rule = Rule {
         let (task, what, drop) = match &end.trigger {
             Trigger::Unmount(unmount) => (
                 &unmount.task,
-                "unmounted the network namespace, whose last hold that was".to_owned(),
+                sentence!("unmounted the network namespace, whose last hold that was"),
                 Drop::Unmount,
             ),
             Trigger::Close(task) => {
-                (task, "closed the last descriptor of the network namespace".to_owned(), Drop::Close)
+                (task, sentence!("closed the last descriptor of the network namespace"), Drop::Close)
             }
             Trigger::Left(leave) => (&leave.task, how_it_left(leave, end), how_it_drops(leave)),
             Trigger::Exit(_) | Trigger::Unknown => return None,
@@ -28,12 +29,13 @@ pub const RULE: Rule = Rule {
         let itself = end.drop == drop && end.dropper.task.process == task.task.process;
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{} {what}; {}",
+            cause: sentence!(
+                "{} {}; {}",
                 words::process_with_command(task),
-                words::fate(case).replace("with it, ", "by that, ")
+                what,
+                words::fate_of_namespace(case, "by that")
             ),
-            remedy: Some("Keep the namespace for as long as the link is needed: a name in /run/netns, or a process in it.".into()),
+            remedy: Some("Keep the namespace for as long as the link is needed: a name in /run/netns, or a process in it".into()),
             confidence: if itself && !case.blind { Confidence::Certain } else { Confidence::Likely },
             culprit: Some(Culprit::new(task)),
         })
@@ -46,17 +48,19 @@ fn how_it_drops(leave: &Leave) -> Drop {
 }
 
 /// How a task that lived in the namespace left it, and what it left behind.
-fn how_it_left(leave: &Leave, end: &NamespaceEnd) -> String {
+fn how_it_left(leave: &Leave, end: &NamespaceEnd) -> Sentence {
     let left = if leave.ended {
-        format!("ended its thread {}, the last task that lived in the network namespace", leave.task.task.tid)
+        let thread = Part::Number(leave.task.task.tid.into());
+        sentence!("ended its thread {}, the last task that lived in the network namespace", thread)
     } else {
-        "left the network namespace as its last process".to_owned()
+        sentence!("left the network namespace as its last process")
     };
     if end.drop == how_it_drops(leave) {
         return left;
     }
-    format!(
-        "{left}, and what still held that, such as a socket, went {} later",
+    sentence!(
+        "{}, and what still held that, such as a socket, went {} later",
+        left,
         words::duration(leave.at, end.at)
     )
 }

@@ -4,6 +4,7 @@ use crate::{
     correlate::Chosen,
     diagnose::{Culprit, Rule, Verdict, confidence_of, exit_behind, words},
     event::Confidence,
+    sentence::{Part, sentence},
 };
 
 /// The rule.
@@ -17,37 +18,42 @@ pub const RULE: Rule = Rule {
             Some(limit) => match &limit.path {
                 // The container's name says more than the path with its id.
                 Some(_) if limit.path == ended.task.cgroup.path && case.ended_in.is_some() => {
-                    "in its control group, whose limit was reached,".to_owned()
+                    sentence!("in its control group, whose limit was reached,")
                 }
-                Some(path) => format!("in the control group {path}, whose limit was reached,"),
-                None => "in a control group whose limit was reached".to_owned(),
+                Some(path) => {
+                    sentence!("in the control group {}, whose limit was reached,", Part::name(path))
+                }
+                None => sentence!("in a control group whose limit was reached"),
             },
-            None => "on the machine".to_owned(),
+            None => sentence!("on the machine"),
         };
         let ended_process = words::ended_process(case, ended);
         let killed = match &oom.chosen {
-            Chosen::Itself => format!("killed {ended_process}"),
-            Chosen::Another => format!("killed, with another process of its group, {ended_process}"),
-            Chosen::Descendant(child) => format!(
-                "killed {}, after which {ended_process} {}",
+            Chosen::Itself => sentence!("killed {}", ended_process),
+            Chosen::Another => sentence!("killed, with another process of its group, {}", ended_process),
+            Chosen::Descendant(child) => sentence!(
+                "killed {}, after which {} {}",
                 words::process(child),
+                ended_process,
                 words::how_it_ended(ended)
             ),
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "Memory ran out {place} and the kernel {killed}{}; {}",
+            cause: sentence!(
+                "Memory ran out {} and the kernel {}{}; {}",
+                place,
+                killed,
                 words::after_up(case, ended.at),
                 words::fate(case),
             ),
             remedy: Some(
                 if oom.limit.is_some() {
                     "Give the container more memory (`docker run --memory`, `MemoryMax=`, the pod's limits), or find \
-                     out what uses it up."
+                     out what uses it up"
                 } else {
                     "Find out what uses the machine's memory up: `journalctl -k --grep oom` lists what ran; a limit \
-                     of its own keeps that from taking others along."
+                     of its own keeps that from taking others along"
                 }
                 .into(),
             ),

@@ -12,6 +12,7 @@ use crate::{
     },
     event::Confidence,
     kernel::names,
+    sentence::{Part, Sentence, sentence},
     work::{manager, runtime},
 };
 
@@ -33,8 +34,8 @@ pub const RULE: Rule = Rule {
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "{}; {} then sent {} to {}, {}{}; {}{unseen}",
+            cause: sentence!(
+                "{}; {} then sent {} to {}, {}{}; {}{}",
                 told_to_end(stop, unit.as_deref()),
                 words::sender(by),
                 names::signal(passed_on.number),
@@ -42,6 +43,7 @@ pub const RULE: Rule = Rule {
                 container_stopped::how_it_went(ended, passed_on),
                 words::after_up(case, ended.at),
                 words::fate(case),
+                unseen,
             ),
             remedy: Some(remedy(stop, unit.as_deref(), is_daemons).into()),
             // The tracer cannot see that the one followed from the other.
@@ -52,31 +54,34 @@ pub const RULE: Rule = Rule {
 };
 
 /// "systemd (PID 1) stopped the unit docker.service: it sent SIGTERM to dockerd (PID 700)".
-fn told_to_end(stop: &Stop, unit: Option<&str>) -> String {
+fn told_to_end(stop: &Stop, unit: Option<&str>) -> Sentence {
     let (process, signal) = (words::process(&stop.process), names::signal(stop.number));
     match (&stop.by, unit) {
-        (Some(by), Some(unit)) => {
-            format!("{} stopped the unit {unit}: it sent {signal} to {process}", words::process(by))
-        }
-        (Some(by), None) => format!("{} sent {signal} to {process}", words::who(by)),
-        (None, _) if stop.number == SIGKILL => format!("The kernel killed {process}"),
-        (None, _) => format!("The kernel sent {signal} to {process} for its terminal"),
+        (Some(by), Some(unit)) => sentence!(
+            "{} stopped the unit {}: it sent {} to {}",
+            words::process(by),
+            unit.to_owned(),
+            signal,
+            process
+        ),
+        (Some(by), None) => sentence!("{} sent {} to {}", words::who(by), signal, process),
+        (None, _) if stop.number == SIGKILL => sentence!("The kernel killed {}", process),
+        (None, _) => sentence!("The kernel sent {} to {} for its terminal", signal, process),
     }
 }
 
-fn remedy(stop: &Stop, unit: Option<&str>, is_daemons: bool) -> String {
+fn remedy(stop: &Stop, unit: Option<&str>, is_daemons: bool) -> Sentence {
+    let comm = &stop.process.task.comm;
     let find_out = match (unit, &stop.by) {
         (Some(unit), Some(by)) => words::see_unit(unit, manager::of_user(by).is_some()),
-        (None, Some(by)) if manager::is_machines(by) => {
-            match words::pasteable(stop.process.task.comm.as_bytes()) {
-                Some(comm) => format!("see `journalctl _COMM={comm}`"),
-                None => "see the journal".to_owned(),
-            }
-        }
-        (_, Some(_)) => format!("find out why the culprit ends {}", stop.process.task.comm),
-        (_, None) if stop.number == SIGKILL => "see `journalctl -k`".to_owned(),
+        (None, Some(by)) if manager::is_machines(by) => match words::pasteable(comm.as_bytes()) {
+            Some(comm) => sentence!("see `journalctl _COMM={}`", comm.to_owned()),
+            None => sentence!("see the journal"),
+        },
+        (_, Some(_)) => sentence!("find out why the culprit ends {}", Part::name(comm)),
+        (_, None) if stop.number == SIGKILL => sentence!("see `journalctl -k`"),
         (_, None) => {
-            "start it where no terminal ends it, with `systemd-run`, with `setsid`, or in `tmux`".to_owned()
+            sentence!("start it where no terminal ends it, with `systemd-run`, with `setsid`, or in `tmux`")
         }
     };
     let outlives = if is_daemons {
@@ -84,7 +89,7 @@ fn remedy(stop: &Stop, unit: Option<&str>, is_daemons: bool) -> String {
     } else {
         ""
     };
-    format!("Nothing, if that was wanted; otherwise {find_out}{outlives}.")
+    sentence!("Nothing, if that was wanted; otherwise {}{}", find_out, outlives)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::{
     diagnose::{Rule, Verdict, words},
     event::Confidence,
     fact::LinkChange,
+    sentence::{Part, sentence},
 };
 
 /// `EADDRINUSE`.
@@ -28,34 +29,40 @@ pub const RULE: Rule = Rule {
             return None;
         }
         let mac = match (case.fact.change, case.fact.link.mac) {
-            (LinkChange::MacFailed, _) => "that address".to_owned(),
-            (_, Some(mac)) => format!("its hardware address {}", words::mac(mac)),
-            (_, None) => "its hardware address".to_owned(),
+            (LinkChange::MacFailed, _) => sentence!("that address"),
+            (_, Some(mac)) => sentence!("its hardware address {}", Part::Address(words::mac(mac))),
+            (_, None) => sentence!("its hardware address"),
         };
         let (holder, remedy, confidence) = match &case.holder {
             Some(holder) if holder.ending => (
-                format!(
-                    "{} has {mac}, a leftover of a container that is still being torn down",
-                    words::holder(holder)
+                sentence!(
+                    "{} has {}, a leftover of a container that is still being torn down",
+                    words::holder(holder),
+                    mac
                 ),
                 "Wait until the old container's network namespace is gone before the restart, or give the new link \
-                 an address of its own.",
+                 an address of its own",
                 Confidence::Certain,
             ),
             Some(holder) => (
-                format!("{} has {mac}", words::holder(holder)),
-                "Give one of the two another address (`--mac-address`, `address` of `ip link add`).",
+                sentence!("{} has {}", words::holder(holder), mac),
+                "Give one of the two another address (`--mac-address`, `address` of `ip link add`)",
                 Confidence::Certain,
             ),
             None => (
-                format!("another link of the same parent has {mac}, and which was not seen"),
-                "Look for it with `ip -all netns exec ip -d link show type macvlan`.",
+                sentence!("another link of the same parent has {}, and which was not seen", mac),
+                "Look for it with `ip -all netns exec ip -d link show type macvlan`",
                 Confidence::Likely,
             ),
         };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!("{} {}: {holder}", words::process_with_command(&case.actor), words::deed(case)),
+            cause: sentence!(
+                "{} {}: {}",
+                words::process_with_command(&case.actor),
+                words::deed(case),
+                holder
+            ),
             remedy: Some(remedy.into()),
             confidence,
             // The process that asked did nothing wrong, and the holder had the address first.

@@ -4,6 +4,7 @@ use crate::{
     correlate::{Case, Cause},
     diagnose::{Remedy, Rule, Verdict, asked, words},
     fact::LinkChange,
+    sentence::{Part, sentence},
 };
 
 /// The rule.
@@ -16,9 +17,9 @@ pub const RULE: Rule = Rule {
             return None;
         }
         let said = case.fact.message.as_ref();
-        let said = said.map(|message| format!(": the kernel says \u{201c}{message}\u{201d}"));
+        let said = said.map(|said| sentence!(": the kernel says \u{201c}{}\u{201d}", Part::name(said)));
         Some(Verdict {
-            cause: format!("{}{}", words::who_did_what(case, task), said.unwrap_or_default()),
+            cause: sentence!("{}{}", words::who_did_what(case, task), said),
             remedy: remedy(case),
             ..asked(RULE.name, case, task)
         })
@@ -33,24 +34,25 @@ fn remedy(case: &Case) -> Option<Remedy> {
     Some(match (case.fact.change, case.fact.error?) {
         // EEXIST, of `dev_change_name`
         (LinkChange::RenameFailed, 17) => {
-            format!("See what has that name in its namespace: `ip -d link show {name}`.").into()
+            sentence!("See what has that name in its namespace: `ip -d link show {}`", name).into()
         }
         // The same, of `__dev_change_net_namespace`
-        (LinkChange::MoveFailed, 17) => {
-            format!("See what has that name where it was to go: `ip -d link show {name}` in that namespace.")
-                .into()
-        }
+        (LinkChange::MoveFailed, 17) => sentence!(
+            "See what has that name where it was to go: `ip -d link show {}` in that namespace",
+            name
+        )
+        .into(),
         // EBUSY, of `dev_change_name`
         (LinkChange::RenameFailed, 16) => {
-            "Set the link down before: this kernel renames no link that is up.".into()
+            "Set the link down before: this kernel renames no link that is up".into()
         }
         // EADDRNOTAVAIL, of `macvlan_set_mac_address`
         (LinkChange::MacFailed, 99) => {
-            "Give the link a unicast address: the second digit of the first byte is 2, 6, a or e.".into()
+            "Give the link a unicast address: the second digit of the first byte is 2, 6, a or e".into()
         }
         // EOPNOTSUPP, of `dev_set_mac_address` for a driver that sets none
         (LinkChange::MacFailed, 95) => {
-            "Leave the address out: a link of this kind has that of its parent.".into()
+            "Leave the address out: a link of this kind has that of its parent".into()
         }
         _ => return None,
     })

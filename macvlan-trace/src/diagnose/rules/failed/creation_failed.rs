@@ -4,6 +4,7 @@ use crate::{
     correlate::{Case, Cause},
     diagnose::{Remedy, Rule, Verdict, asked, words},
     fact::LinkChange,
+    sentence::{Part, Sentence, sentence},
 };
 
 /// The name of the rule.
@@ -16,20 +17,20 @@ pub const RULE: Rule = Rule {
     judge: |case| {
         match &case.cause {
         Cause::CreationFailed(task) => Some(Verdict {
-            cause: format!(
+            cause: sentence!(
                 "{} asked for {}, which was made and undone: a later step of the same request failed",
                 words::who(task),
-                case.fact.link.name
+                Part::link(&case.fact.link.name)
             ),
             remedy: Some(
                 "See what the request failed with: mostly an address that was taken as the link was set up, or a name \
-                 that was as it was moved."
+                 that was as it was moved"
                     .into(),
             ),
             ..asked(RULE.name, case, task)
         }),
         _ if case.fact.change == LinkChange::CreateFailed => Some(Verdict {
-            cause: format!("{}{}", words::who_did_what(case, &case.actor), reason(case)),
+            cause: sentence!("{}{}", words::who_did_what(case, &case.actor), reason(case)),
             remedy: remedy(case),
             ..asked(RULE.name, case, &case.actor)
         }),
@@ -39,13 +40,14 @@ pub const RULE: Rule = Rule {
 };
 
 /// What the kernel said, and how far the request came.
-fn reason(case: &Case) -> String {
-    let said = case.fact.message.as_ref().map(|message| format!("the kernel says \u{201c}{message}\u{201d}"));
+fn reason(case: &Case) -> Option<Sentence> {
+    let said = case.fact.message.as_ref();
+    let said = said.map(|said| sentence!("the kernel says \u{201c}{}\u{201d}", Part::name(said)));
     // A device of its own means that the link was there for a moment.
     let undone =
-        case.fact.link.dev.map(|_| "it was made, and a later step of the same request failed".to_owned());
+        case.fact.link.dev.map(|_| sentence!("it was made, and a later step of the same request failed"));
     let parts: Vec<_> = said.into_iter().chain(undone).collect();
-    if parts.is_empty() { String::new() } else { format!(": {}", parts.join("; ")) }
+    (!parts.is_empty()).then(|| sentence!(": {}", Sentence::joined(parts, "; ")))
 }
 
 /// What to look at, for the errors that say it (`rtnl_newlink`, `register_netdevice`, `macvlan_common_newlink`).
@@ -55,16 +57,20 @@ fn remedy(case: &Case) -> Option<Remedy> {
         case.fact.parent.as_ref().map_or_else(|| "PARENT".to_owned(), |parent| words::plain(&parent.name));
     Some(match case.fact.error? {
         // EEXIST
-        17 => format!("See what has that name: `ip -d link show {link}` in the namespace that it was for.").into(),
+        17 => {
+            sentence!("See what has that name: `ip -d link show {}` in the namespace that it was for", link)
+                .into()
+        }
         // ENODEV
-        19 => "See if the parent is in the network namespace of whoever asked: `ip link`.".into(),
+        19 => "See if the parent is in the network namespace of whoever asked: `ip link`".into(),
         // EINVAL
-        22 => format!(
-            "See `ip -d link show {parent}`: it has to be an Ethernet device, with an MTU of the link's at least."
+        22 => sentence!(
+            "See `ip -d link show {}`: it has to be an Ethernet device, with an MTU of the link's at least",
+            parent
         )
         .into(),
         // EADDRNOTAVAIL
-        99 => "Give the link a unicast address: the second digit of the first byte is 2, 6, a or e.".into(),
+        99 => "Give the link a unicast address: the second digit of the first byte is 2, 6, a or e".into(),
         _ => return None,
     })
 }

@@ -3,6 +3,7 @@
 use crate::{
     diagnose::{Rule, Verdict, asked, words},
     fact::LinkChange,
+    sentence::{Part, sentence},
     text::Text,
 };
 
@@ -25,14 +26,16 @@ pub const RULE: Rule = Rule {
         let kind = fact.link.kind.as_ref()?;
         let module = words::pasteable(kind.as_bytes()).unwrap_or("MODULE");
         Some(Verdict {
-            cause: format!(
-                "{}: the kernel does not know links of the kind {kind}, and could not load a module for it",
-                words::who_did_what(case, &case.actor)
+            cause: sentence!(
+                "{}: the kernel does not know links of the kind {}, and could not load a module for it",
+                words::who_did_what(case, &case.actor),
+                Part::name(kind)
             ),
             remedy: Some(
-                format!(
-                    "`modprobe {module}` says what is wrong. If the kernel was updated since the machine booted, \
-                     reboot: the modules of the running one are gone."
+                sentence!(
+                    "`modprobe {}` says what is wrong. If the kernel was updated since the machine booted, reboot: the \
+                     modules of the running one are gone",
+                    module.to_owned()
                 )
                 .into(),
             ),

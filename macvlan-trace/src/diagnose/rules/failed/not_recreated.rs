@@ -1,6 +1,10 @@
 //! A deleted link was not made again in time.
 
-use crate::{correlate::Remark, diagnose::words};
+use crate::{
+    correlate::Remark,
+    diagnose::words,
+    sentence::{Period, Sentence, sentence},
+};
 
 /// The name of the rule, whose verdict is a remark: there is no event.
 pub const NAME: &str = "not-recreated";
@@ -8,13 +12,15 @@ pub const NAME: &str = "not-recreated";
 /// Its page.
 pub const PAGE: &str = include_str!("../../pages/not-recreated.md");
 
-/// The sentence of the remark.
-pub fn sentence(remark: &Remark) -> String {
+/// The sentence of the remark, without its full stop.
+pub fn sentence(remark: &Remark) -> Sentence {
     let (was, has) = if remark.count() > 1 { ("were", "have") } else { ("was", "has") };
-    format!(
-        "{} {was} deleted {} ago and {has} not been made again.",
+    sentence!(
+        "{} {} deleted {} ago and {} not been made again",
         words::links(remark),
-        words::period(remark.waited_ns)
+        was,
+        Period(remark.waited_ns),
+        has
     )
 }
 

@@ -6,7 +6,7 @@ use crate::{
     event::Confidence,
     fact::{Link, LinkChange},
     kernel::names,
-    text::Text,
+    sentence::{Part, Sentence, sentence},
 };
 
 /// `EBUSY`: the parent's packets go to another device (`netdev_rx_handler_register`).
@@ -37,7 +37,7 @@ pub const RULE: Rule = Rule {
             _ => return None,
         };
         Some(Verdict {
-            cause: format!("{}: {why}", words::who_did_what(case, &case.actor)),
+            cause: sentence!("{}: {}", words::who_did_what(case, &case.actor), why),
             remedy: Some(remedy.into()),
             confidence,
             ..asked(RULE.name, case, &case.actor)
@@ -45,64 +45,86 @@ pub const RULE: Rule = Rule {
     },
 };
 
-fn kind(link: &Link) -> String {
-    link.kind.as_ref().map_or_else(|| "device".to_owned(), Text::to_string)
+/// "bridge br0", "macvlan macvlan0".
+fn device(link: &Link) -> Sentence {
+    sentence!("{} {}", kind(link), Part::device(&link.name))
+}
+
+/// Its kind, as far as it is known.
+fn kind(link: &Link) -> Sentence {
+    link.kind.as_ref().map_or_else(|| "device".into(), |kind| Part::name(kind).into())
 }
 
 /// The parent is a port of a bridge or the like.
-fn as_port(parent: &Link, master: &Link) -> (String, String, Confidence) {
-    let (kind, port, name) = (kind(master), &parent.name, &master.name);
-    let known = MASTERS.contains(&kind.as_str());
-    let free = format!("`ip link set {} nomaster`", words::plain(port));
-    let remedy = if kind == "bond" || kind == "team" {
-        format!("Make the link on {name}, which {port} belongs to.")
-    } else {
-        format!("Make the link on {name}, or take {port} out of it ({free}) if nothing else needs it there.")
+fn as_port(parent: &Link, master: &Link) -> (Sentence, Sentence, Confidence) {
+    let is_one_of = |kinds: &[&str]| {
+        kinds.iter().any(|kind| master.kind.as_ref().is_some_and(|own| own.as_bytes() == kind.as_bytes()))
     };
-    let confidence = if known { Confidence::Certain } else { Confidence::Likely };
-    (format!("{port} is a port of the {kind} {name}, which takes all its packets"), remedy, confidence)
+    let (port, name) = (|| Part::device(&parent.name), Part::device(&master.name));
+    let remedy = if is_one_of(&["bond", "team"]) {
+        sentence!("Make the link on {}, which {} belongs to", name, port())
+    } else {
+        sentence!(
+            "Make the link on {}, or take {} out of it (`ip link set {} nomaster`) if nothing else needs it there",
+            name,
+            port(),
+            words::plain(&parent.name)
+        )
+    };
+    let confidence = if is_one_of(&MASTERS) { Confidence::Certain } else { Confidence::Likely };
+    (
+        sentence!("{} is a port of the {}, which takes all its packets", port(), device(master)),
+        remedy,
+        confidence,
+    )
 }
 
 /// A link of a kind that cannot share the parent is there.
-fn as_other(case: &Case, parent: &Link, other: &Link) -> (String, String, Confidence) {
-    let (wanted, there) = (kind(&case.fact.link), kind(other));
+fn as_other(case: &Case, parent: &Link, other: &Link) -> (Sentence, Sentence, Confidence) {
+    let parent = || Part::device(&parent.name);
     (
-        format!(
-            "the {there} {} stands on {}, and {wanted} and {there} cannot share a parent",
-            other.name, parent.name
+        sentence!(
+            "the {} stands on {}, and {} and {} cannot share a parent",
+            device(other),
+            parent(),
+            kind(&case.fact.link),
+            kind(other)
         ),
-        format!("Use links of one kind on {}, or a VLAN of it for the others.", parent.name),
+        sentence!("Use links of one kind on {}, or a VLAN of it for the others", parent()),
         Confidence::Certain,
     )
 }
 
 /// One of the two is in passthru mode. The error has other reasons, so this is likely at most.
-fn as_passthru(case: &Case, parent: &Link, other: &Link) -> Option<(String, String, Confidence)> {
+fn as_passthru(case: &Case, parent: &Link, other: &Link) -> Option<(Sentence, Sentence, Confidence)> {
     let mode = names::macvlan_mode(PASSTHRU)?;
     let (there, wanted) = (other.mode == Some(PASSTHRU), case.fact.link.mode == Some(PASSTHRU));
-    let why = if there {
-        format!(
-            "the {} {} stands on {} in {mode} mode, and so no other link can",
-            kind(other),
-            other.name,
-            parent.name
+    let parent = Part::device(&parent.name);
+    let (why, alone) = if there {
+        (
+            sentence!(
+                "the {} stands on {} in {} mode, and so no other link can",
+                device(other),
+                parent,
+                mode
+            ),
+            Part::device(&other.name),
         )
     } else if wanted {
-        format!(
-            "a link in {mode} mode must be the only one on {}, and the {} {} is there",
-            parent.name,
-            kind(other),
-            other.name
+        (
+            sentence!(
+                "a link in {} mode must be the only one on {}, and the {} is there",
+                mode,
+                parent,
+                device(other)
+            ),
+            Part::link(&case.fact.link.name),
         )
     } else {
         return None;
     };
-    let alone = if there { &other.name } else { &case.fact.link.name };
-    Some((
-        why,
-        format!("Make {alone} in another mode, such as bridge, or on another parent."),
-        Confidence::Likely,
-    ))
+    let remedy = sentence!("Make {} in another mode, such as bridge, or on another parent", alone);
+    Some((why, remedy, Confidence::Likely))
 }
 
 #[cfg(test)]

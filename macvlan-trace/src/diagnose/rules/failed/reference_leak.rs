@@ -1,6 +1,10 @@
 //! The memory of a deleted link is still in use: the kernel leaks a reference.
 
-use crate::{correlate::Remark, diagnose::words};
+use crate::{
+    correlate::Remark,
+    diagnose::words,
+    sentence::{Period, Sentence, sentence},
+};
 
 /// The name of the rule, whose verdict is a remark: there is no event.
 pub const NAME: &str = "reference-leak";
@@ -8,14 +12,16 @@ pub const NAME: &str = "reference-leak";
 /// Its page.
 pub const PAGE: &str = include_str!("../../pages/reference-leak.md");
 
-/// The sentence of the remark.
-pub fn sentence(remark: &Remark) -> String {
+/// The sentence of the remark, without its full stop.
+pub fn sentence(remark: &Remark) -> Sentence {
     let (was, has) = if remark.count() > 1 { ("were", "have") } else { ("was", "has") };
-    format!(
-        "{} {was} deleted {} ago and {has} not been freed: something in the kernel still holds a reference, and whoever \
-         waits for the deletion hangs.",
+    sentence!(
+        "{} {} deleted {} ago and {} not been freed: something in the kernel still holds a reference, and whoever \
+         waits for the deletion hangs",
         words::links(remark),
-        words::period(remark.waited_ns)
+        was,
+        Period(remark.waited_ns),
+        has
     )
 }
 

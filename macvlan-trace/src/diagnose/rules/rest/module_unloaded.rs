@@ -5,6 +5,7 @@ use crate::{
     diagnose::{Culprit, Rule, Verdict, words},
     event::Confidence,
     kernel::kinds::{self, Family},
+    sentence::{Part, Sentence, sentence},
 };
 
 /// The rule.
@@ -15,14 +16,14 @@ pub const RULE: Rule = Rule {
         let Cause::ModuleUnloaded(task) = &case.cause else { return None };
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
+            cause: sentence!(
                 "{} unloaded the driver of {}, which deletes all its links",
                 words::process_with_command(task),
-                case.fact.link.name
+                Part::link(&case.fact.link.name)
             ),
             remedy: Some(
-                format!(
-                    "Do not unload {} while links exist: the kernel does not refuse it.",
+                sentence!(
+                    "Do not unload {} while links exist: the kernel does not refuse it",
                     listed(case.fact.link.family())
                 )
                 .into(),
@@ -34,9 +35,11 @@ pub const RULE: Rule = Rule {
 };
 
 /// The modules of a family of links: `macvlan or macvtap`.
-fn listed(family: Option<Family>) -> String {
-    let modules: Vec<&str> = family.into_iter().flat_map(kinds::words).collect();
-    if modules.is_empty() { "the driver".to_owned() } else { modules.join(" or ") }
+fn listed(family: Option<Family>) -> Sentence {
+    match family {
+        Some(family) => Sentence::joined(kinds::words(family), " or "),
+        None => "the driver".into(),
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::{
     correlate::{Cause, Gap},
     diagnose::{Rule, Verdict, words},
     event::Confidence,
+    sentence::{Part, sentence},
 };
 
 /// The rule.
@@ -14,30 +15,32 @@ pub const RULE: Rule = Rule {
         let Cause::Unseen(gap) = &case.cause else { return None };
         let (why, remedy) = match gap {
             Gap::Hook(name) => (
-                format!(", since the probe {name} is not attached"),
-                "See why the probe is not attached: `macvlan-trace check`.".to_owned(),
+                Some(sentence!(", since the probe {} is not attached", Part::name(name))),
+                sentence!("See why the probe is not attached: `macvlan-trace check`"),
             ),
             Gap::FullMap => (
-                ", perhaps since the probes had no room to note it".to_owned(),
-                format!(
+                Some(sentence!(", perhaps since the probes had no room to note it")),
+                sentence!(
                     "Look at the events of {} just before: the request may be one of them. Then start macvlan-trace \
-                     again, which gives the probes room.",
-                    case.life.known_as
+                     again, which gives the probes room",
+                    Part::link(&case.life.known_as)
                 ),
             ),
             Gap::Unknown => (
-                String::new(),
-                "If it comes again, please report it with the output of `macvlan-trace check`: a probe is missing."
-                    .to_owned(),
+                None,
+                sentence!(
+                    "If it comes again, please report it with the output of `macvlan-trace check`: a probe is missing"
+                ),
             ),
         };
-        let actor = words::process(&case.actor);
         Some(Verdict {
             rule: RULE.name,
-            cause: format!(
-                "Something {} while {actor} was current, and no probe saw the request{why}; {actor} may or may not be \
-                 responsible",
+            cause: sentence!(
+                "Something {} while {} was current, and no probe saw the request{}; {} may or may not be responsible",
                 words::deed(case),
+                words::process(&case.actor),
+                why,
+                words::process(&case.actor),
             ),
             remedy: Some(remedy.into()),
             confidence: Confidence::Unknown,

@@ -4,6 +4,7 @@ use crate::{
     correlate::{Case, Cause},
     diagnose::{Verdict, words},
     event::Confidence,
+    sentence::{Part, sentence},
 };
 
 /// The name of the verdict.
@@ -14,23 +15,22 @@ pub const PAGE: &str = include_str!("../../pages/unknown.md");
 
 /// The verdict of no rule.
 pub fn verdict(case: &Case) -> Verdict {
-    let link = &case.fact.link.name;
     let cause = match &case.cause {
         Cause::NamespaceEnded(_) => {
-            format!("The network namespace of {link} ended, and what held it last was not seen")
+            let link = Part::link(&case.fact.link.name);
+            sentence!("The network namespace of {} ended, and what held it last was not seen", link)
         }
-        Cause::ParentDeleted { .. } => words::first_capital(&format!(
-            "{} was deleted, and by whom was not seen",
-            words::lost_parent(case)
-        )),
-        _ => format!("The kernel {} by itself, and why was not seen", words::deed(case)),
+        Cause::ParentDeleted { .. } => {
+            sentence!("{} was deleted, and by whom was not seen", words::lost_parent(case)).capital()
+        }
+        _ => sentence!("The kernel {} by itself, and why was not seen", words::deed(case)),
     };
     Verdict {
         rule: NAME,
         cause,
         remedy: Some(
             "Let it happen again while the whole life of the links is traced (`macvlan-trace -e all`); \
-             `macvlan-trace check` says what cannot be seen here."
+             `macvlan-trace check` says what cannot be seen here"
                 .into(),
         ),
         confidence: Confidence::Unknown,
