@@ -6,6 +6,7 @@ use crate::event::{
     Confidence, Container, Event, EventKind, Incident, Lost, Netns, Notice, Omitted, Outcome, Parent,
     Recurrence, Run, StockLink, Summary, Task, Verdict,
 };
+use crate::sentence::Period;
 use crate::text::Text;
 
 /// Shown for an unknown value.
@@ -92,7 +93,7 @@ pub(super) fn outcome(incident: &Incident) -> String {
             String::new()
         };
         let took = incident.last.boot_ns.saturating_sub(incident.first.boot_ns);
-        parts.push(format!("{links}{} in {}", count(incident.events, "event", "events"), period(took)));
+        parts.push(format!("{links}{} in {}", count(incident.events, "event", "events"), Period(took)));
     }
     let mut fates = Vec::new();
     for (outcome, words) in [
@@ -107,7 +108,7 @@ pub(super) fn outcome(incident: &Incident) -> String {
         }
         let number = if incident.link_count > 1 { format!("{} ", links.len()) } else { String::new() };
         let after = links.iter().filter_map(|link| link.up_again_ns).max();
-        let after = after.map_or_else(String::new, |ns| format!(" after {}", period(ns)));
+        let after = after.map_or_else(String::new, |ns| format!(" after {}", Period(ns)));
         fates.push(format!("{number}{words}{after}"));
     }
     parts.push(fates.join(", "));
@@ -121,17 +122,7 @@ pub(super) fn outcome(incident: &Incident) -> String {
     parts.join("; ")
 }
 
-/// `3.1 s`, `12 ms`.
-fn period(ns: u64) -> String {
-    if ns < 1_000_000_000 {
-        format!("{} ms", ns.div_ceil(1_000_000).max(1))
-    } else {
-        let tenths = ns / 100_000_000;
-        format!("{}.{} s", tenths / 10, tenths % 10)
-    }
-}
-
-/// `like #4, the 3rd time in 12 s, `.
+/// `like #4, the 3rd time in 11.5 s, `.
 pub(super) fn recurrence(recurrence: &Recurrence) -> String {
     let Recurrence { count, first_incident, since_ns } = recurrence;
     let ordinal = match (count % 10, count % 100) {
@@ -140,8 +131,7 @@ pub(super) fn recurrence(recurrence: &Recurrence) -> String {
         (3, tens) if tens != 13 => "rd",
         _ => "th",
     };
-    let seconds = since_ns.div_ceil(1_000_000_000);
-    format!("like #{first_incident}, the {count}{ordinal} time in {seconds} s, ")
+    format!("like #{first_incident}, the {count}{ordinal} time in {}, ", Period(*since_ns))
 }
 
 /// `ip (PID 812)`.
@@ -390,7 +380,7 @@ mod tests {
     #[test]
     fn what_comes_again_is_counted() {
         let said = |count| recurrence(&Recurrence { count, first_incident: 4, since_ns: 11_500_000_000 });
-        assert_eq!(said(2), "like #4, the 2nd time in 12 s, ");
+        assert_eq!(said(2), "like #4, the 2nd time in 11.5 s, ");
         for (count, ordinal) in
             [(3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th"), (21, "21st"), (113, "113th")]
         {
