@@ -29,4 +29,7 @@ pub use netns::{ExitRecord, NetnsEndRecord, NetnsMoveRecord, NetnsRef, SignalRec
 pub use offsets::{MISSING, Offsets};
 pub use oom::OomRecord;
 pub use settings::Settings;
-pub use task::{Ancestor, CgroupRef, MAX_ANCESTORS, MAX_ARGS, MAX_CGROUP_DEPTH, MAX_CGROUP_PATH, TaskRecord};
+pub use task::{
+    Ancestor, CgroupRef, ExeRef, MAX_ANCESTORS, MAX_ARGS, MAX_CGROUP_DEPTH, MAX_CGROUP_PATH, MAX_EXE_DEPTH,
+    MAX_EXE_PATH, TaskRecord,
+};

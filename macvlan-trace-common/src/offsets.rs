@@ -170,6 +170,26 @@ offsets! {
     mm_arg_start,
     /// `mm_struct.arg_end`
     mm_arg_end,
+    /// `mm_struct.exe_file`
+    mm_exe_file,
+    /// `file.f_path.dentry`
+    file_dentry,
+    /// `file.f_path.mnt`
+    file_mount,
+    /// `dentry.d_name.name`
+    dentry_name,
+    /// `dentry.d_parent`
+    dentry_parent,
+    /// `dentry.d_hash.pprev`, which is null for a deleted file
+    dentry_hashed,
+    /// `vfsmount.mnt_root`
+    vfsmount_root,
+    /// `mount.mnt`, the `struct vfsmount`
+    mount_vfsmount,
+    /// `mount.mnt_parent`
+    mount_parent,
+    /// `mount.mnt_mountpoint`
+    mount_mountpoint,
     /// `cred.uid`
     cred_uid,
     /// `nsproxy.net_ns`

@@ -12,10 +12,15 @@ pub const MAX_ARGS: usize = 1024;
 pub const MAX_CGROUP_DEPTH: usize = 20;
 /// Bytes of a cgroup path.
 pub const MAX_CGROUP_PATH: usize = 4096;
+/// Steps of the path of an executable: its names, and the mounts that it crosses.
+pub const MAX_EXE_DEPTH: usize = 24;
+/// Bytes of the path of an executable.
+pub const MAX_EXE_PATH: usize = 1024;
 
 /// [`Kind::Task`](crate::Kind::Task): the current task, whole.
 ///
-/// Tail: `ancestors` × [`Ancestor`], then `args_len` bytes of NUL-terminated arguments, then the path of `cgroup`.
+/// Tail: `ancestors` × [`Ancestor`], then `args_len` bytes of NUL-terminated arguments, then the path of `cgroup`, then
+/// that of `exe`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct TaskRecord {
@@ -25,6 +30,8 @@ pub struct TaskRecord {
     pub netns: NetnsRef,
     /// The cgroup that it is in.
     pub cgroup: CgroupRef,
+    /// The file that it runs.
+    pub exe: ExeRef,
     /// Real user id; `u32::MAX` if unknown.
     pub uid: u32,
     /// Login user id; `u32::MAX` if never set.
@@ -60,6 +67,25 @@ impl CgroupRef {
     pub const CUT: u32 = 2;
 }
 
+/// The file that a task runs, whose path stands in the record's tail: the names, leaf first, each NUL-terminated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ExeRef {
+    /// `dentry.d_hash.pprev`: 0 for a file that has been deleted or replaced since (`d_unlinked`).
+    pub hashed: u64,
+    /// Bytes of the path in the tail.
+    pub len: u32,
+    /// Bits of [`ExeRef::KNOWN`] and [`ExeRef::CUT`].
+    pub known: u32,
+}
+
+impl ExeRef {
+    /// The path was read.
+    pub const KNOWN: u32 = 1;
+    /// Deeper than [`MAX_EXE_DEPTH`] or longer than [`MAX_EXE_PATH`]: the part near the root is missing.
+    pub const CUT: u32 = 2;
+}
+
 /// One ancestor: the parent first, then its parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -74,4 +100,4 @@ pub struct Ancestor {
     pub comm: [u8; 16],
 }
 
-const _: () = assert!(size_of::<Ancestor>() == 32 && size_of::<TaskRecord>() == 80 + 24 + 56);
+const _: () = assert!(size_of::<Ancestor>() == 32 && size_of::<TaskRecord>() == 80 + 24 + 72);

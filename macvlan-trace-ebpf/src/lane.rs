@@ -14,7 +14,7 @@ use crate::{
         task,
     },
     counters::count,
-    request::Request,
+    request::{Request, Signalled},
 };
 
 /// Records on their way to user space. 4 MiB hold 8,000 deletions of a storm: its records share one task record.
@@ -43,6 +43,8 @@ pub struct Lane {
     pub request: Request,
     /// What a netlink request asks for.
     pub wanted: Wanted,
+    /// The signal that is to be reported.
+    pub signal: Signalled,
     /// The record.
     pub buffer: Buffer,
 }

@@ -21,6 +21,15 @@ pub enum Request {
     NotMade { request: NewLink, error: u32 },
 }
 
+/// A signal whose sender's record goes first.
+#[derive(Clone, Copy)]
+pub struct Signalled {
+    pub number: u32,
+    pub from_kernel: u16,
+    pub ignored: u8,
+    pub elsewhere: u8,
+}
+
 /// What a program knows about a change beyond the device itself.
 #[derive(Clone, Copy)]
 pub struct Change {

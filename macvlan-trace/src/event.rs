@@ -399,6 +399,8 @@ pub struct Task {
     pub comm: Text,
     /// Argument vector.
     pub args: Option<Vec<Text>>,
+    /// Path of the file that it runs.
+    pub exe: Option<Text>,
     /// Real user id.
     pub uid: Option<u32>,
     /// Login user id.

@@ -249,6 +249,7 @@ fn task(task: &Task, ended: Option<&Ended>, known: &Correlator) -> event::Task {
         tid: *tid,
         comm: comm.clone(),
         args: task.args.clone(),
+        exe: task.exe.clone(),
         uid: task.uid,
         login_uid: task.login_uid,
         tty: task.tty.clone(),

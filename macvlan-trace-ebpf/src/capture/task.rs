@@ -2,7 +2,8 @@
 
 use aya_ebpf::helpers::bpf_get_current_task;
 use macvlan_trace_common::{
-    Ancestor, CgroupRef, MAX_ANCESTORS, MAX_ARGS, MAX_CGROUP_DEPTH, MAX_CGROUP_PATH, TaskRecord, TaskRef,
+    Ancestor, CgroupRef, ExeRef, MAX_ANCESTORS, MAX_ARGS, MAX_CGROUP_DEPTH, MAX_CGROUP_PATH, MAX_EXE_DEPTH,
+    MAX_EXE_PATH, TaskRecord, TaskRef,
 };
 
 use crate::{
@@ -13,13 +14,16 @@ use crate::{
     kread::{field_or, offset, read, settings, short_string, string, user},
 };
 
-/// Longest name of a cgroup directory, NAME_MAX and its NUL.
+/// Longest name of a file or directory, NAME_MAX and its NUL.
 const NAME: usize = 256;
 /// `signal_struct.flags`: the whole process is ending.
 const SIGNAL_GROUP_EXIT: u32 = 4;
 /// Bytes of the largest task record.
-const MAX_LEN: usize =
-    size_of::<TaskRecord>() + MAX_ANCESTORS * size_of::<Ancestor>() + MAX_ARGS + MAX_CGROUP_PATH;
+const MAX_LEN: usize = size_of::<TaskRecord>()
+    + MAX_ANCESTORS * size_of::<Ancestor>()
+    + MAX_ARGS
+    + MAX_CGROUP_PATH
+    + MAX_EXE_PATH;
 
 /// Identifies the state of a task: while this stays the same, so does the task's record.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -148,7 +152,8 @@ pub fn fill(buffer: &mut Buffer, task: u64) -> usize {
     let at = size_of::<TaskRecord>() + ancestors * size_of::<Ancestor>();
     fill_args(buffer, task, at);
     let at = at + (stored(&buffer.record::<TaskRecord>().args_len) & (2 * MAX_ARGS - 1));
-    fill_cgroup(buffer, kn, at, |buffer| &mut buffer.record::<TaskRecord>().cgroup)
+    fill_cgroup(buffer, kn, at, |buffer| &mut buffer.record::<TaskRecord>().cgroup);
+    fill_exe(buffer, task, at)
 }
 
 /// A length, read back from the record. In a register, the verifier would track a different value for each exit of the
@@ -240,7 +245,7 @@ pub fn fill_cgroup(
     while depth < MAX_CGROUP_DEPTH {
         let parent: u64 = read!(node, kn_parent);
         let written = stored(&place(buffer).len);
-        if parent == 0 || written > MAX_CGROUP_PATH - NAME {
+        if parent == 0 || written >= MAX_CGROUP_PATH - NAME {
             break;
         }
         let name: u64 = read!(node, kn_name);
@@ -267,10 +272,76 @@ pub fn fill_cgroup(
         CgroupRef::KNOWN | CgroupRef::CUT
     };
     place(buffer).known = known;
-    at + (stored(&place(buffer).len) & (2 * MAX_CGROUP_PATH - 1))
+    at + (stored(&place(buffer).len) & (MAX_CGROUP_PATH - 1))
+}
+
+/// All bits, or none if the number is zero, without a branch.
+#[inline(always)]
+fn if_not_zero(number: u64) -> u64 {
+    core::hint::black_box((number | number.wrapping_neg()) as i64 >> 63) as u64
+}
+
+/// The first number under a mask of all bits, and the second under one of none.
+#[inline(always)]
+fn choose(mask: u64, one: u64, other: u64) -> u64 {
+    (one & mask) | (other & !mask)
+}
+
+/// Writes the names of the path of the task's executable, leaf first, behind the path of its cgroup, which begins at
+/// `at`. Returns where they end.
+///
+/// Like `prepend_path`, this goes on from the root of a mount to where that is mounted. A mount that is on nothing is its
+/// own parent, and mounted on its own root: that of a mount namespace, or one that is detached or the kernel's own
+/// (`vfs_create_mount`). So is a file without a directory, such as a memfd.
+#[inline(always)]
+fn fill_exe(buffer: &mut Buffer, task: u64, at: usize) -> usize {
+    let mm: u64 = read!(task, task_mm);
+    let file: u64 = read!(mm, mm_exe_file);
+    let mut dentry: u64 = read!(file, file_dentry);
+    let mut mount: u64 = read!(file, file_mount);
+    let exe = &mut buffer.record::<TaskRecord>().exe;
+    exe.hashed = field_or(dentry, offset!(dentry_hashed), 1);
+    exe.len = 0;
+    exe.known = ExeRef::KNOWN | ExeRef::CUT;
+    let mut depth = 0;
+    while depth < MAX_EXE_DEPTH {
+        let record = buffer.record::<TaskRecord>();
+        let written = stored(&record.exe.len);
+        if written >= MAX_EXE_PATH - NAME {
+            break;
+        }
+        // Masks choose what comes next: with a branch for it in each step, the verifier would follow both ways each time.
+        let inside = if_not_zero(dentry ^ read!(mount, vfsmount_root as u64));
+        let cgroup = stored(&record.cgroup.len);
+        let to = (core::hint::black_box(at) & 2047)
+            + (core::hint::black_box(cgroup) & (MAX_CGROUP_PATH - 1))
+            + (core::hint::black_box(written) & (MAX_EXE_PATH - 1));
+        let name: u64 = read!(dentry, dentry_name);
+        // SAFETY: at most 2047 + 4095 + 1023 + 256 bytes into the buffer. No bytes are asked for at the root of a mount.
+        let len = unsafe { string(name, buffer.at(to), NAME as u32 & inside as u32) };
+        let exe = &mut buffer.record::<TaskRecord>().exe;
+        if len < 0 {
+            exe.known = 0;
+            break;
+        }
+        exe.len = (written + len as usize) as u32;
+        let outer = mount - u64::from(offset!(mount_vfsmount));
+        let below = read!(outer, mount_parent as u64) + u64::from(offset!(mount_vfsmount));
+        let next = choose(inside, read!(dentry, dentry_parent), read!(outer, mount_mountpoint));
+        let next_mount = choose(inside, mount, below);
+        if (next ^ dentry) | (next_mount ^ mount) == 0 {
+            // There is nothing above this, unless something on the way could not be read.
+            exe.known = if dentry == 0 { 0 } else { ExeRef::KNOWN };
+            break;
+        }
+        (dentry, mount) = (next, next_mount);
+        depth += 1;
+    }
+    let record = buffer.record::<TaskRecord>();
+    at + (stored(&record.cgroup.len) & (MAX_CGROUP_PATH - 1)) + (stored(&record.exe.len) & (MAX_EXE_PATH - 1))
 }
 
 const _: () = assert!(size_of::<TaskRecord>() + MAX_ANCESTORS * size_of::<Ancestor>() <= 1023);
 const _: () = assert!(size_of::<TaskRecord>() + MAX_ANCESTORS * size_of::<Ancestor>() + MAX_ARGS <= 2047);
-const _: () = assert!(2047 + MAX_CGROUP_PATH + NAME < SIZE);
+const _: () = assert!(2047 + MAX_CGROUP_PATH + MAX_EXE_PATH + NAME < SIZE);
 const _: () = assert!(MAX_LEN + NAME < SIZE && size_of::<TaskRecord>() > size_of::<TaskRef>());

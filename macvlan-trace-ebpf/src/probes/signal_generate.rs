@@ -5,9 +5,13 @@ use aya_log_ebpf::debug;
 use macvlan_trace_common::{Kind, SignalRecord, signal};
 
 use crate::{
-    capture::{netns, task},
+    capture::{
+        netlink::{keep, kept},
+        netns, task,
+    },
     kread::{field_or, offset, read},
     lane::{TRACEPOINT, occupy},
+    request::Signalled,
     state::{programs, watched},
 };
 
@@ -67,14 +71,25 @@ pub fn signal_generate(ctx: RawTracePointContext) -> i32 {
     }
     debug!(&ctx, "signal {}", signal);
     let Some(lane) = occupy(TRACEPOINT) else { return 0 };
+    // In registers, each combination of these would have the verifier follow all that captures the task anew.
+    keep(
+        &mut lane.signal,
+        Signalled {
+            number: signal.unsigned_abs(),
+            from_kernel: u16::from(!from_process),
+            ignored: u8::from(ignored),
+            elsewhere: u8::from(elsewhere),
+        },
+    );
     lane.send_task(TRACEPOINT);
+    let signal = kept(&lane.signal);
     let record = lane.buffer.record::<SignalRecord>();
     netns::fill(net, &mut record.netns);
     task::fill_ref(target, &mut record.target);
-    record.signal = signal.unsigned_abs();
-    record.from_kernel = u16::from(!from_process);
-    record.ignored = u8::from(ignored);
-    record.elsewhere = u8::from(elsewhere);
+    record.signal = signal.number;
+    record.from_kernel = signal.from_kernel;
+    record.ignored = signal.ignored;
+    record.elsewhere = signal.elsewhere;
     lane.send(Kind::Signal, TRACEPOINT, sender, size_of::<SignalRecord>());
     lane.release();
     0

@@ -23,6 +23,7 @@ impl Tasks {
         if let Some(known) = self.known.get(&key(&task.task)) {
             if runs_the_same(&known.task, &task.task) {
                 task.args = task.args.or_else(|| known.args.clone());
+                task.exe = task.exe.or_else(|| known.exe.clone());
             }
             task.netns = task.netns.or(known.netns);
             task.mntns = task.mntns.or(known.mntns);
@@ -36,13 +37,16 @@ impl Tasks {
             Some(known) if known.task == *task => Rc::clone(known),
             // The record is newer than the known state, so the name may have changed.
             Some(known) => {
-                let args = known.args.clone().filter(|_| runs_the_same(&known.task, task));
-                let newer = Task { task: task.clone(), args, ..Task::clone(known) };
+                let mut newer = Task { task: task.clone(), ..Task::clone(known) };
+                if !runs_the_same(&known.task, task) {
+                    (newer.args, newer.exe) = (None, None);
+                }
                 self.keep(newer)
             }
             None => Rc::new(Task {
                 task: task.clone(),
                 args: None,
+                exe: None,
                 uid: None,
                 login_uid: None,
                 ancestors: Vec::new(),
@@ -98,7 +102,7 @@ mod tests {
     use crate::text::Text;
 
     fn unreadable(mut task: Task) -> Task {
-        task.args = None;
+        (task.args, task.exe) = (None, None);
         task
     }
 
@@ -123,7 +127,8 @@ mod tests {
             if !lost {
                 tasks.learn(unreadable(after.clone()));
             }
-            assert_eq!(tasks.whole(&after.task).args, None, "lost: {lost}");
+            let known = tasks.whole(&after.task);
+            assert_eq!((&known.args, &known.exe), (&None, &None), "lost: {lost}");
         }
         tasks.learn(after.clone());
         assert_eq!(tasks.whole(&after.task).args, after.args);

@@ -121,6 +121,9 @@ pub struct Task {
     /// Argument vector; `None` if it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<Text>>,
+    /// Path of the file that it runs; `None` for a kernel thread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exe: Option<Text>,
     /// Real user id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,

@@ -322,6 +322,7 @@ fn whole_task(bytes: &[u8], task: TaskRef) -> Result<Task> {
     let chain = take(&mut tail, record.ancestors as usize * size_of::<wire::Ancestor>(), "ancestors")?;
     let args = take(&mut tail, record.args_len as usize, "arguments")?;
     let cgroup = cgroup(&record.cgroup, &mut tail)?;
+    let exe = exe(&record.exe, &mut tail)?;
 
     let ancestors = chain
         .chunks_exact(size_of::<wire::Ancestor>())
@@ -336,6 +337,7 @@ fn whole_task(bytes: &[u8], task: TaskRef) -> Result<Task> {
     Ok(Task {
         task,
         args: (record.args_known != 0).then(|| arguments(args)),
+        exe,
         uid: known_id(record.uid),
         login_uid: known_id(record.login_uid),
         ancestors,
@@ -373,12 +375,23 @@ fn cgroup(cgroup: &wire::CgroupRef, tail: &mut &[u8]) -> Result<Cgroup> {
     Ok(Cgroup {
         id: (cgroup.id != 0).then_some(cgroup.id),
         path: (cgroup.known & wire::CgroupRef::KNOWN != 0)
-            .then(|| cgroup_path(path, cgroup.known & wire::CgroupRef::CUT != 0)),
+            .then(|| whole_path(path, cgroup.known & wire::CgroupRef::CUT != 0)),
     })
 }
 
+/// The path of an executable from the tail; one that was deleted is marked as in /proc/PID/exe.
+fn exe(exe: &wire::ExeRef, tail: &mut &[u8]) -> Result<Option<Text>> {
+    let path = take(tail, exe.len as usize, "executable")?;
+    if exe.known & wire::ExeRef::KNOWN == 0 {
+        return Ok(None);
+    }
+    let path = whole_path(path, exe.known & wire::ExeRef::CUT != 0);
+    let mark = if exe.hashed == 0 { " (deleted)" } else { "" };
+    Ok(Some(Text::from([path.as_bytes(), mark.as_bytes()].concat())))
+}
+
 /// A path from its names, leaf first; one that was cut begins with `…`.
-fn cgroup_path(bytes: &[u8], cut: bool) -> Text {
+fn whole_path(bytes: &[u8], cut: bool) -> Text {
     let names: Vec<&[u8]> =
         bytes.strip_suffix(b"\0").map(|bytes| bytes.split(|&byte| byte == 0).collect()).unwrap_or_default();
     let mut path = Vec::with_capacity(bytes.len() + 4);

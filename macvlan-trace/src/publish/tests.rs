@@ -76,7 +76,8 @@ fn every_mode_has_its_name() {
 #[test]
 fn what_is_not_known_is_null_and_never_empty_or_zero() {
     let mut ghost = process("ghost", 5);
-    (ghost.args, ghost.uid, ghost.netns, ghost.cgroup) = (None, None, None, Cgroup::default());
+    (ghost.args, ghost.exe, ghost.uid, ghost.netns) = (None, None, None, None);
+    ghost.cgroup = Cgroup::default();
     let mut link = macvlan("macvlan0", netns(0), 7);
     link.parent = None;
     (link.link.netns, link.link.kind, link.link.mac, link.link.mode) = (None, None, None, None);
@@ -94,6 +95,7 @@ fn what_is_not_known_is_null_and_never_empty_or_zero() {
         "/link/netns/inode",
         "/link/netns/name",
         "/actor/args",
+        "/actor/exe",
         "/actor/uid",
         "/actor/login_uid",
         "/actor/cgroup/id",
@@ -122,6 +124,7 @@ fn a_task_is_told_with_its_unit_and_a_link_with_its_addresses() {
         .is("/actor/cgroup", json!({"id": "4711", "path": "/system.slice/test.service"}))
         .is("/actor/unit", "test.service")
         .is("/actor/args", json!(["ip", "link"]))
+        .is("/actor/exe", "/usr/bin/ip")
         .is("/link/mac", "02:00:00:00:00:07")
         .is("/link/netns", json!({"inode": 4_026_531_843_u32, "name": "blue"}))
         .is(

@@ -102,6 +102,7 @@ mod tests {
                 "/link/name",
                 "/culprit/cgroup/path",
                 "/culprit/args/1",
+                "/culprit/exe",
                 "/link/parent/name",
             ] {
                 let json = value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();

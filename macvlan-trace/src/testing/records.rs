@@ -83,6 +83,7 @@ pub(crate) fn task(pid: u32, comm: &str) -> Task {
         tid: pid,
         comm: comm.into(),
         args: Some(vec![comm.into(), "link".into()]),
+        exe: Some("/usr/bin/ip".into()),
         uid: Some(0),
         login_uid: Some(1000),
         tty: Some("pts/0".into()),
@@ -226,6 +227,7 @@ pub(crate) fn record_with_names(bytes: &[u8]) -> Record {
     let culprit = Task {
         comm: name(),
         args: Some(vec![name(), name()]),
+        exe: Some(name()),
         cgroup: Cgroup { id: None, path: Some(name()) },
         unit: None,
         ..task(812, "")

@@ -99,6 +99,7 @@ pub fn process(comm: &str, pid: u32) -> Task {
             pidns_level: 0,
         },
         args: Some(vec![Text::from(comm)]),
+        exe: Some(Text::from(format!("/usr/bin/{comm}").as_str())),
         uid: Some(0),
         login_uid: None,
         ancestors: Vec::new(),
@@ -157,14 +158,14 @@ pub fn thread(mut task: Task, tid: u32) -> Task {
 pub fn worker() -> Task {
     let mut task = process("kworker/u8:2", 58);
     task.task.kthread = true;
-    task.args = None;
+    (task.args, task.exe) = (None, None);
     task
 }
 
 /// The idle task, which has process id 0; its flags do not say that it is a kernel thread.
 pub fn swapper() -> Task {
     let mut task = process("swapper/0", 0);
-    task.args = None;
+    (task.args, task.exe) = (None, None);
     task
 }
 

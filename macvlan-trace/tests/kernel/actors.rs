@@ -1,6 +1,6 @@
 //! Who asked for it: every way to take a link down or to delete it, and every kind of actor.
 
-use std::{fs, process::Command};
+use std::{fs, os::unix::process::CommandExt as _, process::Command};
 
 use crate::harness::{Parent, Trace, Watch, cgroup_root, ip, ip_path, own_netns, remove_group, run, sh};
 
@@ -43,6 +43,35 @@ fn netlink_down_names_ip() {
             stack.contains("do_setlink")
                 && (stack.contains("rtnetlink_rcv") || stack.contains("kretprobe_trampoline"))
         });
+}
+
+#[test]
+fn the_file_that_ran_is_named_whatever_the_process_calls_itself() {
+    let trace = Watch::start();
+    let _parent = Parent::dummy("par0");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let place = folder.path().canonicalize().expect("it is there").join("some where");
+    fs::create_dir(&place).expect("a folder can be made");
+    let program = |name: &str, of: &str| {
+        let path = place.join(name);
+        fs::copy(of, &path).expect("a program can be copied");
+        path.to_str().expect("its path is text").to_owned()
+    };
+    let (tool, shell) = (program("my tool", &ip_path()), program("shell", "/bin/sh"));
+    let runs = |path: &str, name: &str, args: &[&str]| {
+        let status = Command::new(path).arg0(name).args(args).status().expect("it starts");
+        assert!(status.success(), "{path} {args:?}: {status}");
+    };
+    ip("link add macvlan0 link par0 type macvlan");
+    runs(&tool, "ip", &["link", "del", "macvlan0"]);
+    ip("link add macvlan1 link par0 type macvlan");
+    ip("link set macvlan1 up");
+    let pretends = "printf NetworkManager >/proc/$$/comm && rm \"$0\" && \
+                    echo 0x1002 >/sys/class/net/macvlan1/flags";
+    runs(&shell, "sh", &["-c", pretends, &shell]);
+    let stream = trace.stop();
+    stream.one("deleted", "macvlan0").by("my tool").is("/actor/exe", &*tool).is("/culprit/exe", &*tool);
+    stream.one("down", "macvlan1").by("NetworkManager").is("/actor/exe", format!("{shell} (deleted)"));
 }
 
 #[test]

@@ -85,6 +85,7 @@ fn who_kills_the_main_process_is_the_culprit() {
         .by_worker()
         .verdict("container-killed", "certain")
         .victim(&container)
+        .is("/actor/exe", serde_json::Value::Null)
         .is("/culprit/comm", "busybox")
         .is("/culprit/args", serde_json::json!(["busybox", "kill", "-9", init.to_string()]))
         .is("/culprit/cgroup/path", "/")

@@ -303,6 +303,7 @@ pub fn task(comm: &str, pid: u32, start: u64, parent: Option<&Task>, cgroup: &st
             pidns_level: 0,
         },
         args: Some(vec![Text::from(comm), Text::from("--some"), Text::from("argument")]),
+        exe: Some(Text::from("/usr/bin/program")),
         uid: Some(0),
         login_uid: None,
         ancestors: nearest.into_iter().chain(others).collect(),

@@ -127,6 +127,16 @@ fields! {
     optional tty_name: Member("tty_struct", "name");
     optional mm_arg_start: Member("mm_struct", "arg_start");
     optional mm_arg_end: Member("mm_struct", "arg_end");
+    optional mm_exe_file: Member("mm_struct", "exe_file");
+    optional file_dentry: Member("file", "f_path.dentry");
+    optional file_mount: Member("file", "f_path.mnt");
+    optional dentry_name: Member("dentry", "d_name.name");
+    optional dentry_parent: Member("dentry", "d_parent");
+    optional dentry_hashed: Member("dentry", "d_hash.pprev");
+    optional vfsmount_root: Member("vfsmount", "mnt_root");
+    optional mount_vfsmount: Member("mount", "mnt");
+    optional mount_parent: Member("mount", "mnt_parent");
+    optional mount_mountpoint: Member("mount", "mnt_mountpoint");
     optional cred_uid: Member("cred", "uid");
     required nsproxy_net: Member("nsproxy", "net_ns");
     optional nsproxy_mnt: Member("nsproxy", "mnt_ns");

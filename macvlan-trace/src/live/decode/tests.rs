@@ -1,10 +1,10 @@
 use std::collections::HashMap;
 
 use macvlan_trace_common::{
-    ABI, Ancestor as WireAncestor, CgroupRef, ExitRecord, FailedRecord, FreedRecord, Header, IpAddress, Kind,
-    LinkChange as WireChange, LinkRecord, LinkState, MAX_ANCESTORS, MAX_CGROUP_DEPTH, MAX_MESSAGE, MAX_STACK,
-    NetnsEndRecord, NetnsMoveRecord, NetnsRef, NotMadeRecord, OomRecord, Probe, SignalRecord, TaskRecord,
-    TaskRef as WireTask,
+    ABI, Ancestor as WireAncestor, CgroupRef, ExeRef, ExitRecord, FailedRecord, FreedRecord, Header,
+    IpAddress, Kind, LinkChange as WireChange, LinkRecord, LinkState, MAX_ANCESTORS, MAX_CGROUP_DEPTH,
+    MAX_MESSAGE, MAX_STACK, NetnsEndRecord, NetnsMoveRecord, NetnsRef, NotMadeRecord, OomRecord, Probe,
+    SignalRecord, TaskRecord, TaskRef as WireTask,
 };
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
@@ -133,6 +133,14 @@ fn task_record() -> TaskRecord {
     record.login_uid = u32::MAX;
     record.mntns = 4_026_531_841;
     record
+}
+
+/// The record of a task that runs the file of these names, leaf first.
+fn running(names: &[u8], known: u32, deleted: bool) -> Vec<u8> {
+    let mut record = task_record();
+    let len = u32::try_from(names.len()).unwrap();
+    record.exe = ExeRef { hashed: u64::from(!deleted), len, known };
+    bytes(&record, names)
 }
 
 /// A task's record with that tail, which says what it holds.
@@ -280,6 +288,7 @@ fn a_task_is_told_whole() {
                 pidns_level: 1,
             },
             args: Some(["ip", "link", "del", "m0"].map(Text::from).into()),
+            exe: None,
             uid: Some(0),
             login_uid: None,
             ancestors: vec![ancestor(800, 8_000, "bash"), ancestor(1, 10, "systemd")],
@@ -298,7 +307,7 @@ fn what_the_kernel_could_not_read_about_a_task_is_unknown() {
     let task = decode_task(&bytes(&record, &[]));
     assert!(task.task.kthread);
     assert_eq!((task.task.ns_tgid, task.task.pidns), (None, None));
-    assert_eq!((task.args, task.uid, task.login_uid), (None, None, None));
+    assert_eq!((task.args, task.exe, task.uid, task.login_uid), (None, None, None, None));
     assert_eq!((task.cgroup, task.netns, task.mntns), (Cgroup::default(), None, None));
     assert!(task.ancestors.is_empty());
 }
@@ -608,6 +617,11 @@ fn lengths_that_promise_more_than_there_is_are_refused_and_named() {
         let said = refusal(&bytes(&record, b""));
         assert!(said.contains("its control group"), "{said}");
 
+        let mut record = task_record();
+        record.exe.len = lie;
+        let said = refusal(&bytes(&record, b""));
+        assert!(said.contains("its executable"), "{said}");
+
         let mut record = link_record(WireChange::Down as u16);
         record.stack = lie;
         let said = refusal(&bytes(&record, &[0; 7]));
@@ -785,4 +799,21 @@ fn no_bytes_make_it_panic_or_take_more_than_they_hold() {
     }
     // The loop is worth something only if it comes past the first check.
     assert!(taken > 5_000 && refused > 5_000 && skipped > 100, "{taken} {refused} {skipped}");
+}
+
+#[test]
+fn the_file_that_a_task_runs_is_named_as_in_proc() {
+    const WHOLE: u32 = ExeRef::KNOWN;
+    let exe = |names: &[u8], known, deleted| {
+        let exe = decode_task(&running(names, known, deleted)).exe;
+        exe.map(|path| path.to_lossy().into_owned())
+    };
+    assert_eq!(exe(b"my tool\0some where\0tmp\0", WHOLE, false).as_deref(), Some("/tmp/some where/my tool"));
+    assert_eq!(exe(b"dockerd\0bin\0", WHOLE, true).as_deref(), Some("/bin/dockerd (deleted)"));
+    let memfd = b"memfd:runc_cloned:/proc/self/exe\0";
+    assert_eq!(exe(memfd, WHOLE, true).as_deref(), Some("/memfd:runc_cloned:/proc/self/exe (deleted)"));
+    assert_eq!(exe(b"c\0b\0", WHOLE | ExeRef::CUT, false).as_deref(), Some("…/b/c"));
+    assert_eq!(exe(b"c\0", 0, false), None, "a name could not be read");
+    let odd = decode_task(&running(b"\xff\n\0", WHOLE, false)).exe.unwrap();
+    assert_eq!(odd.as_bytes(), b"/\xff\n");
 }
