@@ -62,7 +62,7 @@ impl Table {
     /// A table that looks like this.
     #[must_use]
     pub fn new(look: Look) -> Self {
-        let (rows, details) = columns(look.width);
+        let (rows, details) = columns(&look);
         Self { look, rows, details, titles_are_due: true, day: None, incidents: Blocks::default() }
     }
 }
@@ -92,7 +92,9 @@ fn is_wide(width: Option<u16>) -> bool {
 }
 
 /// The columns of the rows, and the width of the last one.
-fn columns(width: Option<u16>) -> (Grid, Option<u16>) {
+fn columns(look: &Look) -> (Grid, Option<u16>) {
+    let width = look.width;
+    let time = if look.zone.is_none() { "TIME UTC" } else { "TIME" };
     // Without an edge, a long name pushes the rest of the row, so a row stays one line.
     let size = if width.is_none() { Size::Push } else { Size::Wrap };
     let long = width.is_some() && is_wide(width);
@@ -102,7 +104,7 @@ fn columns(width: Option<u16>) -> (Grid, Option<u16>) {
     let mut columns = vec![
         // No column is narrower than 1.
         Column::text("", size(1)).gap(INDENT - 1),
-        Column::text("TIME", size(TIME)),
+        Column::text(time, size(TIME)),
         Column::text("EVENT", size(EVENT)),
         Column::text("LINK", size(link)),
         Column::text("NETNS", size(if long { LONG_NETNS } else { NETNS })),
@@ -215,8 +217,7 @@ impl Table {
         if !std::mem::take(&mut self.titles_are_due) {
             return String::new();
         }
-        let titles = self.rows.header();
-        if self.look.zone.is_none() { titles.replacen("TIME    ", "TIME UTC", 1) } else { titles }
+        self.rows.header()
     }
 
     /// A line with a time that is not a row.
