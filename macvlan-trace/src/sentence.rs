@@ -342,6 +342,8 @@ impl Serialize for Sentence {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::catch_unwind;
+
     use super::*;
 
     fn process(comm: &str, pid: u32) -> Part {
@@ -362,6 +364,19 @@ mod tests {
             "ip (PID 9) sent SIGTERM to the main process sh (PID 812) of container web"
         );
         assert_eq!(said.parts()[4..6], [Part::Words("the main process ".into()), process("sh", 812)]);
+    }
+
+    #[test]
+    fn a_template_that_its_fillings_do_not_fit_does_not_compile() {
+        // What panics in a constant is an error of the compiler's.
+        let fits = [
+            catch_unwind(|| pieces::<2>("`a {}`").len()),
+            catch_unwind(|| pieces::<2>("{} {}").len()),
+            catch_unwind(|| pieces::<2>("a").len()),
+            catch_unwind(|| pieces::<2>("{name}").len()),
+            catch_unwind(|| pieces::<2>("`a {}").len()),
+        ];
+        assert_eq!(fits.map(|fits| fits.is_ok()), [true, false, false, false, false]);
     }
 
     #[test]
