@@ -435,6 +435,13 @@ mod tests {
     }
 
     #[test]
+    fn a_link_that_is_called_like_its_parent_is_not_taken_for_it() {
+        let of = |parent: &str, name| sentence!("{} of {}", Part::Device(parent.into()), link(name));
+        assert!(of("eth0", "eth0").is_like(&of("eth0", "macvlan1")));
+        assert!(!of("eth0", "eth0").is_like(&of("eth1", "eth0")));
+    }
+
+    #[test]
     fn several_stand_in_a_row() {
         let of = |names: &[&str]| Sentence::joined(names.iter().map(|name| link(name)), ", ").to_string();
         assert_eq!([of(&[]), of(&["a"]), of(&["a", "b"])], ["", "a", "a, b"]);
