@@ -489,6 +489,8 @@ pub struct Pod {
 pub struct Victim {
     /// The container that last owned a namespace in which the link lived.
     pub container: Option<Container>,
+    /// Other containers that live in that namespace.
+    pub shared_with: Vec<Container>,
     /// The main process of the namespace, where its end was seen.
     pub init: Option<Task>,
 }

@@ -23,7 +23,7 @@ pub struct Filter {
     pub comms: Vec<Text>,
     /// Control group of actor or culprit.
     pub cgroups: Vec<CgroupGlob>,
-    /// The container that lost the link, or that it moves to.
+    /// The container that lost the link, one that shares its network namespace, or the one that it moves to.
     pub containers: Vec<Pattern>,
 }
 
@@ -119,7 +119,8 @@ impl Filter {
             })
             && any(&self.containers, |glob| {
                 let arrived = event.to.as_ref().and_then(|to| to.container.as_ref());
-                event.victim.container.iter().chain(arrived).any(|container| is_called(container, glob))
+                let mut all = event.victim.container.iter().chain(&event.victim.shared_with).chain(arrived);
+                all.any(|container| is_called(container, glob))
             })
     }
 

@@ -107,7 +107,11 @@ pub fn event(told: &Told<'_>, clock: Clock, known: &Correlator) -> Record {
         address: case.fact.address.map(|address| format!("{}/{}", address.ip, address.prefix)),
         actor: Some(task(&case.actor, None, known)),
         culprit: verdict.culprit.as_ref().map(|culprit| task(&culprit.task, culprit.ended.as_deref(), known)),
-        victim: Victim { container: case.victim.as_ref().map(container), init: init(case, known) },
+        victim: Victim {
+            container: case.victim.as_ref().map(container),
+            shared_with: case.shared_with.iter().map(container).collect(),
+            init: init(case, known),
+        },
         verdict: event::Verdict {
             rule: verdict.rule.to_owned(),
             cause: verdict.cause.clone().full_stop(),

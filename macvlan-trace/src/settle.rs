@@ -234,7 +234,8 @@ impl Open {
         self.events += 1;
         self.is_shown |= is_shown;
         self.may_grow |= happening.may_grow;
-        if let Some(victim) = &event.victim.container {
+        let shared_with = event.breaks.then_some(&event.victim.shared_with).into_iter().flatten();
+        for victim in event.victim.container.iter().chain(shared_with) {
             if self.victims.len() < MAX_LISTED && self.victims.iter().all(|known| known.id != victim.id) {
                 self.victims.push(victim.clone());
             }

@@ -74,6 +74,8 @@ pub struct Case {
     pub home: Option<u64>,
     /// The container that lost the link: the last owner of a namespace in which it lived.
     pub victim: Option<Container>,
+    /// Other containers that live in the namespace which makes the link that container's.
+    pub shared_with: Vec<Container>,
     /// The container of the process whose end caused the change.
     pub ended_in: Option<Container>,
     /// The container that owns the namespace in which the link is, and lives in it.
@@ -178,6 +180,9 @@ impl Correlator {
                 let behind = |kill: &Kill| stops.behind(kill, &task, container.as_ref());
                 self.netns.exit(at, &exit, Rc::clone(&task), behind);
                 self.note_resident(at, &exit.netns, &task, true);
+                if let Some(home) = self.netns.home(&exit.netns, false) {
+                    home.note_gone(exit.task.process);
+                }
             }
             What::Signal(signal) => {
                 let sender = signal.sender.as_ref().map(|sender| self.tasks.whole(sender));
@@ -193,6 +198,11 @@ impl Correlator {
                 let killed_by = within.as_ref().and_then(|by| self.stops.who_ended(at, by.task.process));
                 self.netns.signal(at, &signal, sender, within, killed_by);
                 self.note_resident(at, &signal.netns, &target, false);
+                if netns::asks_to_end(signal.number) {
+                    if let Some(home) = self.netns.home(&signal.netns, false) {
+                        home.note_asked(at, signal.target.process);
+                    }
+                }
             }
             What::Oom(oom) => self.netns.out_of_memory(at, oom),
             What::NetnsMove(change) if self.is_own(&change.task) => {}
@@ -477,6 +487,7 @@ impl Correlator {
         };
         let home = fact.home().and_then(|netns| self.netns.home(&netns, fact.task.kthread));
         let [victim, owner, arrived_in] = self.owners_of(at, &fact, &mut life, home.as_ref());
+        let shared_with = self.owners.sharing_link(at, &life.homes);
         let ended_in = cause.exit().and_then(|ended| self.container(&ended.task.cgroup));
         let main_pid = home.as_ref().and_then(|home| home.main_pid());
         let actor_container = self.container(&actor.cgroup);
@@ -500,6 +511,7 @@ impl Correlator {
             holder: None,
             home: home.map(|home| home.generation),
             victim,
+            shared_with,
             ended_in,
             owner,
             main_pid,

@@ -635,7 +635,7 @@ fn patience(kill: &Kill) -> u64 {
 }
 
 /// Whether a signal usually asks a process to end.
-fn asks_to_end(signal: u32) -> bool {
+pub fn asks_to_end(signal: u32) -> bool {
     matches!(signal, SIGINT | SIGQUIT | SIGTERM | SIGPWR | FIRST_REALTIME..)
 }
 

@@ -7,7 +7,7 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use super::netns::CLEANUP_NS;
+use super::netns::{CLEANUP_NS, STOPPING_NS};
 use crate::{
     bounded::Bounded,
     cgroup::{ContainerId, PodId, place_of},
@@ -17,12 +17,26 @@ use crate::{
 /// Containers whose names are remembered, long after they are gone.
 const MAX_CONTAINERS: usize = 16_384;
 
+/// Containers that may share a namespace with its owner.
+const MAX_SHARING: usize = 16;
+
 /// The owner of a namespace. Links keep their homes, even if the namespace is gone.
 #[derive(Debug)]
 pub struct Home {
     /// Tells namespaces apart that had the same address one after the other.
     pub generation: u64,
     owner: RefCell<Option<Owner>>,
+    /// Other containers that live in it, by the process ids of their main processes.
+    sharing: RefCell<Bounded<u32, Sharing, MAX_SHARING>>,
+}
+
+/// A container that lives in a namespace which belongs to another one.
+#[derive(Debug)]
+struct Sharing {
+    container: ContainerId,
+    pod: Option<PodId>,
+    /// When it was asked to end.
+    asked: Option<Ktime>,
 }
 
 /// The container that owns a namespace.
@@ -50,12 +64,30 @@ impl Owner {
 impl Home {
     /// A home without an owner.
     pub fn new(generation: u64) -> Self {
-        Self { generation, owner: RefCell::default() }
+        Self { generation, owner: RefCell::default(), sharing: RefCell::default() }
     }
 
     /// A process was found living in it.
     pub fn note_found(&self, at: Ktime, resident: &Resident) {
-        self.claim(at, &resident.cgroup, resident.process, false);
+        if !resident.shares {
+            return self.claim(at, &resident.cgroup, resident.process, false);
+        }
+        let Some(place) = resident.cgroup.path.as_ref().map(place_of) else { return };
+        let Some(container) = place.container else { return };
+        let sharing = Sharing { container, pod: place.pod, asked: None };
+        self.sharing.borrow_mut().insert(resident.process.tgid, sharing);
+    }
+
+    /// A process that lives in it is asked to end.
+    pub fn note_asked(&self, at: Ktime, process: ProcessId) {
+        if let Some(sharing) = self.sharing.borrow_mut().get_mut(&process.tgid) {
+            sharing.asked = Some(at);
+        }
+    }
+
+    /// A process that lived in it has ended.
+    pub fn note_gone(&self, process: ProcessId) {
+        self.sharing.borrow_mut().remove(&process.tgid);
     }
 
     /// A process that lives in it, and does not only visit it, ends or is signalled there.
@@ -129,6 +161,25 @@ impl Owners {
     #[must_use]
     pub fn of_link(&self, homes: &[Rc<Home>]) -> Option<Container> {
         homes.iter().rev().find_map(|home| self.of_namespace(home))
+    }
+
+    /// The containers that live in the namespace which makes a link [that container's](Self::of_link), beside that one.
+    /// None of them has been asked to end.
+    #[must_use]
+    pub fn sharing_link(&self, at: Ktime, homes: &[Rc<Home>]) -> Vec<Container> {
+        let Some(home) = homes.iter().rev().find(|home| home.owner.borrow().is_some()) else {
+            return Vec::new();
+        };
+        let (owner, sharing) = (home.owner.borrow(), home.sharing.borrow());
+        let is_owner =
+            |sharing: &Sharing| owner.as_ref().is_some_and(|own| own.container == sharing.container);
+        let is_ending = |asked: Ktime| at.0.saturating_sub(asked.0) <= STOPPING_NS;
+        let mut living: Vec<_> = sharing
+            .iter()
+            .filter(|(_, sharing)| !is_owner(sharing) && !sharing.asked.is_some_and(is_ending))
+            .collect();
+        living.sort_unstable_by_key(|(pid, _)| **pid);
+        living.into_iter().map(|(_, sharing)| self.whole(&sharing.container, sharing.pod.as_ref())).collect()
     }
 
     /// The container that owns a namespace.

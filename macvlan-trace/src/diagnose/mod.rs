@@ -56,6 +56,11 @@ impl Remedy {
         Self { undo: Some(undo.into()), then }
     }
 
+    /// Adds something else to do.
+    fn and(self, more: Sentence) -> Self {
+        Self { then: Some(Sentence::joined(self.then.into_iter().chain([more]), "; ")), ..self }
+    }
+
     /// What to do once the change is undone.
     #[must_use]
     pub fn once_undone(self) -> Option<Sentence> {
@@ -106,7 +111,13 @@ pub fn diagnose(case: &Case) -> Verdict {
     if let Cause::GivenUp { failed, by } = &case.cause {
         return given_up(case, diagnose(failed), by);
     }
-    rules::of(case).find_map(|rule| (rule.judge)(case)).unwrap_or_else(|| rules::rest::unknown::verdict(case))
+    let verdict = rules::of(case)
+        .find_map(|rule| (rule.judge)(case))
+        .unwrap_or_else(|| rules::rest::unknown::verdict(case));
+    match words::rejoin(case) {
+        Some(rejoin) => Verdict { remedy: Some(verdict.remedy.unwrap_or_default().and(rejoin)), ..verdict },
+        None => verdict,
+    }
 }
 
 /// The rule and the sentence for something that should have happened by now, without its full stop.

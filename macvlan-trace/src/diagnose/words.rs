@@ -184,7 +184,12 @@ pub fn fate_of_namespace(case: &Case, how: &'static str) -> Sentence {
     match (&case.cause, case.cause.root()) {
         // One sentence for all events of the incident: the link goes down, is renamed, moved and deleted.
         (Cause::Cleanup { by, .. }, _) => {
-            sentence!("{} then cleared {} away", process(by), Part::link(&case.life.known_as))
+            let left = left_behind(case);
+            let others = (!left.is_empty()).then(|| {
+                let live = if left.len() == 1 { "lives" } else { "live" };
+                sentence!(", also from {}, which {} on in the same network namespace", names_of(&left), live)
+            });
+            sentence!("{} then cleared {} away{}", process(by), Part::link(&case.life.known_as), others)
         }
         (Cause::ParentDeleted { .. }, Cause::Cleanup { by, .. }) => {
             sentence!("{} then cleared {} away", process(by), lost_parent(case))
@@ -215,6 +220,42 @@ pub fn fate_of_namespace(case: &Case, how: &'static str) -> Sentence {
         }
         _ => sentence!("the network namespace ended {}, and {} with that", how, link),
     }
+}
+
+/// The containers that stay behind in the network namespace of one that ended: its runtime has cleared it away, and makes
+/// another one if the container starts again. A pod's containers are started together.
+fn left_behind(case: &Case) -> Vec<&Container> {
+    let of_victim = case.victim.as_ref().is_some_and(|victim| case.ended_in.as_ref() == Some(victim));
+    // Their own ends may be among what was missed.
+    let is_cleared = of_victim && !case.blind && matches!(case.cause, Cause::Cleanup { .. });
+    let alone = |container: &&Container| container.pod.is_none();
+    case.shared_with.iter().filter(|_| is_cleared).filter(alone).collect()
+}
+
+/// "container app and container log".
+fn names_of(containers: &[&Container]) -> Sentence {
+    Sentence::joined(containers.iter().map(|one| container(one)), " and ")
+}
+
+/// What gives containers that [stay behind](left_behind) their network again.
+pub fn rejoin(case: &Case) -> Option<Sentence> {
+    let left = left_behind(case);
+    let client = match Handle::of(left.first()?)? {
+        Handle::Docker(_) => "docker",
+        Handle::Podman(_) => "podman",
+        Handle::Pod { .. } | Handle::SomePod => return None,
+    };
+    let names = left.iter().filter_map(|one| match Handle::of(one)? {
+        Handle::Docker(name) | Handle::Podman(name) => Some(name),
+        Handle::Pod { .. } | Handle::SomePod => None,
+    });
+    Some(sentence!(
+        "once {} runs again, in a new network namespace, `{} restart {}` takes {} there",
+        container(case.ended_in.as_ref()?),
+        client,
+        names.collect::<Vec<_>>().join(" "),
+        names_of(&left),
+    ))
 }
 
 /// "the parent eth0 of macvlan0", or, if other devices took it along, "eth0, and with that eth0.10 and vxlan0, the

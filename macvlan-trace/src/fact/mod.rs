@@ -551,7 +551,8 @@ pub struct Oom {
     pub limit: Option<Cgroup>,
 }
 
-/// A process that was found living in a network namespace: its main process, as far as that shows from outside.
+/// A process that was found living in a network namespace: the main process of a container, as far as that shows from
+/// outside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resident {
     /// The namespace.
@@ -562,6 +563,9 @@ pub struct Resident {
     pub comm: Text,
     /// Its control group.
     pub cgroup: Cgroup,
+    /// Whether it shares the namespace of another container, whose main process was found there before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shares: bool,
 }
 
 /// What a runtime's own files say of a container.

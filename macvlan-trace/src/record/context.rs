@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use crate::{
     bounded::Bounded,
-    fact::{Begin, Fact, Ktime, LinkChange, ProcessId, Stock, TaskRef, What},
+    fact::{Begin, Fact, Ktime, LinkChange, ProcessId, Resident, Stock, TaskRef, What},
 };
 
 /// How many facts of each kind are repeated: the latest.
@@ -23,8 +23,8 @@ pub struct Context {
     /// By the address of the device.
     links: Bounded<u64, Fact, MAX>,
     containers: Bounded<String, Fact, MAX>,
-    /// By the address of the namespace.
-    residents: Bounded<u64, Fact, MAX>,
+    /// By the address of the namespace, and the process.
+    residents: Bounded<(u64, u32), Fact, MAX>,
     tasks: Bounded<(ProcessId, u32), Fact, MAX>,
 }
 
@@ -44,7 +44,18 @@ impl Context {
             }
             What::Task(task) => drop(self.tasks.insert(key(&task.task), fact.clone())),
             What::NetnsName { netns, .. } => drop(self.names.insert(netns.ptr, fact.clone())),
-            What::Resident(resident) => drop(self.residents.insert(resident.netns.ptr, fact.clone())),
+            What::Resident(resident) => {
+                // The end of the namespace that was at this address before may be lost.
+                let netns = resident.netns;
+                self.forget_residents(|old| old.netns.ptr == netns.ptr && !old.netns.is(&netns));
+                self.residents.insert((resident.netns.ptr, resident.process.tgid), fact.clone());
+            }
+            // The owner of a namespace is needed until its links are gone, those who share it while they live.
+            What::Exit(exit) => self.forget_residents(|resident| {
+                resident.shares
+                    && resident.netns.is(&exit.netns)
+                    && resident.process.tgid == exit.task.process.tgid
+            }),
             What::Container(container) => drop(self.containers.insert(container.id.clone(), fact.clone())),
             What::Stock(stock) => {
                 if let Some(netns) = &stock.link.netns {
@@ -71,9 +82,19 @@ impl Context {
             }
             What::NetnsEnd(end) if end.last => {
                 self.names.remove(&end.netns.ptr);
-                self.residents.remove(&end.netns.ptr);
+                self.forget_residents(|resident| resident.netns.is(&end.netns));
             }
             _ => {}
+        }
+    }
+
+    fn forget_residents(&mut self, is_over: impl Fn(&Resident) -> bool) {
+        let over = self.residents.iter().filter_map(|(key, fact)| match &fact.what {
+            What::Resident(resident) if is_over(resident) => Some(*key),
+            _ => None,
+        });
+        for over in over.collect::<Vec<_>>() {
+            self.residents.remove(&over);
         }
     }
 
@@ -139,6 +160,26 @@ mod tests {
         story.named(netns(1), "blue").found_in(netns(1), &process("sh", 812));
         story.drops(&worker(), netns(1), &[]);
         assert!(noted(story).facts().all(|fact| matches!(fact.what, What::Task(_))));
+    }
+
+    #[test]
+    fn of_those_who_share_a_namespace_only_the_living_are_repeated() {
+        let (web, app, log) = (process("web", 812), process("app", 830), process("log", 840));
+        let mut story = Story::new();
+        story.found_in(netns(1), &web).found_sharing(netns(1), &app).found_sharing(netns(1), &log);
+        story.exits(&app, netns(1), 0).exits(&web, netns(1), 0);
+        let residents = |context: &Context| {
+            let mut living: Vec<_> = facts(&context.residents)
+                .filter_map(|fact| match &fact.what {
+                    What::Resident(resident) => Some(resident.process.tgid),
+                    _ => None,
+                })
+                .collect();
+            living.sort_unstable();
+            living
+        };
+        let context = noted(story);
+        assert_eq!(residents(&context), [812, 840], "the links of its owner are still there");
     }
 
     #[test]

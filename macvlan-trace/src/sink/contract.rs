@@ -84,7 +84,7 @@ fn paths<'a>(value: &'a Value, path: &str, found: &mut BTreeMap<String, Vec<&'a 
                 found.entry(path.clone()).or_default().push(value);
                 let inside = match key.as_str() {
                     "actor" | "culprit" | "init" | "sender" => "TASK",
-                    "container" | "victims" => "CONTAINER",
+                    "container" | "victims" | "shared_with" => "CONTAINER",
                     "verdict" => "VERDICT",
                     _ => &path,
                 };

@@ -157,7 +157,7 @@ pub(crate) fn event(kind: EventKind) -> Event {
         address: None,
         actor: Some(task(812, "ip")),
         culprit: Some(task(812, "ip")),
-        victim: Victim { container: None, init: None },
+        victim: Victim { container: None, shared_with: Vec::new(), init: None },
         verdict: Verdict {
             rule: "direct".into(),
             cause: "ip (pid 812) asked for it.".into(),
@@ -353,7 +353,8 @@ pub(crate) fn records() -> Vec<Record> {
     moved.address = Some("192.0.2.7/24".into());
     moved.actor = Some(init.clone());
     moved.culprit = Some(init.clone());
-    moved.victim = Victim { container: Some(container_of_pod()), init: Some(init) };
+    let shared_with = vec![container(Some("sidecar"))];
+    moved.victim = Victim { container: Some(container_of_pod()), shared_with, init: Some(init) };
     moved.verdict.remedy = Some("Move it back.".into());
     moved.verdict.evidence = vec![Step {
         when: when(0),

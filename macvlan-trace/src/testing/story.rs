@@ -610,11 +610,21 @@ impl Story {
 
     /// A look at /proc finds a process living in a namespace.
     pub fn found_in(&mut self, netns: Netns, task: &Task) -> &mut Self {
+        self.resident(netns, task, false)
+    }
+
+    /// A look at /proc finds the main process of another container in a namespace.
+    pub fn found_sharing(&mut self, netns: Netns, task: &Task) -> &mut Self {
+        self.resident(netns, task, true)
+    }
+
+    fn resident(&mut self, netns: Netns, task: &Task, shares: bool) -> &mut Self {
         self.fact(What::Resident(Resident {
             netns,
             process: task.task.process,
             comm: task.task.comm.clone(),
             cgroup: task.cgroup.clone(),
+            shares,
         }))
     }
 

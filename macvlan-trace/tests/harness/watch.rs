@@ -112,12 +112,17 @@ impl Watch {
     /// Waits until the tracer knows whose network namespace a process lives in: it looks for that now and then, and shows
     /// it with the next thing that happens to the link `eth0` in there.
     pub fn until_owner_is_known(process: u32, is_it: impl Fn(&Value) -> bool) {
+        Self::until_victim_is_known(process, |victim| is_it(&victim["container"]));
+    }
+
+    /// The same, with all that is known of who would lose the link.
+    pub fn until_victim_is_known(process: u32, is_it: impl Fn(&Value) -> bool) {
         let mut watch = Self::all();
         until("the tracer knows whose the link is", || {
             for change in ["add", "del"] {
                 sh(&format!("nsenter --net=/proc/{process}/ns/net $IP addr {change} 192.0.2.1/32 dev eth0"));
             }
-            is_it(&watch.wait_for_event("address_removed", "eth0")["victim"]["container"])
+            is_it(&watch.wait_for_event("address_removed", "eth0")["victim"])
         });
     }
 

@@ -171,6 +171,52 @@ fn a_restart_is_a_stop_of_a_container_that_is_made_again() {
 }
 
 #[test]
+fn a_container_that_stays_behind_in_the_network_namespace_of_a_restarted_one_is_told() {
+    Watch::ready();
+    let web = Container::known("mv", "web", "");
+    let _other = Container::known("mv", "other", "");
+    let app = Container::run_on("container:web", "app", "", "exec sleep 1000");
+    Watch::until_victim_is_known(web.pid, |victim| victim["shared_with"][0]["name"] == "app");
+    let mut trace = Watch::start();
+    docker("restart --time 1 web");
+    trace.wait_for("the incident", |record| {
+        record["type"] == "incident"
+            && record["verdict"]["rule"] == "container-stopped"
+            && record["victims"][0]["name"] == "web"
+            && record["victims"][1]["name"] == "app"
+            && record["victims"].as_array().is_some_and(|victims| victims.len() == 2)
+    });
+    let stream = trace.stop();
+    stream
+        .one("deleted", stream.events_of("deleted")[0]["link"]["name"].as_str().expect("a name"))
+        .verdict("container-stopped", "likely")
+        .is("/culprit/comm", "runc")
+        .is("/victim/container/name", "web")
+        .is("/victim/init/pid", web.pid)
+        .is("/victim/shared_with/0/name", "app")
+        .is("/victim/shared_with/1", serde_json::Value::Null)
+        .says(
+            "/verdict/cause",
+            "cleared eth0 away, also from container app, which lives on in the same network namespace",
+        )
+        .says("/verdict/remedy", "`docker restart app`");
+    assert!(web.is_alive() && app.is_alive());
+    // The remedy helps, and app lives with web again.
+    assert_eq!(docker("exec app ls /sys/class/net"), "lo");
+    docker("restart --time 1 app");
+    assert!(docker("exec app ls /sys/class/net").contains("eth0"));
+    // What is stopped with it does not stay behind.
+    Watch::until_victim_is_known(dockerd::main_process("web"), |victim| {
+        victim["shared_with"][0]["name"] == "app"
+    });
+    let trace = Watch::start();
+    docker("stop --time 1 app web");
+    trace.until_gone("web").incident(|event| {
+        event.verdict("container-stopped", "likely").is("/victim/shared_with", serde_json::json!([]))
+    });
+}
+
+#[test]
 fn of_two_containers_the_one_that_is_stopped_is_told() {
     Watch::ready();
     let (web, db) =

@@ -173,7 +173,13 @@ impl Year {
         let is_found = random.below(4) > 0;
         if is_found {
             let (process, comm) = (init.task.process, init.task.comm.clone());
-            machine.tells(What::Resident(Resident { netns, process, comm, cgroup: init.cgroup.clone() }));
+            machine.tells(What::Resident(Resident {
+                netns,
+                process,
+                comm,
+                cgroup: init.cgroup.clone(),
+                shares: false,
+            }));
         }
         let events = self.events();
         let kinds: Vec<_> = events.iter().map(|event| event.event).collect();

@@ -6,14 +6,15 @@ use super::{MAX_CONTAINERS, Owners};
 use crate::{
     fact::{Cgroup, Container, Pod, Task, What},
     testing::story::{
-        Macvlan, Story, child_of, in_cgroup, init, inside, macvlan, netns, next_at, path, process, started,
-        thread, without_cookie, worker,
+        Macvlan, Story, Told, cast::kill, child_of, in_cgroup, init, inside, macvlan, netns, next_at, path,
+        process, started, thread, without_cookie, worker,
     },
     text::Text,
 };
 
 const WEB: &str = "9f3c1a2b4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f8";
 const DB: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+const APP: &str = "aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899";
 const POD: &str = "7d1c2b3a-4e5f-6071-8293-a4b5c6d7e8f9";
 
 fn docker(id: &str) -> String {
@@ -325,4 +326,79 @@ fn of_more_containers_than_fit_those_are_forgotten_of_which_nothing_was_heard_fo
     assert_eq!([0, 1, 11].map(|n| name(&owners, n).is_some()), [true, false, true]);
     assert_eq!(owners.of_cgroup(&Cgroup { id: None, path: Some(Text::from("/")) }), None);
     assert_eq!(owners.of_cgroup(&worker().cgroup), None);
+}
+
+/// Of the containers web and app, which may share a network namespace, web is killed, and Docker clears its link away.
+fn web_is_killed(before: impl FnOnce(&mut Story, &Task, &Task)) -> Told {
+    let mut story = Story::new();
+    is_called(&mut story, WEB, "web");
+    is_called(&mut story, APP, "app");
+    let link = given(&mut story, 1);
+    // runc enters the namespace, and starts the main process in there.
+    let runc = process("runc:[1:CHILD]", 829);
+    let (web, app) = (main_of(WEB, 812), started(child_of(main_of(APP, 830), &runc), 90_020_000_000));
+    story.found_in(netns(1), &web).goes(&runc, netns(0), netns(1)).wait_ms(20);
+    before(&mut story, &web, &app);
+    story.sends(&kill(), 9, &web, netns(1)).dies(&web, netns(1), 9).wait_ms(100);
+    story.sets_down(&dockerd(), &link).wait_ms(10);
+    let outside = link.clone().moved_to(netns(0), 11);
+    story.moves(&dockerd(), (netns(1), 2), &outside).deletes(&dockerd(), &outside).ticks_after_ms(60_000);
+    story.tell()
+}
+
+#[test]
+fn a_container_that_stays_behind_in_the_namespace_of_another_one_is_named_with_what_helps() {
+    let told = web_is_killed(|story, _, app| {
+        story.found_sharing(netns(1), app);
+    });
+    let app = json!([{"runtime": "docker", "id": APP, "name": "app", "pod": null}]);
+    for event in told.events().into_iter().filter(|event| event.record["event"] != "created").skip(1) {
+        event
+            .verdict("container-killed", "likely")
+            .culprit(&kill())
+            .is("/victim/container/name", "web")
+            .is("/victim/shared_with", app.clone())
+            .says(
+                "/verdict/cause",
+                "away, also from container app, which lives on in the same network namespace",
+            )
+            .says("/verdict/remedy", "once container web runs again")
+            .says("/verdict/remedy", "`docker restart app` takes container app there");
+    }
+    told.settled()[0]
+        .is("/victims/0/name", "web")
+        .is("/victims/1/name", "app")
+        .says("/verdict/remedy", "`docker restart app`");
+}
+
+#[test]
+fn a_container_that_is_stopped_too_or_has_a_network_of_its_own_does_not_stay_behind() {
+    for decoy in ["is asked to end", "has ended", "has a network of its own"] {
+        let told = web_is_killed(|story, _, app| {
+            match decoy {
+                "is asked to end" => {
+                    story.found_sharing(netns(1), app).sends_in_vain(&kill(), 15, app, netns(1))
+                }
+                "has ended" => story.found_sharing(netns(1), app).exits(app, netns(1), 0),
+                _ => story.found_in(netns(2), app),
+            };
+        });
+        let event = told.last().verdict("container-killed", "likely").culprit(&kill());
+        event.is("/victim/shared_with", json!([]));
+        assert!(!told.to_string().contains("restart app"), "app {decoy}: {told}");
+    }
+}
+
+#[test]
+fn containers_of_a_pod_are_started_together() {
+    let of_pod = |id: &str, pid| in_cgroup(init("app", pid), &format!("/kubepods/pod{POD}/{id}"));
+    let mut story = Story::new();
+    let link = given(&mut story, 1);
+    let pause = of_pod(WEB, 812);
+    story.found_in(netns(1), &pause).found_sharing(netns(1), &of_pod(APP, 830));
+    story.sends(&kill(), 9, &pause, netns(1)).dies(&pause, netns(1), 9).wait_ms(100);
+    story.deletes(&dockerd(), &link);
+    let told = story.tell();
+    told.last().is("/victim/shared_with/0/id", APP).culprit(&kill());
+    assert!(!told.to_string().contains("lives on"), "{told}");
 }

@@ -2,7 +2,8 @@
 //!
 //! As long as a container neither ends nor gets a signal, nothing else shows that it owns a namespace. The first look
 //! for the residents of a namespace comes at the next tick after its first fact, and others follow for half a minute,
-//! since a runtime often makes the links before the process. One pass over /proc serves all namespaces that are due.
+//! since a runtime often makes the links before the process. Other containers may share the namespace: they come in
+//! later, so a look follows whenever somebody enters it. One pass over /proc serves all namespaces that are due.
 //! The passes open no namespace, so they hold none.
 
 use std::{
@@ -24,6 +25,8 @@ use crate::{
 const MAX_LOOKS: u32 = 7;
 /// If processes keep coming in, looks are this many ticks apart: `ip netns exec` may run all the time.
 const REST: u32 = 8;
+/// How many looks follow when somebody came in: at the first, a container may still be starting.
+const LOOKS_AT_ENTRY: u32 = 2;
 /// How many namespaces are remembered.
 const MAX_REMEMBERED: usize = 16_384;
 
@@ -47,26 +50,25 @@ struct Search {
     looks: u32,
     /// Ticks until the next look.
     pause: u32,
-    /// Somebody has come in since the last look.
-    entered: bool,
-    /// Ticks until that leads to another look.
+    /// Looks that are left since somebody came in.
+    entered: u32,
+    /// Ticks until the next one of those.
     rest: u32,
     /// The process id of the resident that was found.
     found: Option<u32>,
+    /// Those of the main processes of other containers.
+    others: Vec<u32>,
 }
 
 impl Search {
     fn new(netns: Netns) -> Self {
-        Self { netns, looks: 0, pause: 0, entered: false, rest: 0, found: None }
+        Self { netns, looks: 0, pause: 0, entered: 0, rest: 0, found: None, others: Vec::new() }
     }
 
     /// Whether to look at this tick.
     fn is_due(&mut self) -> bool {
-        if self.found.is_some() {
-            return false;
-        }
         let mut due = false;
-        if self.looks < MAX_LOOKS {
+        if self.found.is_none() && self.looks < MAX_LOOKS {
             if self.pause == 0 {
                 self.pause = 1 << self.looks;
                 self.looks += 1;
@@ -75,12 +77,30 @@ impl Search {
             self.pause -= 1;
         }
         self.rest = self.rest.saturating_sub(1);
-        if self.entered && self.rest == 0 {
+        if self.entered > 0 && self.rest == 0 {
             self.rest = REST;
             due = true;
         }
-        self.entered &= !due;
+        self.entered = self.entered.saturating_sub(u32::from(due));
         due
+    }
+
+    /// Keeps what a look has found, and returns what was not known.
+    fn keep(&mut self, found: Vec<Process>) -> Vec<Resident> {
+        self.others.retain(|pid| found.iter().any(|process| process.pid == *pid));
+        let known = |pid| self.found == Some(pid) || self.others.contains(&pid);
+        let fresh: Vec<_> = found.into_iter().filter(|process| !known(process.pid)).collect();
+        let mut residents = Vec::with_capacity(fresh.len());
+        for process in fresh {
+            let shares = self.found.is_some();
+            if shares {
+                self.others.push(process.pid);
+            } else {
+                self.found = Some(process.pid);
+            }
+            residents.push(process.into_fact(self.netns, shares));
+        }
+        residents
     }
 }
 
@@ -111,15 +131,16 @@ impl Residents {
     /// A process came into a namespace, perhaps to live there: looks at it again soon.
     pub fn entered(&mut self, netns: &Netns) {
         if let Some(search) = self.searches.get_mut(&netns.ptr) {
-            search.entered = true;
+            search.entered = LOOKS_AT_ENTRY;
         }
     }
 
     /// A process of a namespace has ended. If it is the resident that was found, another one may live there now or
     /// later: without a process that holds a pod's namespace, its containers take over from each other.
     pub fn left(&mut self, netns: &Netns, process: u32) {
-        if let Some(search) = self.searches.get_mut(&netns.ptr).filter(|search| search.found == Some(process))
-        {
+        let Some(search) = self.searches.get_mut(&netns.ptr) else { return };
+        search.others.retain(|other| *other != process);
+        if search.found == Some(process) {
             *search = Search::new(*netns);
         }
     }
@@ -144,10 +165,9 @@ impl Residents {
         let Some(proc) = &self.proc else { return };
         let mut processes = Processes::find(proc);
         for netns in due {
-            let resident = netns.inode.and_then(|inode| processes.main_of(inode));
-            if let (Some(resident), Some(search)) = (resident, self.searches.get_mut(&netns.ptr)) {
-                search.found = Some(resident.pid);
-                self.found.push(resident.into_fact(netns));
+            let found = netns.inode.map(|inode| processes.mains_of(inode)).unwrap_or_default();
+            if let Some(search) = self.searches.get_mut(&netns.ptr) {
+                self.found.extend(search.keep(found));
             }
         }
     }
@@ -197,19 +217,26 @@ impl Processes {
         Self { proc: proc.to_owned(), all: all.collect(), read: HashMap::new() }
     }
 
-    /// The main process of the container that owns a namespace: the oldest init of a pid namespace that lives in it.
-    /// Without one, the oldest process of a container, if that container has no older process elsewhere: `ip netns
-    /// exec` takes only a process into a namespace, not its container.
-    fn main_of(&mut self, netns: NsInode) -> Option<Process> {
-        let inside = self.containers_processes(|lives_in| lives_in == netns);
-        let oldest =
-            inside.into_iter().min_by_key(|process| (!process.is_init, process.start, process.pid))?;
-        if oldest.is_init {
-            return Some(oldest);
+    /// The main processes of the containers that live in a namespace, first that of its owner: of each container the
+    /// oldest init of a pid namespace. Without one, its oldest process, if it has no older one elsewhere: `ip netns exec`
+    /// takes only a process into a namespace, not its container.
+    fn mains_of(&mut self, netns: NsInode) -> Vec<Process> {
+        let mut inside = self.containers_processes(|lives_in| lives_in == netns);
+        inside.sort_by_key(|process| (!process.is_init, process.start, process.pid));
+        let mut mains: Vec<Process> = Vec::new();
+        for process in inside {
+            if mains.iter().all(|main| main.container != process.container) {
+                mains.push(process);
+            }
         }
-        let is_elder = |other: &Process| other.container == oldest.container && other.start < oldest.start;
-        let visits = self.containers_processes(|lives_in| lives_in != netns).iter().any(is_elder);
-        (!visits).then_some(oldest)
+        if mains.iter().any(|main| !main.is_init) {
+            let elsewhere = self.containers_processes(|lives_in| lives_in != netns);
+            let is_elder = |main: &Process, other: &Process| {
+                other.container == main.container && other.start < main.start
+            };
+            mains.retain(|main| main.is_init || !elsewhere.iter().any(|other| is_elder(main, other)));
+        }
+        mains
     }
 
     /// The processes of containers in some namespaces.
@@ -233,12 +260,13 @@ impl Process {
         Some(Self { pid, comm, start, cgroup, container, is_init })
     }
 
-    fn into_fact(self, netns: Netns) -> Resident {
+    fn into_fact(self, netns: Netns, shares: bool) -> Resident {
         Resident {
             netns,
             process: ProcessId { tgid: self.pid, start: self.start },
             comm: self.comm,
             cgroup: Cgroup { id: None, path: Some(self.cgroup) },
+            shares,
         }
     }
 }
@@ -339,11 +367,13 @@ mod tests {
         residents.expect_in(&BLUE);
         residents.tick();
         let found = residents.take_found();
-        assert_eq!(found.len(), 1);
+        assert_eq!(found.len(), 2);
         let start = Ktime(60 * 1_000_000_000 / rustix::param::clock_ticks_per_second());
         assert_eq!(found[0].process, ProcessId { tgid: 60, start });
         assert_eq!((found[0].netns, &found[0].comm), (BLUE, &Text::from("a) b")));
         assert_eq!(found[0].cgroup.path, Some(Text::from(docker(WEB).as_str())));
+        assert_eq!(found.iter().map(|found| found.shares).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(found[1].process.tgid, 70, "another container shares its namespace");
         assert!(residents.take_found().is_empty(), "it is told once");
     }
 
@@ -419,6 +449,32 @@ mod tests {
             (0..=if visits { REST } else { 0 }).for_each(|_| residents.tick());
             assert_eq!(residents.take_found().len(), 1);
         }
+    }
+
+    #[test]
+    fn a_container_that_comes_in_later_is_told_once_and_again_for_each_start() {
+        let machine = Machine::new();
+        machine.has(40, 7, &docker(WEB), "40\t1");
+        let mut residents = machine.residents();
+        residents.expect_in(&BLUE);
+        residents.tick();
+        assert_eq!(residents.take_found().len(), 1);
+        // At the first look, it is only about to start.
+        residents.entered(&BLUE);
+        residents.tick();
+        machine.has(50, 7, &docker(DB), "50\t1");
+        let told = |residents: &mut Residents| {
+            (0..=REST).for_each(|_| residents.tick());
+            residents.take_found().iter().map(|found| (found.process.tgid, found.shares)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&mut residents), [(50, true)]);
+        residents.entered(&BLUE);
+        assert_eq!(told(&mut residents), []);
+        fs::remove_dir_all(machine.0.path().join("50")).unwrap();
+        machine.has(60, 7, &docker(DB), "60\t1");
+        residents.left(&BLUE, 50);
+        residents.entered(&BLUE);
+        assert_eq!(told(&mut residents), [(60, true)]);
     }
 
     #[test]
