@@ -20,6 +20,24 @@ fn a_container_that_is_killed_is_its_killers() {
 }
 
 #[test]
+fn a_container_that_stays_behind_in_the_network_namespace_of_another_one_is_told() {
+    Watch::ready();
+    let web = Container::run("web", "sleep 1000");
+    let _app = Container::run_on("container:web", "app", "sleep 1000");
+    Watch::until_victim_is_known(web.pid, |victim| victim["shared_with"][0]["name"] == "app");
+    let trace = Watch::start();
+    podman("kill web");
+    trace.until_gone("web").incident(|event| {
+        cleared(event)
+            .verdict("container-killed", "likely")
+            .is("/culprit/comm", "crun")
+            .is("/victim/init/pid", web.pid)
+            .says("/verdict/cause", "also from container app, which lives on in the same network namespace")
+            .says("/verdict/remedy", "`podman restart app`")
+    });
+}
+
+#[test]
 fn a_container_that_does_not_heed_a_stop_is_stopped_all_the_same() {
     Watch::ready();
     let _web = Container::run("web", "sleep 1000");
@@ -132,10 +150,16 @@ struct Container {
 
 impl Container {
     fn run(name: &'static str, script: &str) -> Self {
+        Self::run_on("mv", name, script)
+    }
+
+    /// The same on another network.
+    fn run_on(network: &str, name: &'static str, script: &str) -> Self {
         ip("link set eth0 up");
-        network();
-        let words = "--cgroup-manager=cgroupfs run --detach --pidfile /tmp/podman.pid --network mv --name";
-        run("podman", &words.split(' ').chain([name, "alpine", "sh", "-c", script]).collect::<Vec<_>>());
+        self::network();
+        let words = "--cgroup-manager=cgroupfs run --detach --pidfile /tmp/podman.pid --network";
+        let rest = [network, "--name", name, "alpine", "sh", "-c", script];
+        run("podman", &words.split(' ').chain(rest).collect::<Vec<_>>());
         let pid = std::fs::read_to_string("/tmp/podman.pid").expect("it is written");
         Self { name, pid: pid.trim().parse().expect("a process id") }
     }
