@@ -26,6 +26,26 @@ fn a_main_process_that_ends_well_is_told_with_its_code() {
 }
 
 #[test]
+fn a_command_that_is_not_there_was_never_started() {
+    Watch::ready();
+    dockerd::start();
+    let trace = Watch::start();
+    let create = "create --name web --network mv alpine:latest /no/such";
+    docker(create);
+    let start = Command::new("docker").args(["start", "web"]).output().expect("docker is installed");
+    assert!(!start.status.success(), "there is no such command");
+    let stream = trace.until_gone("web");
+    docker("rm web");
+    stream.incident(|event| {
+        event
+            .verdict("container-exited", "likely")
+            .is("/victim/container/name", "web")
+            .says("/verdict/cause", "The command of container web could not be started")
+            .says("/verdict/remedy", "docker inspect -f '{{.State.Error}}' web")
+    });
+}
+
+#[test]
 fn a_main_process_that_is_killed_from_the_host_leads_to_who_did_it() {
     Watch::ready();
     let web = Container::run("web", "", "exec sleep 1000");

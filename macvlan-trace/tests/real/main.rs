@@ -14,9 +14,11 @@ mod dockerd;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod ifupdown;
+mod lxc;
 mod nspawn;
 mod podman;
 mod segment;
 mod systemd;
+mod terminal;
 #[path = "../harness/whole_run.rs"]
 mod whole_run;

@@ -39,6 +39,7 @@ const PACKAGES: &[&str] = &[
     "docker-compose",
     "docker.io",
     "iptables",
+    "lxc",
     "netavark",
     "nftables",
     "podman",

@@ -3,7 +3,7 @@
 use super::{File, NETWORK_MANAGER, only_manager};
 use crate::{
     dockerd::{Container, ask, docker, start, start_daemon, stop_daemon},
-    harness::{Checked, Watch, ip_path, run, until},
+    harness::{Checked, Stream, Watch, ip, ip_path, run, until},
 };
 
 /// The main process of a container that ends when it is asked to.
@@ -74,6 +74,68 @@ fn a_person_in_a_login_session_is_told_by_the_terminal() {
         .is("/culprit/unit", "session-7.scope")
         .is("/culprit/session", "7")
         .is("/victim/container/name", "web");
+}
+
+#[test]
+fn a_unit_with_a_namespace_of_its_own_that_is_stopped_is_told_by_its_name() {
+    Watch::ready();
+    let service = Service::start();
+    let trace = Watch::start();
+    run("systemctl", &["stop", "private.service"]);
+    service.ended(trace).incident(|event| {
+        event
+            .verdict("container-stopped", "likely")
+            .is("/culprit/pid", 1)
+            .says("/verdict/cause", "systemd (PID 1) stopped the unit private.service: it sent SIGTERM to")
+            .says("/verdict/cause", "who asked it for that is not seen")
+            .says("/verdict/remedy", "`systemctl status private.service`")
+    });
+}
+
+#[test]
+fn a_unit_whose_process_somebody_else_ends_was_not_stopped_by_systemd() {
+    Watch::ready();
+    let service = Service::start();
+    let trace = Watch::start();
+    let killer = run("sh", &["-c", &format!("echo $$; exec busybox kill {}", service.pid)]);
+    service.ended(trace).incident(|event| {
+        event
+            .verdict_sure_or_likely("container-killed")
+            .is("/culprit/comm", "busybox")
+            .is("/culprit/pid", killer.parse::<u32>().expect("a process id"))
+    });
+}
+
+/// A unit with a network namespace of its own and a macvlan link in it.
+struct Service {
+    pid: u32,
+}
+
+impl Service {
+    fn start() -> Self {
+        ip("link set eth0 up");
+        let unit = ["--quiet", "--unit=private.service", "--property=PrivateNetwork=yes"];
+        run("systemd-run", &[&unit[..], &["sleep", "1000"]].concat());
+        let pid = run("systemctl", &["show", "--property=MainPID", "--value", "private.service"]);
+        ip("link add mv0 link eth0 type macvlan");
+        ip(&format!("link set mv0 netns {pid}"));
+        Self { pid: pid.parse().expect("a process id") }
+    }
+
+    /// Everything until the link is deleted.
+    fn ended(&self, mut trace: Watch) -> Stream {
+        trace.wait_for("a deletion", |record| {
+            record["event"] == "deleted" && record["victim"]["init"]["pid"] == self.pid
+        });
+        trace.stop()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("systemctl").args(["stop", "private.service"]).status();
+        let _ = std::process::Command::new("systemctl").args(["reset-failed", "private.service"]).status();
+    }
 }
 
 /// Docker stopped it, by way of runc, and it ended by itself.
