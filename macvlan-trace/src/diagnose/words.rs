@@ -195,7 +195,7 @@ pub fn fate_of_namespace(case: &Case, how: &'static str) -> Sentence {
             sentence!("{} then cleared {} away", process(by), lost_parent(case))
         }
         (Cause::ParentDeleted { .. }, _) => {
-            sentence!("its network namespace ended {}, and with that {}", how, lost_parent(case))
+            sentence!("its network namespace ended {}, and with that {}", how, lost_with_it(case))
         }
         (Cause::ParentChanged(change), root) if change.change == LinkChange::CarrierLost => {
             let lost = lost_carrier(change, &case.fact.link.name);
@@ -266,6 +266,18 @@ pub fn lost_parent(case: &Case) -> Sentence {
             sentence!("the parent {} of {}", Part::device(&parent.name), Part::link(&case.fact.link.name))
         }
         _ => lost_device(case),
+    }
+}
+
+/// "the parent eth0 of macvlan0", or, of several devices that went with a namespace, "veth1, veth0 and eth0.10, the parent
+/// of macvlan0".
+fn lost_with_it(case: &Case) -> Sentence {
+    match case.cause.deleted()[..] {
+        [_] => lost_parent(case),
+        ref devices => {
+            let devices = list(devices.iter().map(|device| Part::device(&device.name)));
+            sentence!("{}, the parent of {}", devices, Part::link(&case.fact.link.name))
+        }
     }
 }
 

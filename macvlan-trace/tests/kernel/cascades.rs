@@ -496,7 +496,7 @@ fn a_vlan_on_a_veth_goes_with_the_namespace_of_the_other_end() {
         .verdict_sure_or_likely("netns-deleted")
         .is("/culprit/args/3", "mt-n3")
         .is("/link/parent/name", "v7")
-        .says("/verdict/cause", "with that w8, and with that w7 and v7, the parent of mv7");
+        .says("/verdict/cause", "with that w8, w7 and v7, the parent of mv7");
 }
 
 #[test]

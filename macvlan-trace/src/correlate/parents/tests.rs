@@ -79,7 +79,7 @@ fn a_vlan_on_a_veth_goes_with_the_namespace_of_the_other_end() {
             told.last()
                 .verdict("container-exited", "certain")
                 .culprit(&init)
-                .says("/verdict/cause", "with that w8, and with that w7 and v7, the parent of mv7")
+                .says("/verdict/cause", "with that w8, w7 and v7, the parent of mv7")
                 .steps(&[
                     "exit",
                     "netns_end",

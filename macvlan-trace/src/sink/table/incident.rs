@@ -1,5 +1,7 @@
 //! What the table has shown of each incident, so that it does not repeat it for each victim.
 
+use std::collections::VecDeque;
+
 use crate::{
     bounded::Bounded,
     event::{Confidence, Event, Incident, Task, Verdict},
@@ -8,8 +10,8 @@ use crate::{
 
 /// How many incidents are remembered; an event of a forgotten one shows everything again.
 const KEPT: usize = 64;
-/// How many remedies are remembered of an incident.
-const REMEDIES: usize = 8;
+/// How many causes and remedies are remembered of an incident.
+const SENTENCES: usize = 8;
 
 /// The latest incidents, by number.
 #[derive(Debug, Default)]
@@ -22,8 +24,9 @@ pub(super) struct Blocks {
 /// What the table has shown of one.
 #[derive(Debug)]
 struct Block {
-    why: Why,
-    remedies: Bounded<Sentence, (), REMEDIES>,
+    /// The causes, latest last: containers that end together have one each, and their events take turns.
+    whys: VecDeque<Why>,
+    remedies: Bounded<Sentence, (), SENTENCES>,
 }
 
 /// What stands above an event's row.
@@ -74,14 +77,17 @@ impl Blocks {
     pub(super) fn heading(&mut self, event: &Event) -> Heading {
         let is_open = self.open.replace(event.incident) == Some(event.incident);
         if let Some(told) = self.told.get_mut(&event.incident) {
-            if told.why.is_that_of(event) && told.why.culprit == culprit(event) {
+            if told.has_under_last(event) {
                 return if is_open { Heading::None } else { Heading::Again };
             }
-            told.why = Why::of(event);
+            if told.whys.len() >= SENTENCES {
+                told.whys.pop_front();
+            }
+            told.whys.push_back(Why::of(event));
             return Heading::Full { remedy: told.is_new(event.verdict.remedy.as_ref()) };
         }
         let like = event.recurrence.is_some_and(|before| self.has_said(before.first_incident, event));
-        let mut told = Block { why: Why::of(event), remedies: Bounded::default() };
+        let mut told = Block { whys: [Why::of(event)].into(), remedies: Bounded::default() };
         let heading = if like {
             Heading::Like
         } else {
@@ -94,12 +100,19 @@ impl Blocks {
     /// Whether the block of an incident has shown the same, whichever process it was. It is remembered as long as it
     /// repeats.
     fn has_said(&mut self, incident: u64, event: &Event) -> bool {
-        let is_like = |told: &Block| told.why.is_that_of(event);
+        let is_like = |told: &Block| told.whys.iter().any(|why| why.is_that_of(event));
         self.told.get(&incident).is_some_and(is_like) && self.told.get_mut(&incident).is_some()
     }
 }
 
 impl Block {
+    /// Whether the cause of an event stands under the block's last heading: the last of those shown, or one before it
+    /// with the same rule and culprit. Then the row says whose link it was.
+    fn has_under_last(&self, event: &Event) -> bool {
+        let is_headed = |why: &&Why| why.has_heading_of(event);
+        self.whys.iter().rev().take_while(is_headed).any(|why| why.is_that_of(event))
+    }
+
     /// Whether a remedy has not been given yet; it counts as given from now on.
     fn is_new(&mut self, remedy: Option<&Sentence>) -> bool {
         let Some(remedy) = remedy.filter(|remedy| self.remedies.get(*remedy).is_none()) else { return false };
@@ -121,6 +134,12 @@ impl Why {
     fn of(event: &Event) -> Self {
         let Verdict { rule, confidence, cause, .. } = &event.verdict;
         Self { rule: rule.clone(), confidence: *confidence, culprit: culprit(event), cause: cause.clone() }
+    }
+
+    /// Whether the heading of another event names the same rule, confidence and culprit.
+    fn has_heading_of(&self, event: &Event) -> bool {
+        let Verdict { rule, confidence, .. } = &event.verdict;
+        self.rule == *rule && self.confidence == *confidence && self.culprit == culprit(event)
     }
 
     /// Whether it is why another event happened, whichever link it was and whichever process.
@@ -204,6 +223,24 @@ mod tests {
     }
 
     #[test]
+    fn containers_that_end_together_are_explained_once_each() {
+        let mut incidents = Blocks::default();
+        let mut told = |container: &str| {
+            let named = Part::Container(container.into());
+            incidents.heading(&event(1, sentence!("{} sent SIGTERM to {}", sh("sh", 812), named)))
+        };
+        assert_eq!(["web", "db"].map(&mut told), [FULL, Heading::Full { remedy: false }]);
+        assert_eq!(["web", "db", "web"].map(&mut told), [Heading::None; 3]);
+        // Under another rule's heading, the row would be taken for one of that rule.
+        let mut other = event(1, "It went with its parent.");
+        other.verdict.rule = "parent-deleted".into();
+        assert_eq!(incidents.heading(&other), Heading::Full { remedy: false });
+        let again =
+            event(1, sentence!("{} sent SIGTERM to {}", sh("sh", 812), Part::Container("web".into())));
+        assert_eq!(incidents.heading(&again), Heading::Full { remedy: false });
+    }
+
+    #[test]
     fn incidents_that_take_turns_are_named_at_each_turn() {
         let mut incidents = Blocks::default();
         let (one, two) = (event(1, "a"), event(2, "b"));
@@ -240,12 +277,12 @@ mod tests {
         assert_eq!(incidents.told.len(), KEPT);
         assert_eq!(incidents.heading(&event(1, "a")), Heading::Again);
         assert_eq!(incidents.heading(&event(0, "a")), FULL);
-        for remedy in 0..=REMEDIES {
+        for remedy in 0..=SENTENCES {
             let mut event = event(1, "a");
             event.verdict.rule = remedy.to_string();
             event.verdict.remedy = Some(remedy.to_string().into());
             assert_eq!(incidents.heading(&event), FULL);
         }
-        assert_eq!(incidents.told.newest().map(|(_, told)| told.remedies.len()), Some(REMEDIES));
+        assert_eq!(incidents.told.newest().map(|(_, told)| told.remedies.len()), Some(SENTENCES));
     }
 }
