@@ -161,9 +161,9 @@ impl Handle {
     }
 }
 
-/// "; who asked the runtime for it is not seen", if a daemon's client may have asked.
+/// "; who asked the runtime for it is not seen", if a client of a daemon or of a monitor may have asked.
 pub fn client_unseen(task: &Task) -> &'static str {
-    if runtime::serves_a_daemon(task) { "; who asked the runtime for it is not seen" } else { "" }
+    if runtime::serves_clients(task) { "; who asked the runtime for it is not seen" } else { "" }
 }
 
 /// "the main process sh (PID 812) of container web", or "the last process sh (PID 812)" without a pid namespace.

@@ -58,6 +58,9 @@ const DAEMONS: [&str; 8] = ["dockerd", "containerd", "crio", "kubelet", "k3s", "
 /// The processes between a daemon and its containers.
 const SHIMS: [&str; 2] = ["containerd-shim", "containerd-shim-runc-v2"];
 
+/// Those that watch over one container, and that clients ask through a socket. They write a title over their arguments.
+const MONITORS: [&str; 1] = ["lxc-start"];
+
 /// How near, in ancestors, a runtime must be to a program that it calls.
 pub const NEAR: usize = 2;
 
@@ -100,11 +103,13 @@ fn is_inside(task: &Task) -> bool {
         || task.cgroup.path.as_ref().is_some_and(|path| place_of(path).container.is_some())
 }
 
-/// Whether a task may act for a daemon's client, which the tracer does not see. Podman is its own client.
-pub fn serves_a_daemon(task: &Task) -> bool {
+/// Whether a task may act for a client of a daemon or of a container's monitor, which the tracer does not see. Podman is
+/// its own client.
+pub fn serves_clients(task: &Task) -> bool {
     let caller = employer(task).map(|ancestor| ancestor.comm.as_bytes());
     let serves = |name| is_one_of(name, &DAEMONS) || is_one_of(name, &SHIMS);
-    own_path(task).map(party::base_name).into_iter().chain(caller).any(serves)
+    let monitors = is_one_of(task.task.comm.as_bytes(), &MONITORS) && !is_inside(task);
+    monitors || own_path(task).map(party::base_name).into_iter().chain(caller).any(serves)
 }
 
 /// Whether the main process of a container is still the program of a runtime that was to become the container's command

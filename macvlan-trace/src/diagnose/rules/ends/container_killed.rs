@@ -8,7 +8,7 @@ use crate::{
     event::Confidence,
     kernel::names,
     sentence::{Part, sentence},
-    work::manager,
+    work::{manager, runtime},
 };
 
 /// The rule.
@@ -44,7 +44,11 @@ pub const RULE: Rule = Rule {
                         sentence!("{} sent {} to {}", words::sender(sender), signal, victim),
                         Some(Culprit::new(sender)),
                         confidence_of(case, ended),
-                        find_out("Find out why the culprit ends the container"),
+                        find_out(if runtime::serves_clients(sender) {
+                            "Find out who asked the runtime to end the container"
+                        } else {
+                            "Find out why the culprit ends the container"
+                        }),
                     ),
                 }
             }
@@ -277,6 +281,33 @@ mod tests {
             .verdict("container-killed", "certain")
             .culprit(&agent)
             .says("/verdict/cause", "agent --kill");
+    }
+
+    #[test]
+    fn who_asked_a_monitor_to_kill_its_container_is_not_seen() {
+        // `lxc-stop --kill` asks it through a socket. The agent of an unrelated name acts on its own account, and so does
+        // who takes the monitor's name inside a container.
+        let monitor = running(process("lxc-start", 790), "[lxc monitor] /var/lib/lxc web");
+        let imposter = in_cgroup(monitor.clone(), &format!("/docker/{}", "c".repeat(64)));
+        for (killer, asked) in [(&monitor, true), (&process("agent", 790), false), (&imposter, false)] {
+            let main = child_of(init("init", 812), killer);
+            let Container { mut story, netns, link, .. } = container_of(main.clone());
+            story.sends(killer, 9, &main, netns).dies(&main, netns, 9);
+            story.drops(&main, netns, path::EXIT).is_torn_down(&link);
+            let told = story.tell();
+            let event = told.last().verdict("container-killed", "certain").culprit(killer);
+            let unseen = "; who asked the runtime for it is not seen.";
+            let cause = event.record["verdict"]["cause"].as_str().unwrap();
+            assert_eq!(cause.ends_with(unseen), asked, "{told}");
+            event.is(
+                "/verdict/remedy",
+                if asked {
+                    "Find out who asked the runtime to end the container."
+                } else {
+                    "Find out why the culprit ends the container."
+                },
+            );
+        }
     }
 
     #[test]
