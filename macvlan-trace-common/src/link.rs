@@ -53,6 +53,10 @@ pub enum LinkChange {
     MoveFailed = 16,
     /// It could not get another name.
     RenameFailed = 17,
+    /// It got an IP address.
+    AddressAdded = 18,
+    /// It lost an IP address as it went down, or while it was down.
+    AddressDropped = 19,
 }
 
 /// The hook that sent a record; user space knows which symbol it sits on.
@@ -143,7 +147,7 @@ pub struct LinkRecord {
     pub from_ifindex: u32,
     /// The error of a failed request, `errno`; 0 for none.
     pub error: u32,
-    /// The address that was removed.
+    /// The address that was removed or added.
     pub address: IpAddress,
     /// Return addresses in the tail, innermost first.
     pub stack: u32,

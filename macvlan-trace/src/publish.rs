@@ -309,6 +309,13 @@ fn init(case: &Case, known: &Correlator) -> Option<event::Task> {
 /// The chain, in order.
 fn evidence(case: &Case, clock: Clock) -> Vec<Step> {
     let mut steps = Vec::new();
+    if let Some(setter) = &case.setter {
+        let detail = diagnose::address(case).to_string();
+        steps.push(step(clock, setter.at, "address_added", Some(&setter.by), detail));
+        if let Some(ended) = &setter.ended {
+            exit_steps(ended, clock, &mut steps);
+        }
+    }
     if let Some(main) = case.cause.namespace_end().and_then(|end| end.outlived.as_ref()) {
         exit_steps(main, clock, &mut steps);
     }

@@ -13,35 +13,37 @@ use crate::{
     state::moves,
 };
 
-/// `NETDEV_DOWN`, which is what both chains call a removal.
+/// `NETDEV_UP`, which is what both chains call an address that a link gets (`__inet_insert_ifa`, `ipv6_add_addr`).
+const ADDED: u64 = 1;
+/// `NETDEV_DOWN`, which is what they call a removal.
 const REMOVED: u64 = 2;
 
 /// How many IPv6 addresses of a link are looked at.
 const MAX_ADDRESSES: u32 = 8;
 
-/// Reports an IPv4 address that a link loses.
+/// Reports an IPv4 address that a link gets or loses.
 #[kprobe]
 pub fn inet_address(ctx: ProbeContext) -> u32 {
-    let (Some(REMOVED), Some(ifa)) = (ctx.arg::<u64>(1), ctx.arg::<u64>(2)) else { return 0 };
+    let (Some(event), Some(ifa)) = (ctx.arg::<u64>(1), ctx.arg::<u64>(2)) else { return 0 };
     let device = read!(ifa, ifa_dev);
     let dev = read!(device, in_device_dev);
     let [a, b, c, d] = read!(ifa, ifa_local as [u8; 4]);
     let bytes = [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let prefix = u32::from(read!(ifa, ifa_prefixlen as u8));
-    report(&ctx, dev, Probe::Inet, IpAddress { bytes, len: 4, last: is_last(device, ifa), prefix });
+    report(&ctx, event, dev, Probe::Inet, IpAddress { bytes, len: 4, last: is_last(device, ifa), prefix });
     0
 }
 
-/// Reports an IPv6 address that a link loses.
+/// Reports an IPv6 address that a link gets or loses.
 #[kprobe]
 pub fn inet6_address(ctx: ProbeContext) -> u32 {
-    let (Some(REMOVED), Some(ifa)) = (ctx.arg::<u64>(0), ctx.arg::<u64>(1)) else { return 0 };
+    let (Some(event), Some(ifa)) = (ctx.arg::<u64>(0), ctx.arg::<u64>(1)) else { return 0 };
     let device = read!(ifa, ifa6_dev);
     let dev = read!(device, inet6_dev_dev);
     let bytes = read!(ifa, ifa6_addr);
     let address =
         IpAddress { bytes, len: 16, last: is_last6(device, ifa, bytes), prefix: read!(ifa, ifa6_prefixlen) };
-    report(&ctx, dev, Probe::Inet6, address);
+    report(&ctx, event, dev, Probe::Inet6, address);
     0
 }
 
@@ -88,16 +90,27 @@ fn is_link_local(bytes: [u8; 16]) -> bool {
 }
 
 #[inline(always)]
-fn report(ctx: &ProbeContext, dev: u64, probe: Probe, address: IpAddress) {
-    // If a link goes down, moves or is deleted, losing its addresses is part of that.
+fn report(ctx: &ProbeContext, event: u64, dev: u64, probe: Probe, address: IpAddress) {
+    let what = match event {
+        ADDED => LinkChange::AddressAdded,
+        REMOVED if netdev::is_up(dev) => LinkChange::AddressRemoved,
+        REMOVED => LinkChange::AddressDropped,
+        _ => return,
+    };
+    // Link-local ones come and go with the link itself.
+    if what as u16 != LinkChange::AddressRemoved as u16 && address.len == 16 && is_link_local(address.bytes) {
+        return;
+    }
+    // If a link moves or is deleted, losing its addresses is part of that.
     if netdev::is_traced(dev)
-        && netdev::is_up(dev)
         && netdev::is_registered(dev)
         && !netdev::is_dismantled(dev)
         && !moves::is_moving(dev)
     {
-        debug!(ctx, "address removed: dev {:x}", dev);
-        let change = Change { address, ..Change::new(Kind::Link, LinkChange::AddressRemoved, probe) };
-        hand_over(ctx, Request::Link { dev, change });
+        debug!(ctx, "address: dev {:x}, change {}", dev, what as u16);
+        hand_over(
+            ctx,
+            Request::Link { dev, change: Change { address, ..Change::new(Kind::Link, what, probe) } },
+        );
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Case,
+    addresses::Addresses,
     blame::Ended,
     owners::Home,
     parents::ParentChange,
@@ -65,6 +66,8 @@ pub struct Life {
     pub end_unclear: bool,
     /// Who set it up and down.
     pub history: History,
+    /// Its addresses, with who set them.
+    pub addresses: Addresses,
     /// The namespaces that it lived in, latest last.
     pub homes: Vec<Rc<Home>>,
 }
@@ -180,6 +183,22 @@ impl Links {
         self.lives.get_mut(&id)
     }
 
+    /// The life of a link that is known, to be changed.
+    pub fn find_mut(&mut self, link: &Link) -> Option<&mut Life> {
+        let by_dev = link.dev.and_then(|dev| self.by_dev.get(&dev));
+        let id = by_dev.or_else(|| self.by_place.get(&place(link)?))?;
+        let life = self.lives.get_mut(id)?;
+        let is_there = life.last.netns.is_none_or(|known| link.netns.is_none_or(|netns| known.is(&netns)));
+        (is_there && life.last.ifindex == link.ifindex).then_some(life)
+    }
+
+    /// Forgets who set which address, since it may have gone and come again unseen.
+    pub fn forget_setters(&mut self) {
+        for life in self.lives.values_mut() {
+            life.addresses.clear();
+        }
+    }
+
     /// Notes a change. Returns the life up to the change, with the new name and place.
     pub fn change(&mut self, at: Ktime, fact: &LinkFact, actor: &Rc<Task>) -> Life {
         let id = self.identify(fact);
@@ -228,6 +247,12 @@ impl Links {
                 life.last.flags &= !IFF_UP;
             }
             LinkChange::CarrierBack => life.carrier_lost = None,
+            _ => {}
+        }
+        match (fact.change, fact.address) {
+            (LinkChange::AddressRemoved, Some(address)) => life.addresses.remove(address),
+            // The kernel flushes them (`__dev_change_net_namespace`).
+            (LinkChange::Moved, _) => life.addresses.clear(),
             _ => {}
         }
         self.unlist(id, &before);
@@ -375,6 +400,7 @@ fn newborn(id: u64, link: &Link, parent: Option<&Link>) -> Life {
         failed: None,
         end_unclear: false,
         history: History::default(),
+        addresses: Addresses::default(),
         homes: Vec::new(),
     }
 }

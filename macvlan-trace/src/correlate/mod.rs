@@ -3,6 +3,7 @@
 //!
 //! It joins them by namespace, link and process, never only because they are close in time.
 
+mod addresses;
 mod blame;
 mod causes;
 mod gaps;
@@ -20,6 +21,7 @@ mod tests;
 
 use std::rc::Rc;
 
+pub use addresses::Setter;
 pub use blame::{
     Cause, Chosen, Drop, Ended, Kill, Leave, NamespaceEnd, OutOfMemory, Terminal, Trigger, Unmount,
 };
@@ -70,6 +72,8 @@ pub struct Case {
     pub reaction: Option<Rc<ParentChange>>,
     /// Who holds the address that a failed request needed.
     pub holder: Option<Holder>,
+    /// Who had set the address that the link loses.
+    pub setter: Option<Setter>,
     /// The generation of the namespace in which the link was, which tells it apart from others at the same address.
     pub home: Option<u64>,
     /// The container that lost the link: the last owner of a namespace in which it lived.
@@ -168,6 +172,7 @@ impl Correlator {
                 return cases;
             }
             What::Parent(parent) => return self.parent(at, &parent),
+            What::Address(fact) => self.address(at, &fact),
             What::Exit(exit) if exit.elsewhere => self.stops.ends(at, exit.task.process),
             What::Exit(exit) if exit.only_thread => {
                 let task = self.tasks.whole(&exit.task);
@@ -233,6 +238,7 @@ impl Correlator {
             }
             What::Lost { .. } => {
                 self.overdue.lost();
+                self.links.forget_setters();
                 self.lost = Some(at);
             }
             What::Full => self.gaps.full(),
@@ -485,6 +491,7 @@ impl Correlator {
             Cause::Request(_) if fact.change == LinkChange::Down => life.history.rivals(),
             _ => None,
         };
+        let setter = self.setter(&fact, &life.addresses);
         let home = fact.home().and_then(|netns| self.netns.home(&netns, fact.task.kthread));
         let [victim, owner, arrived_in] = self.owners_of(at, &fact, &mut life, home.as_ref());
         let shared_with = self.owners.sharing_link(at, &life.homes);
@@ -509,6 +516,7 @@ impl Correlator {
             rivals,
             reaction,
             holder: None,
+            setter,
             home: home.map(|home| home.generation),
             victim,
             shared_with,

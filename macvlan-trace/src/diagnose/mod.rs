@@ -13,7 +13,7 @@ mod words;
 
 pub use recurrence::{Recurrence, Recurrences};
 pub use rules::{GROUPS, Page, pages};
-pub use words::{holder, mac};
+pub use words::{address, holder, mac};
 
 use std::rc::Rc;
 

@@ -347,6 +347,9 @@ pub fn after_up(case: &Case, at: Ktime) -> Option<Sentence> {
 /// ", 3.2 s after it came up, 3.4 s after dockerd (PID 700) created it": how old a link was when somebody broke it or
 /// changed its address, as far as that was seen.
 pub fn age(case: &Case, by: &Task) -> Option<Sentence> {
+    if let Some(set) = after_set(case, Some(by)) {
+        return Some(set);
+    }
     let breaks = takes_away(case);
     if !breaks && case.fact.change != LinkChange::MacChanged {
         return None;
@@ -363,6 +366,34 @@ pub fn age(case: &Case, by: &Task) -> Option<Sentence> {
         }
     });
     Some(sentence!("{}{}", up, created))
+}
+
+/// ", 10 min after dhclient (PID 700) had set it": who had set the address that a link loses, if that is another process
+/// than the one that removed it.
+pub fn after_set(case: &Case, by: Option<&Task>) -> Option<Sentence> {
+    let setter = case.setter.as_ref()?;
+    let other = by.is_none_or(|by| by.task.process != setter.by.task.process);
+    other.then(|| sentence!(", {} after {} had set it", duration(setter.at, case.at), who(&setter.by)))
+}
+
+/// "; dhclient (PID 690), which had called that, was killed by kill (PID 900), 5 min before": what had become of whoever
+/// had set an address, and lived on after that.
+pub fn setter_ended(case: &Case) -> Option<Sentence> {
+    let setter = case.setter.as_ref()?;
+    let ended = setter.ended.as_ref()?;
+    let called = ended.task.task.process != setter.by.task.process;
+    let how = match ended.kill.as_ref().map(|kill| (kill.fatal, kill.sender.as_deref())) {
+        Some((true, Some(by))) => sentence!("was killed by {}", sender(by)),
+        Some((false, Some(by))) => sentence!("ended since {} had asked it to", sender(by)),
+        _ => how_it_ended(ended),
+    };
+    Some(sentence!(
+        "; {}{} {}, {} before",
+        process(&ended.task),
+        if called { ", which had called that," } else { "" },
+        how,
+        duration(ended.at, case.at),
+    ))
 }
 
 /// "; kill (PID 900) had sent it SIGTERM 50.0 s before", if that may be the reason.
@@ -537,6 +568,7 @@ pub fn holder(holder: &Holder) -> Sentence {
 }
 
 /// "the address 192.0.2.7/24 of macvlan0".
+#[must_use]
 pub fn address(case: &Case) -> Sentence {
     let link = Part::link(&case.fact.link.name);
     match case.fact.address {

@@ -311,6 +311,8 @@ pub enum What {
     Task(Box<Task>),
     /// A link changed.
     Link(Box<LinkFact>),
+    /// A link got an IP address, or lost one as it went down or while it was down. That breaks nothing.
+    Address(Box<AddressFact>),
     /// A device that carries watched links changed: it was set up or down, moved, or its carrier came or went. The
     /// `link` is that device. The `parent` is the device below it, or the other end if it is a veth.
     Parent(Box<LinkFact>),
@@ -365,6 +367,7 @@ impl What {
     pub fn tasks(&self) -> impl Iterator<Item = &TaskRef> {
         let (one, other) = match self {
             Self::Link(fact) | Self::Parent(fact) => (Some(&fact.task), None),
+            Self::Address(fact) => (Some(&fact.task), None),
             Self::Exit(exit) => (Some(&exit.task), None),
             Self::Signal(signal) => (Some(&signal.target), signal.sender.as_ref()),
             Self::Oom(oom) => (Some(&oom.task), Some(&oom.target)),
@@ -380,6 +383,7 @@ impl What {
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Link(fact) | Self::Parent(fact) => Some(&fact.path),
+            Self::Address(fact) => Some(&fact.path),
             Self::NetnsEnd(end) => Some(&end.path),
             _ => None,
         }
@@ -389,6 +393,7 @@ impl What {
     pub fn path_mut(&mut self) -> Option<&mut Path> {
         match self {
             Self::Link(fact) | Self::Parent(fact) => Some(&mut fact.path),
+            Self::Address(fact) => Some(&mut fact.path),
             Self::NetnsEnd(end) => Some(&mut end.path),
             _ => None,
         }
@@ -482,6 +487,22 @@ pub struct Address {
     pub ip: IpAddr,
     /// Length of its prefix in bits.
     pub prefix: u8,
+}
+
+/// A link got an IP address, or lost one without an event of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressFact {
+    /// The task that was current.
+    pub task: TaskRef,
+    /// The link.
+    pub link: Link,
+    /// The address.
+    pub address: Address,
+    /// Whether the link got it; otherwise it lost it.
+    pub added: bool,
+    /// The kernel path. A record keeps it beside the fact, by number.
+    #[serde(skip)]
+    pub path: Path,
 }
 
 /// A process ends.

@@ -372,6 +372,18 @@ questions! {
         function("addrconf_dad_stop"),
     ], unseen: "that an address goes because another host has it";
 
+    /// Whether somebody asks for an IP address. If another one goes, the kernel may announce a secondary one as new
+    /// (`__inet_del_ifa`), and a router's announcement makes addresses of IPv6.
+    sets_address: [
+        // On 5.10, whatever handles a request reaches the inner one with a tail call, and is not on the path.
+        function("__inet_insert_ifa"),
+        function("inet_rtm_newaddr"),
+        function("inet_insert_ifa"), // by ioctl
+        function("inet6_addr_add"),
+        function("inet6_rtm_newaddr"),
+        function("addrconf_add_ifaddr"), // by ioctl
+    ], unseen: "who had set an address that goes";
+
     /// Whether the MTU of a device is set.
     sets_mtu: [
         function("dev_set_mtu"),

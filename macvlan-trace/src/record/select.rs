@@ -91,6 +91,7 @@ impl Selection {
         match &fact.what {
             What::Link(link) => self.is_own(link) || self.is_shared(link.parent.as_ref()),
             What::Parent(parent) => self.is_below(parent),
+            What::Address(fact) => fact.link.dev.is_some_and(|dev| self.links.contains(&dev)),
             What::Stock(stock) => {
                 let place = stock.link.netns.map(|netns| (netns.ptr, stock.link.ifindex));
                 place.is_some_and(|place| self.places.contains(&place))

@@ -16,8 +16,9 @@ use std::{
 pub use self::told::Told;
 use crate::{
     fact::{
-        Ancestor, Begin, Cgroup, Exit, ExitStatus, Fact, Hook, Ktime, Link, LinkChange, LinkFact, Netns,
-        NetnsEnd, NetnsMove, NsInode, Oom, Own, ProcessId, Resident, Signal, Stock, Task, TaskRef, What,
+        Address, AddressFact, Ancestor, Begin, Cgroup, Exit, ExitStatus, Fact, Hook, Ktime, Link, LinkChange,
+        LinkFact, Netns, NetnsEnd, NetnsMove, NsInode, Oom, Own, ProcessId, Resident, Signal, Stock, Task,
+        TaskRef, What,
     },
     pipeline::{Pipeline, View},
     record::{Encoder, Item, Reader},
@@ -385,6 +386,18 @@ impl Story {
         self.introduce(by);
         let fact = LinkFact { from: Some(from), ..link.fact(LinkChange::Moved, by, &[]) };
         self.fact(What::Link(Box::new(fact)))
+    }
+
+    /// It gets an address, at somebody's request if the path says so.
+    pub fn gets_address(&mut self, by: &Task, link: &Macvlan, address: Address, path: &[&str]) -> &mut Self {
+        let LinkFact { task, link, path, .. } = link.fact(LinkChange::Up, by, path);
+        self.acts(by, What::Address(Box::new(AddressFact { task, link, address, added: true, path })))
+    }
+
+    /// It loses an address while it is up.
+    pub fn loses_address(&mut self, by: &Task, link: &Macvlan, address: Address, path: &[&str]) -> &mut Self {
+        let lost = link.fact(LinkChange::AddressRemoved, by, path);
+        self.acts(by, What::Link(Box::new(LinkFact { address: Some(address), ..lost })))
     }
 
     /// A parent changes; `other` is the other end, if it is a veth.

@@ -34,6 +34,34 @@ fn an_address_whose_lifetime_ends_is_nobodys_doing() {
 }
 
 #[test]
+fn who_had_set_an_address_that_expires_is_told_and_not_who_had_set_it_before() {
+    Watch::ready();
+    let _parent = Parent::dummy("par0");
+    ip("link add macvlan0 link par0 type macvlan");
+    ip("link set macvlan0 up");
+    for address in ["192.0.2.9/24", "fd00::9/64"] {
+        let mut trace = Watch::of(REMOVED);
+        // The first one is not the one whose address expires.
+        ip(&format!("addr add {address} dev macvlan0 valid_lft 3600 preferred_lft 3600"));
+        ip(&format!("addr del {address} dev macvlan0"));
+        ip(&format!("addr add {address} dev macvlan0 valid_lft 2 preferred_lft 2"));
+        trace.wait_for("the expiry", |record| record["verdict"]["rule"] == "address-expired");
+        let stream = trace.stop();
+        let removed: Vec<_> =
+            stream.events().into_iter().filter(|event| event["address"] == address).cloned().collect();
+        let [deleted, expired] = &removed[..] else { panic!("{stream}") };
+        for (event, rule, setter) in
+            [(deleted, "direct", "valid_lft 3600 "), (expired, "address-expired", "valid_lft 2 ")]
+        {
+            assert_eq!(event["verdict"]["rule"], rule, "{stream}");
+            let cause = event["verdict"]["cause"].as_str().expect("a cause");
+            assert!(cause.contains("after ip (PID ") && cause.contains(setter), "{stream}");
+            assert_eq!(event["verdict"]["evidence"][0]["what"], "address_added", "{stream}");
+        }
+    }
+}
+
+#[test]
 fn an_address_with_a_lifetime_that_somebody_removes_is_that_ones_doing() {
     Watch::ready();
     let _parent = Parent::dummy("par0");

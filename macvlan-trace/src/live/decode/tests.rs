@@ -452,6 +452,19 @@ fn an_address_is_told_with_its_prefix() {
 }
 
 #[test]
+fn an_address_that_comes_or_goes_without_an_event_is_a_fact_of_its_own() {
+    for (change, added) in [(WireChange::AddressAdded, true), (WireChange::AddressDropped, false)] {
+        let bytes_of_v4 = [10, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let address = IpAddress { bytes: bytes_of_v4, len: 4, last: 0, prefix: 24 };
+        let record = LinkRecord { address, stack: 1, ..link_record(change as u16) };
+        let What::Address(fact) = decode(&bytes(&record, &100u64.to_ne_bytes())) else { panic!("one") };
+        assert_eq!((fact.added, fact.address.prefix), (added, 24));
+        assert_eq!(fact.address.ip.to_string(), "10.0.0.7");
+        assert_eq!(*fact.path.functions(), [Some("f100".into())]);
+    }
+}
+
+#[test]
 fn a_moved_link_tells_where_it_came_from_and_a_link_without_parent_has_none() {
     let record = LinkRecord {
         probe: 999,

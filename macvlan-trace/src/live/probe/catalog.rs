@@ -233,7 +233,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["fib_inetaddr_event"],
         probe: Some(Probe::Inet),
         required: false,
-        unseen: "IPv4 addresses that a link loses while it stays up",
+        unseen: "IPv4 addresses that a link loses while it stays up, and who had set them",
     },
     Hook {
         program: "inet6_address",
@@ -241,7 +241,7 @@ pub const HOOKS: &[Hook] = &[
         symbols: &["inet6addr_notifier_call_chain"],
         probe: Some(Probe::Inet6),
         required: false,
-        unseen: "IPv6 addresses that a link loses while it stays up",
+        unseen: "IPv6 addresses that a link loses while it stays up, and who had set them",
     },
     Hook {
         program: "carrier_off",

@@ -162,6 +162,21 @@ mod tests {
     }
 
     #[test]
+    fn who_removes_an_address_is_told_with_who_had_set_it_if_that_is_another_one() {
+        let address = Address { ip: "192.0.2.7".parse().expect("an address"), prefix: 24 };
+        let setter = process("agent", 700);
+        for (by, told_of) in [(&ip("ip addr del"), true), (&setter, false)] {
+            let (mut story, link) = link();
+            story.gets_address(&setter, &link, address, &["inet_rtm_newaddr"]).wait_ms(600_000);
+            let told = story.loses_address(by, &link, address, &[]).tell();
+            let last = told.last().verdict("direct", "certain").culprit(by);
+            let cause = last.record["verdict"]["cause"].as_str().expect("a cause");
+            let set = "of macvlan0, 10 min after agent (PID 700) had set it.";
+            assert_eq!(cause.ends_with(set), told_of, "{told}");
+        }
+    }
+
+    #[test]
     fn a_name_alone_is_nobody() {
         for comm in ["dockerd", "NetworkManager", "dhcpcd", "iwd"] {
             let (mut story, link) = link();

@@ -17,8 +17,9 @@ pub const RULE: Rule = Rule {
         (by_itself && case.fact.path.detects_duplicates()).then(|| Verdict {
             rule: RULE.name,
             cause: sentence!(
-                "The kernel removed {}, since somebody else on that network has it (duplicate address detection)",
-                words::address(case)
+                "The kernel removed {}, since somebody else on that network has it (duplicate address detection){}",
+                words::address(case),
+                words::after_set(case, None),
             ),
             remedy: Some(
                 "Look for the other one with `ip neigh` on a neighbour, among links with the same hardware address \
