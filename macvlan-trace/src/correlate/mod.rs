@@ -201,9 +201,10 @@ impl Correlator {
                 let within = signal.within.as_ref().map(|within| self.tasks.whole(within));
                 let target = self.tasks.whole(&signal.target);
                 let killed_by = within.as_ref().and_then(|by| self.stops.who_ended(at, by.task.process));
+                let may_end = netns::may_end(signal.number, sender.as_deref());
                 self.netns.signal(at, &signal, sender, within, killed_by);
                 self.note_resident(at, &signal.netns, &target, false);
-                if netns::asks_to_end(signal.number) {
+                if may_end {
                     if let Some(home) = self.netns.home(&signal.netns, false) {
                         home.note_asked(at, signal.target.process);
                     }

@@ -649,11 +649,21 @@ fn may_ask(signal: u32) -> bool {
     !matches!(signal, SIGHUP | SIGCONT | SIGKILL)
 }
 
+/// Whether a process may end soon because of a signal. An image may name any signal as the request to end, so each one
+/// of a runtime or a service manager counts; SIGCONT only lets the process go on.
+pub fn may_end(signal: u32, sender: Option<&Task>) -> bool {
+    let as_request = || signal != SIGCONT && sender.is_some_and(stops_others);
+    asks_to_end(signal) || signal == SIGKILL || as_request()
+}
+
 /// Whether a runtime sent it, or a service manager, which stops as runtimes do.
 fn of_runtime(kill: &Kill) -> bool {
-    kill.sender.as_deref().is_some_and(|sender| {
-        runtime::works_for_one(sender) || manager::is_machines(sender) || manager::of_user(sender).is_some()
-    })
+    kill.sender.as_deref().is_some_and(stops_others)
+}
+
+/// Whether a task is a runtime or a service manager.
+fn stops_others(task: &Task) -> bool {
+    runtime::works_for_one(task) || manager::is_machines(task) || manager::of_user(task).is_some()
 }
 
 /// Whether a task that acts on a link clears away for the runtime of a main process that has ended.

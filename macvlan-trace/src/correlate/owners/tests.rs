@@ -6,8 +6,10 @@ use super::{MAX_CONTAINERS, Owners};
 use crate::{
     fact::{Cgroup, Container, Pod, Task, What},
     testing::story::{
-        Macvlan, Story, Told, cast::kill, child_of, in_cgroup, init, inside, macvlan, netns, next_at, path,
-        process, started, thread, without_cookie, worker,
+        Macvlan, Story, Told,
+        cast::{kill, runc},
+        child_of, in_cgroup, init, inside, macvlan, netns, next_at, path, process, started, thread,
+        without_cookie, worker,
     },
     text::Text,
 };
@@ -349,7 +351,9 @@ fn web_is_killed(before: impl FnOnce(&mut Story, &Task, &Task)) -> Told {
 #[test]
 fn a_container_that_stays_behind_in_the_namespace_of_another_one_is_named_with_what_helps() {
     let told = web_is_killed(|story, _, app| {
-        story.found_sharing(netns(1), app);
+        // Neither a user's request to reload nor a runtime's to go on ends it.
+        story.found_sharing(netns(1), app).sends(&kill(), 1, app, netns(1));
+        story.sends(&runc(), 18, app, netns(1));
     });
     let app = json!([{"runtime": "docker", "id": APP, "name": "app", "pod": null}]);
     for event in told.events().into_iter().filter(|event| event.record["event"] != "created").skip(1) {
@@ -373,9 +377,19 @@ fn a_container_that_stays_behind_in_the_namespace_of_another_one_is_named_with_w
 
 #[test]
 fn a_container_that_is_stopped_too_or_has_a_network_of_its_own_does_not_stay_behind() {
-    for decoy in ["is asked to end", "has ended", "has a network of its own"] {
+    for decoy in [
+        "is asked to end",
+        "is asked with the signal that its image names",
+        "is killed",
+        "has ended",
+        "has a network of its own",
+    ] {
         let told = web_is_killed(|story, _, app| {
             match decoy {
+                "is asked with the signal that its image names" => {
+                    story.found_sharing(netns(1), app).sends(&runc(), 28, app, netns(1))
+                }
+                "is killed" => story.found_sharing(netns(1), app).sends(&kill(), 9, app, netns(1)),
                 "is asked to end" => {
                     story.found_sharing(netns(1), app).sends_in_vain(&kill(), 15, app, netns(1))
                 }
