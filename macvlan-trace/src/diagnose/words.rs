@@ -2,18 +2,20 @@
 
 use std::fmt::Write as _;
 
-use super::{Remedy, takes_away};
+use super::{Remedy, exit_behind, takes_away};
 use crate::{
     correlate::{Case, Cause, Ended, Holder, ParentChange, Remark},
     fact::{Container, ExitStatus, Ktime, Link, LinkChange, Pod, Task},
     kernel::names,
-    sentence::{Part, Period, Sentence, sentence},
+    sentence::{Fill, Part, Period, Sentence, sentence},
     text::Text,
     work::{party, runtime},
 };
 
 /// Arguments of a command line that are worth a sentence's room.
 const MAX_COMMAND: usize = 80;
+/// Containers that a sentence names.
+const MAX_CONTAINERS: usize = 3;
 
 /// "ip (PID 812)".
 pub fn process(task: &Task) -> Part {
@@ -185,10 +187,8 @@ pub fn fate_of_namespace(case: &Case, how: &'static str) -> Sentence {
         // One sentence for all events of the incident: the link goes down, is renamed, moved and deleted.
         (Cause::Cleanup { by, .. }, _) => {
             let left = left_behind(case);
-            let others = (!left.is_empty()).then(|| {
-                let live = if left.len() == 1 { "lives" } else { "live" };
-                sentence!(", also from {}, which {} on in the same network namespace", names_of(&left), live)
-            });
+            let others = (!left.is_empty())
+                .then(|| sentence!(", also from {}, which shared its network namespace", containers(&left)));
             sentence!("{} then cleared {} away{}", process(by), Part::link(&case.life.known_as), others)
         }
         (Cause::ParentDeleted { .. }, Cause::Cleanup { by, .. }) => {
@@ -222,39 +222,56 @@ pub fn fate_of_namespace(case: &Case, how: &'static str) -> Sentence {
     }
 }
 
-/// The containers that stay behind in the network namespace of one that ended: its runtime has cleared it away, and makes
-/// another one if the container starts again. A pod's containers are started together.
+/// The containers that may stay behind in the network namespace of one that ended: its runtime has cleared it away, and
+/// makes another one if the container starts again. A pod's containers are started together, and a runtime that is told
+/// to end ends them all.
 fn left_behind(case: &Case) -> Vec<&Container> {
     let of_victim = case.victim.as_ref().is_some_and(|victim| case.ended_in.as_ref() == Some(victim));
+    let all_end = exit_behind(case).is_some_and(|ended| ended.behind.is_some());
     // Their own ends may be among what was missed.
-    let is_cleared = of_victim && !case.blind && matches!(case.cause, Cause::Cleanup { .. });
+    let is_cleared = of_victim && !all_end && !case.blind && matches!(case.cause, Cause::Cleanup { .. });
     let alone = |container: &&Container| container.pod.is_none();
     case.shared_with.iter().filter(|_| is_cleared).filter(alone).collect()
 }
 
-/// "container app and container log".
-fn names_of(containers: &[&Container]) -> Sentence {
-    Sentence::joined(containers.iter().map(|one| container(one)), " and ")
+/// "container app, container log and 3 more".
+fn containers(all: &[&Container]) -> Sentence {
+    let (named, more) = all.split_at(all.len().min(MAX_CONTAINERS));
+    let mut items: Vec<Sentence> = named.iter().map(|one| container(one).into()).collect();
+    if !more.is_empty() {
+        items.push(sentence!("{} more", Part::Number(more.len() as u64)));
+    }
+    list(items)
 }
 
-/// What gives containers that [stay behind](left_behind) their network again.
+/// What gives containers that may [stay behind](left_behind) their network again. The runtime knows the first one by its
+/// id: where that was made anew, they cannot be started again.
 pub fn rejoin(case: &Case) -> Option<Sentence> {
     let left = left_behind(case);
-    let client = match Handle::of(left.first()?)? {
-        Handle::Docker(_) => "docker",
-        Handle::Podman(_) => "podman",
-        Handle::Pod { .. } | Handle::SomePod => return None,
-    };
-    let names = left.iter().filter_map(|one| match Handle::of(one)? {
-        Handle::Docker(name) | Handle::Podman(name) => Some(name),
+    let client_and_name = |one: &&Container| match Handle::of(one)? {
+        Handle::Docker(name) => Some(("docker", name)),
+        Handle::Podman(name) => Some(("podman", name)),
         Handle::Pod { .. } | Handle::SomePod => None,
-    });
+    };
+    let (client, _) = left.iter().find_map(&client_and_name)?;
+    let (known, mut names): (Vec<&Container>, Vec<String>) = left
+        .iter()
+        .filter_map(|one| Some((*one, client_and_name(one).filter(|(its, _)| *its == client)?.1)))
+        .unzip();
+    // Placeholders for what cannot be pasted.
+    names.dedup();
+    let (are, them) = if known.len() == 1 { ("is", "it") } else { ("are", "them") };
+    let first = case.ended_in.as_ref()?;
     Some(sentence!(
-        "once {} runs again, in a new network namespace, `{} restart {}` takes {} there",
-        container(case.ended_in.as_ref()?),
+        "if {} {} to go on, `{} restart {}` takes {} to the new network namespace of {} once that runs again; where \
+         that was made anew, make {} anew, too",
+        containers(&known),
+        are,
         client,
-        names.collect::<Vec<_>>().join(" "),
-        names_of(&left),
+        names.join(" "),
+        them,
+        container(first),
+        them,
     ))
 }
 
@@ -324,10 +341,10 @@ fn lost_carrier(change: &ParentChange, link: &Text) -> Sentence {
 }
 
 /// "a, b and c".
-pub fn list(names: impl Iterator<Item = Part>) -> Sentence {
-    let mut names: Vec<_> = names.collect();
+pub fn list<T: Fill>(items: impl IntoIterator<Item = T>) -> Sentence {
+    let mut names: Vec<_> = items.into_iter().collect();
     match names.pop() {
-        Some(last) if names.is_empty() => last.into(),
+        Some(last) if names.is_empty() => sentence!("{}", last),
         Some(last) => sentence!("{} and {}", Sentence::joined(names, ", "), last),
         None => Sentence::default(),
     }

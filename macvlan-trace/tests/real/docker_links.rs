@@ -217,7 +217,7 @@ fn a_container_that_stays_behind_in_the_network_namespace_of_a_restarted_one_is_
         .is("/victim/shared_with/1", serde_json::Value::Null)
         .says(
             "/verdict/cause",
-            "cleared eth0 away, also from container app, which lives on in the same network namespace",
+            "cleared eth0 away, also from container app, which shared its network namespace",
         )
         .says("/verdict/remedy", "`docker restart app`");
     assert!(web.is_alive() && app.is_alive());

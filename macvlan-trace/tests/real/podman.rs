@@ -32,7 +32,7 @@ fn a_container_that_stays_behind_in_the_network_namespace_of_another_one_is_told
             .verdict("container-killed", "likely")
             .is("/culprit/comm", "crun")
             .is("/victim/init/pid", web.pid)
-            .says("/verdict/cause", "also from container app, which lives on in the same network namespace")
+            .says("/verdict/cause", "also from container app, which shared its network namespace")
             .says("/verdict/remedy", "`podman restart app`")
     });
 }

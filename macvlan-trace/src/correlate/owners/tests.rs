@@ -362,12 +362,12 @@ fn a_container_that_stays_behind_in_the_namespace_of_another_one_is_named_with_w
             .culprit(&kill())
             .is("/victim/container/name", "web")
             .is("/victim/shared_with", app.clone())
+            .says("/verdict/cause", "away, also from container app, which shared its network namespace")
             .says(
-                "/verdict/cause",
-                "away, also from container app, which lives on in the same network namespace",
-            )
-            .says("/verdict/remedy", "once container web runs again")
-            .says("/verdict/remedy", "`docker restart app` takes container app there");
+                "/verdict/remedy",
+                "if container app is to go on, `docker restart app` takes it to the new network namespace of \
+                 container web once that runs again; where that was made anew, make it anew, too.",
+            );
     }
     told.settled()[0]
         .is("/victims/0/name", "web")
@@ -414,5 +414,5 @@ fn containers_of_a_pod_are_started_together() {
     story.deletes(&dockerd(), &link);
     let told = story.tell();
     told.last().is("/victim/shared_with/0/id", APP).culprit(&kill());
-    assert!(!told.to_string().contains("lives on"), "{told}");
+    assert!(!told.to_string().contains("shared its network namespace"), "{told}");
 }

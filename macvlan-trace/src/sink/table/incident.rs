@@ -107,10 +107,12 @@ impl Blocks {
 
 impl Block {
     /// Whether the cause of an event stands under the block's last heading: the last of those shown, or one before it
-    /// with the same rule and culprit. Then the row says whose link it was.
+    /// with the same rule and culprit, if the row says whose link it was.
     fn has_under_last(&self, event: &Event) -> bool {
         let is_headed = |why: &&Why| why.has_heading_of(event);
-        self.whys.iter().rev().take_while(is_headed).any(|why| why.is_that_of(event))
+        let says_whose = event.culprit.is_some() && event.victim.container.is_some();
+        let looked_at = if says_whose { self.whys.len() } else { 1 };
+        self.whys.iter().rev().take(looked_at).take_while(is_headed).any(|why| why.is_that_of(event))
     }
 
     /// Whether a remedy has not been given yet; it counts as given from now on.
@@ -157,7 +159,7 @@ fn culprit(event: &Event) -> Option<(u32, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{EventKind, Recurrence};
+    use crate::event::{Container, EventKind, Recurrence};
     use crate::sentence::{Part, Period, sentence};
     use crate::testing::records;
 
@@ -225,10 +227,14 @@ mod tests {
     #[test]
     fn containers_that_end_together_are_explained_once_each() {
         let mut incidents = Blocks::default();
-        let mut told = |container: &str| {
+        let stopped = |container: &str| {
             let named = Part::Container(container.into());
-            incidents.heading(&event(1, sentence!("{} sent SIGTERM to {}", sh("sh", 812), named)))
+            let mut event = event(1, sentence!("{} sent SIGTERM to {}", sh("sh", 812), named));
+            let id = container.to_owned();
+            event.victim.container = Some(Container { runtime: None, id, name: None, pod: None });
+            event
         };
+        let mut told = |container: &str| incidents.heading(&stopped(container));
         assert_eq!(["web", "db"].map(&mut told), [FULL, Heading::Full { remedy: false }]);
         assert_eq!(["web", "db", "web"].map(&mut told), [Heading::None; 3]);
         // Under another rule's heading, the row would be taken for one of that rule.
