@@ -4,7 +4,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Version of the layouts in this crate. The object and its loader are built together, so a mismatch is a bug, and
 /// there is no migration.
-pub const ABI: u16 = 2;
+pub const ABI: u16 = 3;
 
 /// What a record reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -63,7 +63,8 @@ pub struct CgroupRef {
 impl CgroupRef {
     /// The path was read.
     pub const KNOWN: u32 = 1;
-    /// Deeper than [`MAX_CGROUP_DEPTH`] or longer than [`MAX_CGROUP_PATH`]: the part near the root is missing.
+    /// Deeper than [`MAX_CGROUP_DEPTH`], or so long that another name may not fit into [`MAX_CGROUP_PATH`]: the part near
+    /// the root is missing.
     pub const CUT: u32 = 2;
 }
 
@@ -82,7 +83,8 @@ pub struct ExeRef {
 impl ExeRef {
     /// The path was read.
     pub const KNOWN: u32 = 1;
-    /// Deeper than [`MAX_EXE_DEPTH`] or longer than [`MAX_EXE_PATH`]: the part near the root is missing.
+    /// Deeper than [`MAX_EXE_DEPTH`], or so long that another name may not fit into [`MAX_EXE_PATH`], or in a directory
+    /// that was moved out of what is mounted: the part near the root is missing.
     pub const CUT: u32 = 2;
 }
 

@@ -332,6 +332,10 @@ fn fill_exe(buffer: &mut Buffer, task: u64, at: usize) -> usize {
         if (next ^ dentry) | (next_mount ^ mount) == 0 {
             // There is nothing above this, unless something on the way could not be read.
             exe.known = if dentry == 0 { 0 } else { ExeRef::KNOWN };
+            // The root of a file system that is not that of the mount: the directory was moved out of what is mounted.
+            if inside != 0 && depth > 0 {
+                (exe.known, exe.len) = (ExeRef::KNOWN | ExeRef::CUT, written as u32);
+            }
             break;
         }
         (dentry, mount) = (next, next_mount);

@@ -1,6 +1,12 @@
 //! Who asked for it: every way to take a link down or to delete it, and every kind of actor.
 
-use std::{fs, os::unix::process::CommandExt as _, process::Command};
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    os::{fd::AsRawFd as _, unix::process::CommandExt as _},
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use crate::harness::{Parent, Trace, Watch, cgroup_root, ip, ip_path, own_netns, remove_group, run, sh};
 
@@ -72,6 +78,66 @@ fn the_file_that_ran_is_named_whatever_the_process_calls_itself() {
     let stream = trace.stop();
     stream.one("deleted", "macvlan0").by("my tool").is("/actor/exe", &*tool).is("/culprit/exe", &*tool);
     stream.one("down", "macvlan1").by("NetworkManager").is("/actor/exe", format!("{shell} (deleted)"));
+}
+
+#[test]
+fn the_path_of_a_file_crosses_mounts_and_says_where_it_was_cut() {
+    let trace = Watch::start();
+    let _parent = Parent::dummy("par0");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let root = folder.path().canonicalize().expect("it is there");
+    let tool = |folder: &Path| {
+        fs::create_dir_all(folder).expect("a folder can be made");
+        fs::copy(ip_path(), folder.join("tool")).expect("a program can be copied");
+        folder.join("tool").display().to_string()
+    };
+    let deletes = |path: &str, link: &str| {
+        ip(&format!("link add {link} link par0 type macvlan"));
+        let status = Command::new(path).args(["link", "del", link]).status().expect("it starts");
+        assert!(status.success(), "{path}: {status}");
+    };
+    let deep = tool(&(0..30).fold(root.clone(), |path, level| path.join(level.to_string())));
+    let long = tool(&(0..4).fold(root.clone(), |path, level| path.join(format!("{level}").repeat(250))));
+    // A mount on a mount.
+    let [inner, outer, place] = ["inner", "outer", "place"].map(|name| root.join(name));
+    tool(&inner);
+    fs::create_dir_all(&place).expect("a folder can be made");
+    fs::create_dir_all(&outer).expect("a folder can be made");
+    for source in [&outer, &inner] {
+        sh(&format!("mount --bind {} {}", source.display(), place.display()));
+    }
+    let mounted = place.join("tool").display().to_string();
+    let memory =
+        rustix::fs::memfd_create("in-memory", rustix::fs::MemfdFlags::empty()).expect("there is memory");
+    let memory = File::from(memory);
+    (&memory).write_all(&fs::read(ip_path()).expect("it can be read")).expect("there is room");
+    let in_memory = format!("/proc/{}/fd/{}", std::process::id(), memory.as_raw_fd());
+    for (path, link) in [(&deep, "deep"), (&long, "long"), (&mounted, "mounted"), (&in_memory, "memory")] {
+        deletes(path, link);
+    }
+    // A folder that is moved out of what is mounted, while a program from it runs.
+    tool(&inner.join("moved"));
+    ip("link add moved link par0 type macvlan");
+    let mut running = Command::new(place.join("moved/tool"))
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    fs::rename(inner.join("moved"), root.join("moved")).expect("a folder can be moved");
+    running.stdin.take().expect("it reads").write_all(b"link del moved\n").expect("it reads");
+    assert!(running.wait().expect("it ends").success());
+    let stream = trace.stop();
+    sh(&format!("umount {0}; umount {0}", place.display()));
+    let cut = |link: &str, end: &str| {
+        stream.one("deleted", link).holds("the part near the root is missing", |event| {
+            event["actor"]["exe"].as_str().is_some_and(|exe| exe.starts_with('…') && exe.ends_with(end))
+        });
+    };
+    cut("deep", "/28/29/tool");
+    cut("long", &format!("/{}/tool", "3".repeat(250)));
+    cut("moved", "/moved/tool");
+    stream.one("deleted", "mounted").is("/actor/exe", &*mounted);
+    stream.one("deleted", "memory").says("/actor/exe", "memfd:in-memory");
 }
 
 #[test]
