@@ -232,9 +232,8 @@ impl Correlator {
             What::NetnsName { netns, name } => self.netns.name(&netns, name),
             What::Container(container) => self.owners.learn(container),
             What::Resident(resident) => {
-                self.owners.touch(&resident.cgroup);
                 if let Some(home) = self.netns.home(&resident.netns, false) {
-                    home.note_found(at, &resident);
+                    self.owners.note_found(at, &home, &resident);
                 }
             }
             What::Lost { .. } => {
@@ -495,7 +494,7 @@ impl Correlator {
         let setter = self.setter(&fact, &life.addresses);
         let home = fact.home().and_then(|netns| self.netns.home(&netns, fact.task.kthread));
         let [victim, owner, arrived_in] = self.owners_of(at, &fact, &mut life, home.as_ref());
-        let shared_with = self.owners.sharing_link(at, &life.homes);
+        let shared_with = self.owners.sharing_link(at, &life.homes, self.lost);
         let ended_in = cause.exit().and_then(|ended| self.container(&ended.task.cgroup));
         let main_pid = home.as_ref().and_then(|home| home.main_pid());
         let actor_container = self.container(&actor.cgroup);

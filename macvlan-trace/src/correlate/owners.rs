@@ -35,6 +35,10 @@ pub struct Home {
 struct Sharing {
     container: ContainerId,
     pod: Option<PodId>,
+    /// Its main process there.
+    process: ProcessId,
+    /// When that was last found there.
+    found: Ktime,
     /// When it was asked to end.
     asked: Option<Ktime>,
 }
@@ -67,15 +71,19 @@ impl Home {
         Self { generation, owner: RefCell::default(), sharing: RefCell::default() }
     }
 
-    /// A process was found living in it.
-    pub fn note_found(&self, at: Ktime, resident: &Resident) {
+    /// A process was found living in it, perhaps not for the first time. Returns whether it pushed another one out.
+    pub fn note_found(&self, at: Ktime, resident: &Resident) -> bool {
+        let process = resident.process;
         if !resident.shares {
-            return self.claim(at, &resident.cgroup, resident.process, false);
+            self.claim(at, &resident.cgroup, process, false);
+            return false;
         }
-        let Some(place) = resident.cgroup.path.as_ref().map(place_of) else { return };
-        let Some(container) = place.container else { return };
-        let sharing = Sharing { container, pod: place.pod, asked: None };
-        self.sharing.borrow_mut().insert(resident.process.tgid, sharing);
+        let Some(place) = resident.cgroup.path.as_ref().map(place_of) else { return false };
+        let Some(container) = place.container else { return false };
+        let mut all = self.sharing.borrow_mut();
+        let known = all.get(&process.tgid).filter(|it| it.process == process && it.container == container);
+        let asked = known.and_then(|it| it.asked);
+        all.insert(process.tgid, Sharing { container, pod: place.pod, process, found: at, asked }).is_some()
     }
 
     /// A process that lives in it is asked to end.
@@ -141,6 +149,8 @@ impl Home {
 pub struct Owners {
     /// What the runtimes' files said, by user and id.
     told: Bounded<(Option<u32>, String), Container, MAX_CONTAINERS>,
+    /// How many were pushed out of a namespace that too many share.
+    crowded_out: u64,
 }
 
 impl Owners {
@@ -164,9 +174,9 @@ impl Owners {
     }
 
     /// The containers that live in the namespace which makes a link [that container's](Self::of_link), beside that one.
-    /// None of them has been asked to end.
+    /// None of them has been asked to end, nor may one have ended unseen as records were lost.
     #[must_use]
-    pub fn sharing_link(&self, at: Ktime, homes: &[Rc<Home>]) -> Vec<Container> {
+    pub fn sharing_link(&self, at: Ktime, homes: &[Rc<Home>], lost: Option<Ktime>) -> Vec<Container> {
         let Some(home) = homes.iter().rev().find(|home| home.owner.borrow().is_some()) else {
             return Vec::new();
         };
@@ -174,10 +184,10 @@ impl Owners {
         let is_owner =
             |sharing: &Sharing| owner.as_ref().is_some_and(|own| own.container == sharing.container);
         let is_ending = |asked: Ktime| at.0.saturating_sub(asked.0) <= STOPPING_NS;
-        let mut living: Vec<_> = sharing
-            .iter()
-            .filter(|(_, sharing)| !is_owner(sharing) && !sharing.asked.is_some_and(is_ending))
-            .collect();
+        let may_be_gone =
+            |it: &Sharing| it.asked.is_some_and(is_ending) || lost.is_some_and(|lost| it.found <= lost);
+        let mut living: Vec<_> =
+            sharing.iter().filter(|(_, sharing)| !is_owner(sharing) && !may_be_gone(sharing)).collect();
         living.sort_unstable_by_key(|(pid, _)| **pid);
         living.into_iter().map(|(_, sharing)| self.whole(&sharing.container, sharing.pod.as_ref())).collect()
     }
@@ -205,9 +215,15 @@ impl Owners {
         Some(self.whole(&place.container?, place.pod.as_ref()))
     }
 
-    /// How many names were pushed out by others.
+    /// A process was found living in a namespace.
+    pub fn note_found(&mut self, at: Ktime, home: &Home, resident: &Resident) {
+        self.touch(&resident.cgroup);
+        self.crowded_out += u64::from(home.note_found(at, resident));
+    }
+
+    /// How many names, and containers that share a namespace, were pushed out by others.
     pub fn evicted(&self) -> u64 {
-        self.told.evicted()
+        self.told.evicted() + self.crowded_out
     }
 
     /// A container with all that its path and its runtime's files say.

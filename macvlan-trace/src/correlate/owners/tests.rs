@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{MAX_CONTAINERS, Owners};
+use super::{Home, MAX_CONTAINERS, MAX_SHARING, Owners};
 use crate::{
-    fact::{Cgroup, Container, Pod, Task, What},
+    fact::{Cgroup, Container, Ktime, Pod, Resident, Task, What},
     testing::story::{
         Macvlan, Story, Told,
         cast::{kill, runc},
@@ -380,7 +380,9 @@ fn a_container_that_is_stopped_too_or_has_a_network_of_its_own_does_not_stay_beh
     for decoy in [
         "is asked to end",
         "is asked with the signal that its image names",
+        "is asked to end before it is found again",
         "is killed",
+        "may have ended among lost records",
         "has ended",
         "has a network of its own",
     ] {
@@ -388,6 +390,13 @@ fn a_container_that_is_stopped_too_or_has_a_network_of_its_own_does_not_stay_beh
             match decoy {
                 "is asked with the signal that its image names" => {
                     story.found_sharing(netns(1), app).sends(&runc(), 28, app, netns(1))
+                }
+                "is asked to end before it is found again" => story
+                    .found_sharing(netns(1), app)
+                    .sends(&runc(), 15, app, netns(1))
+                    .found_sharing(netns(1), app),
+                "may have ended among lost records" => {
+                    story.found_sharing(netns(1), app).fact(What::Lost { records: 1 }).wait_ms(700_000)
                 }
                 "is killed" => story.found_sharing(netns(1), app).sends(&kill(), 9, app, netns(1)),
                 "is asked to end" => {
@@ -415,4 +424,22 @@ fn containers_of_a_pod_are_started_together() {
     let told = story.tell();
     told.last().is("/victim/shared_with/0/id", APP).culprit(&kill());
     assert!(!told.to_string().contains("shared its network namespace"), "{told}");
+}
+
+#[test]
+fn of_more_containers_than_fit_in_a_namespace_the_others_are_counted() {
+    let (home, mut owners) = (Home::new(1), Owners::default());
+    for n in 0..u32::try_from(MAX_SHARING).unwrap() + 3 {
+        let app = main_of(&format!("{n:064x}"), 800 + n);
+        let resident = Resident {
+            netns: netns(1),
+            process: app.task.process,
+            comm: app.task.comm,
+            cgroup: app.cgroup,
+            shares: true,
+        };
+        owners.note_found(Ktime(1), &home, &resident);
+        owners.note_found(Ktime(2), &home, &resident);
+    }
+    assert_eq!((home.sharing.borrow().len(), owners.evicted()), (MAX_SHARING, 3));
 }
