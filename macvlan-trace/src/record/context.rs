@@ -23,8 +23,10 @@ pub struct Context {
     /// By the address of the device.
     links: Bounded<u64, Fact, MAX>,
     containers: Bounded<String, Fact, MAX>,
-    /// By the address of the namespace, and the process.
-    residents: Bounded<(u64, u32), Fact, MAX>,
+    /// The owners of namespaces, by the address of the namespace: of several in turn, the latest.
+    owners: Bounded<u64, Fact, MAX>,
+    /// Who shares a namespace with its owner, by the address of the namespace, and the process.
+    sharers: Bounded<(u64, u32), Fact, MAX>,
     tasks: Bounded<(ProcessId, u32), Fact, MAX>,
 }
 
@@ -48,14 +50,14 @@ impl Context {
                 // The end of the namespace that was at this address before may be lost.
                 let netns = resident.netns;
                 self.forget_residents(|old| old.netns.ptr == netns.ptr && !old.netns.is(&netns));
-                self.residents.insert((resident.netns.ptr, resident.process.tgid), fact.clone());
+                if resident.shares {
+                    self.sharers.insert((netns.ptr, resident.process.tgid), fact.clone());
+                } else {
+                    self.owners.insert(netns.ptr, fact.clone());
+                }
             }
             // The owner of a namespace is needed until its links are gone, those who share it while they live.
-            What::Exit(exit) => self.forget_residents(|resident| {
-                resident.shares
-                    && resident.netns.is(&exit.netns)
-                    && resident.process.tgid == exit.task.process.tgid
-            }),
+            What::Exit(exit) => drop(self.sharers.remove(&(exit.netns.ptr, exit.task.process.tgid))),
             What::Container(container) => drop(self.containers.insert(container.id.clone(), fact.clone())),
             What::Stock(stock) => {
                 if let Some(netns) = &stock.link.netns {
@@ -89,12 +91,14 @@ impl Context {
     }
 
     fn forget_residents(&mut self, is_over: impl Fn(&Resident) -> bool) {
-        let over = self.residents.iter().filter_map(|(key, fact)| match &fact.what {
-            What::Resident(resident) if is_over(resident) => Some(*key),
-            _ => None,
-        });
-        for over in over.collect::<Vec<_>>() {
-            self.residents.remove(&over);
+        let is_over = |fact: &Fact| matches!(&fact.what, What::Resident(resident) if is_over(resident));
+        let owners = self.owners.iter().filter(|(_, fact)| is_over(fact)).map(|(key, _)| *key);
+        for over in owners.collect::<Vec<_>>() {
+            self.owners.remove(&over);
+        }
+        let sharers = self.sharers.iter().filter(|(_, fact)| is_over(fact)).map(|(key, _)| *key);
+        for over in sharers.collect::<Vec<_>>() {
+            self.sharers.remove(&over);
         }
     }
 
@@ -109,7 +113,8 @@ impl Context {
             .chain(facts(&self.places))
             .chain(facts(&self.links))
             .chain(facts(&self.containers))
-            .chain(facts(&self.residents))
+            .chain(facts(&self.owners))
+            .chain(facts(&self.sharers))
             .chain(facts(&self.tasks))
             .chain(&self.watching)
     }
@@ -132,6 +137,15 @@ mod tests {
         let mut context = Context::default();
         story.into_stream().for_each(|fact| context.note(&fact));
         context
+    }
+
+    /// The process ids of the residents that are repeated.
+    fn residents(context: &Context) -> Vec<u32> {
+        let of_resident = |fact: &Fact| match &fact.what {
+            What::Resident(resident) => Some(resident.process.tgid),
+            _ => None,
+        };
+        context.facts().filter_map(of_resident).collect()
     }
 
     #[test]
@@ -168,18 +182,27 @@ mod tests {
         let mut story = Story::new();
         story.found_in(netns(1), &web).found_sharing(netns(1), &app).found_sharing(netns(1), &log);
         story.exits(&app, netns(1), 0).exits(&web, netns(1), 0);
-        let residents = |context: &Context| {
-            let mut living: Vec<_> = facts(&context.residents)
-                .filter_map(|fact| match &fact.what {
-                    What::Resident(resident) => Some(resident.process.tgid),
-                    _ => None,
-                })
-                .collect();
-            living.sort_unstable();
-            living
-        };
-        let context = noted(story);
-        assert_eq!(residents(&context), [812, 840], "the links of its owner are still there");
+        assert_eq!(residents(&noted(story)), [812, 840], "the links of its owner are still there");
+    }
+
+    #[test]
+    fn of_those_who_own_a_namespace_in_turn_the_latest_is_repeated() {
+        let mut story = Story::new();
+        story.found_in(netns(1), &process("web", 812)).exits(&process("web", 812), netns(1), 0);
+        story.found_in(netns(1), &process("db", 813)).found_sharing(netns(1), &process("app", 830));
+        story.found_in(netns(2), &process("log", 700));
+        assert_eq!(residents(&noted(story)), [813, 700, 830]);
+    }
+
+    #[test]
+    fn those_who_share_namespaces_push_out_no_owner() {
+        let mut story = Story::new();
+        story.found_in(netns(1), &process("pause", 812));
+        for pid in 1..=2000 {
+            story.found_sharing(netns(1), &process("app", 10_000 + pid));
+        }
+        let repeated = residents(&noted(story));
+        assert_eq!((repeated[0], repeated.len()), (812, MAX + 1));
     }
 
     #[test]
