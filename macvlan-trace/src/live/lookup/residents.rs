@@ -23,10 +23,13 @@ use crate::{
 
 /// How many looks a namespace gets; the pauses between them double each time.
 const MAX_LOOKS: u32 = 7;
-/// If processes keep coming in, looks are this many ticks apart: `ip netns exec` may run all the time.
-const REST: u32 = 8;
+/// If processes keep coming in, looks are this many ticks apart, whatever the namespaces: `ip netns exec` and the health
+/// checks of containers run all the time.
+const REST: u32 = 20;
 /// How many looks follow when somebody came in: at the first, a container may still be starting.
 const LOOKS_AT_ENTRY: u32 = 2;
+/// How many containers may share a namespace with its owner: no more are told.
+const MAX_OTHERS: usize = 64;
 /// How many namespaces are remembered.
 const MAX_REMEMBERED: usize = 16_384;
 
@@ -41,6 +44,8 @@ pub struct Residents {
     searches: Bounded<u64, Search, MAX_REMEMBERED>,
     /// Residents that were found but not returned yet.
     found: Vec<Resident>,
+    /// Ticks until the next look at namespaces that somebody entered.
+    rest: u32,
 }
 
 /// How far the search for a namespace's residents has come.
@@ -52,8 +57,6 @@ struct Search {
     pause: u32,
     /// Looks that are left since somebody came in.
     entered: u32,
-    /// Ticks until the next one of those.
-    rest: u32,
     /// The process id of the resident that was found.
     found: Option<u32>,
     /// Those of the main processes of other containers.
@@ -62,11 +65,11 @@ struct Search {
 
 impl Search {
     fn new(netns: Netns) -> Self {
-        Self { netns, looks: 0, pause: 0, entered: 0, rest: 0, found: None, others: Vec::new() }
+        Self { netns, looks: 0, pause: 0, entered: 0, found: None, others: Vec::new() }
     }
 
-    /// Whether to look at this tick.
-    fn is_due(&mut self) -> bool {
+    /// Whether to look at this tick; `rested` if somebody who came in is a reason to.
+    fn is_due(&mut self, rested: bool) -> bool {
         let mut due = false;
         if self.found.is_none() && self.looks < MAX_LOOKS {
             if self.pause == 0 {
@@ -76,11 +79,7 @@ impl Search {
             }
             self.pause -= 1;
         }
-        self.rest = self.rest.saturating_sub(1);
-        if self.entered > 0 && self.rest == 0 {
-            self.rest = REST;
-            due = true;
-        }
+        due |= rested && self.entered > 0;
         self.entered = self.entered.saturating_sub(u32::from(due));
         due
     }
@@ -89,10 +88,14 @@ impl Search {
     fn keep(&mut self, found: Vec<Process>) -> Vec<Resident> {
         self.others.retain(|pid| found.iter().any(|process| process.pid == *pid));
         let known = |pid| self.found == Some(pid) || self.others.contains(&pid);
-        let fresh: Vec<_> = found.into_iter().filter(|process| !known(process.pid)).collect();
+        let fresh: Vec<_> =
+            found.into_iter().filter(|process| !process.is_exiting && !known(process.pid)).collect();
         let mut residents = Vec::with_capacity(fresh.len());
         for process in fresh {
             let shares = self.found.is_some();
+            if shares && self.others.len() >= MAX_OTHERS {
+                break;
+            }
             if shares {
                 self.others.push(process.pid);
             } else {
@@ -113,7 +116,13 @@ impl Residents {
     }
 
     pub(super) fn of_proc(host: Option<NsInode>, proc: Option<&Path>) -> Self {
-        Self { host, proc: proc.map(Path::to_owned), searches: Bounded::default(), found: Vec::new() }
+        Self {
+            host,
+            proc: proc.map(Path::to_owned),
+            searches: Bounded::default(),
+            found: Vec::new(),
+            rest: 0,
+        }
     }
 
     /// Searches for the residents of a namespace that holds a watched link. Repeated calls are cheap.
@@ -136,12 +145,15 @@ impl Residents {
     }
 
     /// A process of a namespace has ended. If it is the resident that was found, another one may live there now or
-    /// later: without a process that holds a pod's namespace, its containers take over from each other.
+    /// later: without a process that holds a pod's namespace, its containers take over from each other. Those that
+    /// share the namespace live on.
     pub fn left(&mut self, netns: &Netns, process: u32) {
+        self.found.retain(|found| found.netns.ptr != netns.ptr || found.process.tgid != process);
         let Some(search) = self.searches.get_mut(&netns.ptr) else { return };
         search.others.retain(|other| *other != process);
         if search.found == Some(process) {
-            *search = Search::new(*netns);
+            let others = std::mem::take(&mut search.others);
+            *search = Search { others, ..Search::new(*netns) };
         }
     }
 
@@ -153,9 +165,14 @@ impl Residents {
 
     /// Looks for those that are due.
     pub fn tick(&mut self) {
+        self.rest = self.rest.saturating_sub(1);
+        let rested = self.rest == 0;
+        if rested && self.searches.iter().any(|(_, search)| search.entered > 0) {
+            self.rest = REST;
+        }
         let mut due = Vec::new();
         for search in self.searches.values_mut() {
-            if search.is_due() {
+            if search.is_due(rested) {
                 due.push(search.netns);
             }
         }
@@ -204,6 +221,8 @@ struct Process {
     container: ContainerId,
     /// Whether it is the init of a pid namespace inside the one that /proc shows.
     is_init: bool,
+    /// Whether it is about to end. Its end may have been told already.
+    is_exiting: bool,
 }
 
 impl Processes {
@@ -255,9 +274,9 @@ impl Process {
         let folder = proc.join(pid.to_string());
         let cgroup = cgroup_in(&fs::read(folder.join("cgroup")).ok()?)?;
         let container = place_of(&cgroup).container?;
-        let (comm, start) = stat_in(&fs::read(folder.join("stat")).ok()?)?;
+        let (comm, start, is_exiting) = stat_in(&fs::read(folder.join("stat")).ok()?)?;
         let is_init = is_init_in(&fs::read(folder.join("status")).ok()?);
-        Some(Self { pid, comm, start, cgroup, container, is_init })
+        Some(Self { pid, comm, start, cgroup, container, is_init, is_exiting })
     }
 
     fn into_fact(self, netns: Netns, shares: bool) -> Resident {
@@ -284,17 +303,23 @@ fn cgroup_in(content: &[u8]) -> Option<Text> {
     Some(Text::from(path.to_vec()))
 }
 
-/// Name and start in /proc/PID/stat. The name is in brackets and may hold any byte, brackets too.
-fn stat_in(content: &[u8]) -> Option<(Text, Ktime)> {
+/// `PF_EXITING` of include/linux/sched.h: `do_exit` sets it (in `exit_signals`) after the hook there has reported the end.
+const PF_EXITING: u32 = 0x4;
+
+/// Name and start in /proc/PID/stat, and whether the process is exiting. The name is in brackets and may hold any byte,
+/// brackets too.
+fn stat_in(content: &[u8]) -> Option<(Text, Ktime, bool)> {
     let open = content.iter().position(|&byte| byte == b'(')?;
     let close = content.iter().rposition(|&byte| byte == b')')?;
     let comm = Text::from(content.get(open + 1..close)?.to_vec());
-    // After the brackets come the fields from the third on; the start is the 22nd, in ticks since boot.
-    let ticks: u64 =
-        str::from_utf8(&content[close + 1..]).ok()?.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    // After the brackets come the fields from the third on; the ninth has the flags, the 22nd is the start, in ticks
+    // since boot.
+    let mut fields = str::from_utf8(&content[close + 1..]).ok()?.split_ascii_whitespace();
+    let flags: u32 = fields.nth(6)?.parse().ok()?;
+    let ticks: u64 = fields.nth(12)?.parse().ok()?;
     let start =
         u128::from(ticks) * 1_000_000_000 / u128::from(rustix::param::clock_ticks_per_second().max(1));
-    Some((comm, Ktime(u64::try_from(start).ok()?)))
+    Some((comm, Ktime(u64::try_from(start).ok()?), flags & PF_EXITING != 0))
 }
 
 /// Whether /proc/PID/status has several ids, and the last one, that in the innermost pid namespace, is 1.
@@ -475,6 +500,79 @@ mod tests {
         residents.left(&BLUE, 50);
         residents.entered(&BLUE);
         assert_eq!(told(&mut residents), [(60, true)]);
+    }
+
+    #[test]
+    fn who_shares_a_namespace_is_known_still_after_its_owner_has_ended() {
+        let machine = Machine::new();
+        machine.has(40, 7, &docker(WEB), "40\t1").has(50, 7, &docker(DB), "50\t1");
+        let mut residents = machine.residents();
+        let told = |residents: &mut Residents| {
+            residents.tick();
+            residents.take_found().iter().map(|found| (found.process.tgid, found.shares)).collect::<Vec<_>>()
+        };
+        residents.expect_in(&BLUE);
+        assert_eq!(told(&mut residents), [(40, false), (50, true)]);
+        fs::remove_dir_all(machine.0.path().join("40")).unwrap();
+        residents.left(&BLUE, 40);
+        assert_eq!(told(&mut residents), []);
+        machine.has(60, 7, &docker(WEB), "60\t1");
+        assert_eq!(told(&mut residents), [(60, false)]);
+    }
+
+    #[test]
+    fn whoever_has_ended_is_not_told_any_more() {
+        let machine = Machine::new();
+        machine.has(40, 7, &docker(WEB), "40\t1").has(50, 7, &docker(DB), "50\t1");
+        let mut residents = machine.residents();
+        residents.expect_in(&BLUE);
+        residents.tick();
+        residents.left(&BLUE, 50);
+        assert_eq!(residents.take_found().iter().map(|found| found.process.tgid).collect::<Vec<_>>(), [40]);
+        // It is exiting, and its end has been read.
+        let stat = machine.0.path().join("50/stat");
+        fs::write(stat, format!("50 (a) R {}4194564 {}50 0\n", "0 ".repeat(5), "0 ".repeat(12))).unwrap();
+        residents.entered(&BLUE);
+        residents.tick();
+        assert!(residents.take_found().is_empty());
+    }
+
+    #[test]
+    fn health_checks_in_many_containers_do_not_make_it_look_at_every_tick() {
+        let machine = Machine::new();
+        let all: Vec<_> =
+            (0..200).map(|n| Netns { ptr: 1000 + n, cookie: Some(n), inode: Some(NsInode(7)) }).collect();
+        machine.has(40, 7, &docker(WEB), "40\t1");
+        let mut residents = machine.residents();
+        for netns in &all {
+            residents.expect_in(netns);
+        }
+        residents.tick();
+        assert_eq!(residents.take_found().len(), all.len());
+        let mut passes = 0;
+        for tick in 0..600 {
+            // Each is entered every 60 ticks.
+            all.iter().skip(tick % 60).step_by(60).for_each(|netns| residents.entered(netns));
+            let rest = residents.rest;
+            residents.tick();
+            passes += u32::from(residents.rest > rest);
+        }
+        assert_eq!(passes, 600 / REST);
+    }
+
+    #[test]
+    fn of_very_many_in_one_namespace_some_are_told_once() {
+        let machine = Machine::new();
+        for pid in 100..200 {
+            machine.has(pid, 7, &docker(&format!("{pid:064x}")), &format!("{pid}\t1"));
+        }
+        let mut residents = machine.residents();
+        residents.expect_in(&BLUE);
+        for told in [1 + MAX_OTHERS, 0] {
+            residents.entered(&BLUE);
+            (0..=REST).for_each(|_| residents.tick());
+            assert_eq!(residents.take_found().len(), told);
+        }
     }
 
     #[test]
