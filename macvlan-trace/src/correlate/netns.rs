@@ -329,12 +329,12 @@ impl Namespaces {
         living.or_else(|| self.ended.get(&netns.ptr).filter(|known| known.is(netns)))
     }
 
-    /// The namespace that is alive at an address. It replaces an ended one, or one whose end was lost.
     /// The end of a process that lived in a namespace which lives on.
     pub fn end_of(&self, netns: &Netns, process: ProcessId) -> Option<Rc<Ended>> {
         self.living.get(&netns.ptr).filter(|known| known.is(netns))?.exit_of(process)
     }
 
+    /// The namespace that is alive at an address. It replaces an ended one, or one whose end was lost.
     fn living(&mut self, netns: &Netns) -> &mut Namespace {
         self.ended.remove(&netns.ptr);
         let last_generation = &mut self.last_generation;
