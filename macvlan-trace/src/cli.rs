@@ -44,7 +44,8 @@ const EXAMPLES: &str = "\
 Examples:
   sudo macvlan-trace                          Watch every namespace until Ctrl-C
   sudo macvlan-trace -i 'macvlan*' -e all     Follow the whole life of some links
-  sudo macvlan-trace --netns web -v           One namespace, with the kernel path of each event
+  sudo macvlan-trace -C web                   One container, by its name, pod or id
+  sudo macvlan-trace --netns blue -v          One namespace of `ip netns`, with the kernel path of each event
   sudo macvlan-trace -c 1 -o json             Wait for the next break; one JSON object a line
   sudo macvlan-trace -- docker stop web       Watch while a command runs; leave with its status
   sudo macvlan-trace -w r.rec                 Record everything beside the table
@@ -104,7 +105,8 @@ pub struct Cli {
     #[arg(value_hint = clap::ValueHint::DirPath)]
     pub state_root: PathBuf,
 
-    /// Record the whole stream of facts, whatever is shown, for `macvlan-trace replay FILE`.
+    /// Record the whole stream of facts, whatever is shown, for `macvlan-trace replay FILE`. A record that is there already
+    /// is overwritten, unless --rotate is given.
     #[arg(short, long = "write", value_name = "FILE", help_heading = "Record", value_hint = clap::ValueHint::FilePath)]
     pub write: Option<PathBuf>,
 
@@ -264,8 +266,8 @@ pub struct FilterArgs {
     #[arg(long = "cgroup", value_name = "GLOB", value_parser = cgroup)]
     pub cgroups: Vec<CgroupGlob>,
 
-    /// Container that lost the link, or that the link moves to: its name or its pod's, the beginning of its id, or a glob
-    /// of one of them.
+    /// Container that lost the link, shares its network namespace, or gets the link: its name or its pod's, the beginning
+    /// of its id, or a glob of one of them.
     #[arg(short = 'C', long = "container", value_name = "NAME", value_parser = container)]
     pub containers: Vec<Pattern>,
 
@@ -333,7 +335,10 @@ fn with_hint(mut error: clap::Error) -> clap::Error {
         return error;
     }
     let hint = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(word)) if [CHECK, EXPLAIN, REPLAY, INFO].contains(&word.as_str()) => {
+        Some(ContextValue::String(word)) if word == REPLAY => {
+            format!("flags of `{word}` stand after it: macvlan-trace {word} FILE -e all")
+        }
+        Some(ContextValue::String(word)) if [CHECK, EXPLAIN, INFO].contains(&word.as_str()) => {
             format!("`{word}` goes without flags of tracing: macvlan-trace {word}")
         }
         Some(ContextValue::String(word)) if !word.starts_with('-') => {
