@@ -76,10 +76,12 @@ impl Decoder {
         let what = if header.kind == wire::Kind::Task as u16 {
             What::Task(Box::new(whole_task(bytes, task)?))
         } else if header.kind == wire::Kind::Link as u16 || header.kind == wire::Kind::Parent as u16 {
-            if let Some(fact) = self.address(bytes, at, &task, symbols)? {
+            let record: wire::LinkRecord = fixed(bytes)?;
+            let tail = &bytes[size_of::<wire::LinkRecord>()..];
+            if let Some(fact) = self.address(&record, tail, at, &task, symbols)? {
                 return Ok(Some(Fact { at, what: What::Address(Box::new(fact)) }));
             }
-            match self.link(bytes, at, task, symbols)? {
+            match self.change(&record, tail, at, task, symbols)? {
                 Some(fact) if header.kind == wire::Kind::Link as u16 => What::Link(Box::new(fact)),
                 Some(fact) => What::Parent(Box::new(fact)),
                 None => return Ok(None),
@@ -159,30 +161,18 @@ impl Decoder {
         Ok(Some(Fact { at, what }))
     }
 
-    fn link(
-        &mut self,
-        bytes: &[u8],
-        at: Ktime,
-        task: TaskRef,
-        symbols: &mut dyn Resolve,
-    ) -> Result<Option<LinkFact>> {
-        let tail = &bytes[bytes.len().min(size_of::<wire::LinkRecord>())..];
-        self.change(&fixed(bytes)?, tail, at, task, symbols)
-    }
-
     /// An address that came, or that went without an event; `None` if the record is about something else.
     fn address(
         &mut self,
-        bytes: &[u8],
+        record: &wire::LinkRecord,
+        tail: &[u8],
         at: Ktime,
         task: &TaskRef,
         symbols: &mut dyn Resolve,
     ) -> Result<Option<AddressFact>> {
-        let record: wire::LinkRecord = fixed(bytes)?;
         let added = record.change == wire::LinkChange::AddressAdded as u16;
         let dropped = record.change == wire::LinkChange::AddressDropped as u16;
         let Some(address) = address(&record.address).filter(|_| added || dropped) else { return Ok(None) };
-        let tail = &bytes[size_of::<wire::LinkRecord>()..];
         let path = self.path(tail, record.stack, at, symbols)?;
         Ok(Some(AddressFact { task: task.clone(), link: link(&record.link), address, added, path }))
     }
