@@ -10,13 +10,7 @@ fn a_container_that_is_killed_is_its_killers() {
     let web = Container::run("web", "sleep 1000");
     let trace = Watch::start();
     podman("kill web");
-    trace.until_gone("web").incident(|event| {
-        cleared(event)
-            .verdict("container-killed", "likely")
-            .is("/culprit/comm", "crun")
-            .is("/victim/init/pid", web.pid)
-            .says("/verdict/cause", "SIGKILL")
-    });
+    trace.until_gone("web").incident(|event| killed(event, &web).says("/verdict/cause", "SIGKILL"));
 }
 
 #[test]
@@ -28,10 +22,7 @@ fn a_container_that_stays_behind_in_the_network_namespace_of_another_one_is_told
     let trace = Watch::start();
     podman("kill web");
     trace.until_gone("web").incident(|event| {
-        cleared(event)
-            .verdict("container-killed", "likely")
-            .is("/culprit/comm", "crun")
-            .is("/victim/init/pid", web.pid)
+        killed(event, &web)
             .says("/verdict/cause", "also from container app, which shared its network namespace")
             .says("/verdict/remedy", "`podman restart app`")
     });
@@ -134,6 +125,14 @@ fn cleared(event: Checked<'_>) -> Checked<'_> {
         .is("/victim/container/name", "web")
         .is("/victim/container/runtime", "podman")
         .says("/verdict/cause", "netavark")
+}
+
+/// The same, after `podman kill`.
+fn killed<'a>(event: Checked<'a>, web: &Container) -> Checked<'a> {
+    cleared(event)
+        .verdict("container-killed", "likely")
+        .is("/culprit/comm", "crun")
+        .is("/victim/init/pid", web.pid)
 }
 
 /// The program, which has to succeed; what it says. systemd, whose control groups it would take, is not there.
