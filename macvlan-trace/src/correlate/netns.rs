@@ -640,7 +640,7 @@ fn patience(kill: &Kill) -> u64 {
 }
 
 /// Whether a signal usually asks a process to end.
-pub fn asks_to_end(signal: u32) -> bool {
+fn asks_to_end(signal: u32) -> bool {
     matches!(signal, SIGINT | SIGQUIT | SIGTERM | SIGPWR | FIRST_REALTIME..)
 }
 

@@ -72,7 +72,7 @@ impl Home {
     }
 
     /// A process was found living in it, perhaps not for the first time. Returns whether it pushed another one out.
-    pub fn note_found(&self, at: Ktime, resident: &Resident) -> bool {
+    fn note_found(&self, at: Ktime, resident: &Resident) -> bool {
         let process = resident.process;
         if !resident.shares {
             self.claim(at, &resident.cgroup, process, false);
